@@ -1,0 +1,47 @@
+# `make demo` trains, `make test` tests, `make check` is what a change must pass.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
+
+# Two OpenMP teams that spin beside each other are thirty times slower.
+export OMP_WAIT_POLICY := passive
+
+.PHONY: demo test check clean
+
+demo: $(VENV)/.stamp-run
+	$(BIN)/textenv train TextSentiment-v0 --agent ppo --out "runs/demo-$(shell date +%Y-%m-%d-%H%M%S)"
+
+test: $(VENV)/.stamp-dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.stamp-dev
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/python -m pyright
+	$(BIN)/python -m pytest
+	$(BIN)/python scripts/check_wheel.py
+
+# Neither the virtual environment nor the runs are products that can be thrown away unasked.
+clean:
+	rm -rf build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find textenv tests examples scripts -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -c "import sys; sys.exit('The pins of constraints.txt need Python 3.11 or newer: make PYTHON=python3.11' if sys.version_info < (3, 11) else 0)"
+	$(PYTHON) -m venv $(VENV)
+
+# PyTorch comes first and alone: the build that is there already, for CPU or CUDA, then satisfies the rest.
+$(VENV)/.stamp-torch: constraints.txt | $(BIN)/python
+	$(INSTALL) -c constraints.txt torch
+	touch $@
+
+$(VENV)/.stamp-run: pyproject.toml constraints.txt $(VENV)/.stamp-torch
+	$(INSTALL) -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.stamp-dev: pyproject.toml constraints.txt $(VENV)/.stamp-torch
+	$(INSTALL) -c constraints.txt -e ".[dev]"
+	touch $(VENV)/.stamp-run $@

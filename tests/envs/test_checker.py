@@ -1,0 +1,281 @@
+"""`textenv.check`: silent for what keeps the contract, and a ContractError for each thing that does not."""
+
+import itertools
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode
+
+import textenv
+from textenv.envs.checker import check_rows
+from textenv.envs.registry import BUILT_IN
+from textenv.envs.single import TextEnv
+from textenv.envs.vector import TextVectorEnv
+from textenv.errors import ArgumentError, ContractError, RewardError
+from textenv.models.loading import toy_tokenizer
+
+TOY = {"tokenizer": toy_tokenizer("ab."), "max_prompt_tokens": 3, "max_new_tokens": 3, "model": None}
+
+
+def length(completions: Sequence[str]) -> list[float]:
+    return [float(len(text)) for text in completions]
+
+
+@pytest.mark.parametrize("id", BUILT_IN)
+def test_every_environment_keeps_the_contract(id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    gymnasium.make(id)  # transformers shows a bar when a model is first loaded
+    capsys.readouterr()
+    textenv.check(id)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("fields", [{"kl_coef": 0.1}, {"min_new_tokens": 2, "missing_eos_penalty": 0.5}, {"stop": "a"}])
+def test_arguments_are_checked_along(fields: dict[str, Any]) -> None:
+    textenv.check("TextCopy-v0", **fields)
+
+
+# Rewards that break the contract
+
+
+_calls = itertools.count()
+
+
+def drifting(completions: Sequence[str]) -> list[float]:
+    return [float(next(_calls)) for _ in completions]
+
+
+def by_place(completions: Sequence[str]) -> list[float]:
+    return [float(place) for place, _ in enumerate(completions)]
+
+
+@pytest.mark.parametrize(
+    ("reward", "message"),
+    [
+        (drifting, "equal seeds and actions must give equal episodes"),
+        (by_place, "with autoreset .* differs from the single env in its end or reward"),
+        (lambda completions: [0.0] * len(completions), "it must pickle"),
+    ],
+    ids=["drifting", "by place", "lambda"],
+)
+def test_rewards_that_break_it(reward: Callable[..., Any], message: str) -> None:
+    # Rows have to end in the same step to show that a place in the batch matters.
+    textenv.register("Broken-v0", prompts=["a", "b"], reward=reward, min_new_tokens=3, **TOY)
+    with pytest.raises(ContractError, match=f"Broken-v0: .*{message}"):
+        textenv.check("Broken-v0")
+
+
+def test_a_failing_reward_and_an_unknown_id_keep_their_own_errors() -> None:
+    def failing(completions: Sequence[str]) -> list[float]:
+        raise ValueError("no")
+
+    with pytest.raises(RewardError, match="failing"):
+        textenv.check("TextCopy-v0", reward=failing)
+    with pytest.raises(ArgumentError, match="Did you mean"):
+        textenv.check("TextCopie-v0")
+
+
+# Environments that break the contract
+
+
+class PaysEarly(TextEnv):
+    def step(self, action: Any) -> Any:
+        observation, reward, terminated, truncated, info = super().step(action)
+        return observation, reward + 0.1, terminated, truncated, info
+
+
+class PaysWrong(TextEnv):
+    def step(self, action: Any) -> Any:
+        observation, reward, terminated, truncated, info = super().step(action)
+        return observation, reward + terminated, terminated, truncated, info
+
+
+class Truncates(TextEnv):
+    def step(self, action: Any) -> Any:
+        observation, reward, terminated, _, info = super().step(action)
+        return observation, reward, terminated, terminated, info
+
+
+class NeverEnds(TextEnv):
+    def step(self, action: Any) -> Any:
+        if self._row.ended[0]:
+            self.reset()
+        observation, _, _, truncated, info = super().step(action)
+        return observation, 0.0, False, truncated, info
+
+
+class TellsLess(TextEnv):
+    def step(self, action: Any) -> Any:
+        *rest, info = super().step(action)
+        info.pop("score", None)
+        return (*rest, info)
+
+
+class Miscounts(TextEnv):
+    def step(self, action: Any) -> Any:
+        *rest, info = super().step(action)
+        return (*rest, info | ({"length": info["length"] + 1} if "length" in info else {}))
+
+
+class PadsRight(TextEnv):
+    def reset(self, **kwargs: Any) -> Any:
+        observation, info = super().reset(**kwargs)
+        columns = self.rules.prompt_columns
+        tokens = observation[:columns][observation[:columns] >= 0]
+        observation[:columns] = np.pad(tokens, (0, columns - len(tokens)), constant_values=-1)
+        return observation, info
+
+
+class FillsTheResponse(TextEnv):
+    def reset(self, **kwargs: Any) -> Any:
+        observation, info = super().reset(**kwargs)
+        observation[self.rules.prompt_columns :] = 0
+        return observation, info
+
+
+class WritesElsewhere(TextEnv):
+    def step(self, action: Any) -> Any:
+        observation, *rest = super().step(action)
+        return (np.roll(observation, 1), *rest)
+
+
+class NamesAnotherPrompt(TextEnv):
+    def reset(self, **kwargs: Any) -> Any:
+        observation, info = super().reset(**kwargs)
+        return observation, info | {"prompt_index": (info["prompt_index"] + 1) % 2}
+
+
+class IgnoresSeeds(TextEnv):
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        return super().reset(options=options)
+
+
+class SwallowsErrors(TextEnv):
+    def step(self, action: Any) -> Any:
+        action = action if np.shape(action) == () and int(action) == action and 0 <= action < 4 else 0
+        return super().step(np.int64(action))
+
+
+class GoesOnAfterTheEnd(TextEnv):
+    def step(self, action: Any) -> Any:
+        if self._row.ended[0]:
+            return np.zeros(6, dtype=np.int32), 0.0, True, False, {}
+        return super().step(action)
+
+
+class StepsBeforeReset(TextEnv):
+    def step(self, action: Any) -> Any:
+        if not self._row._started:
+            return np.zeros(6, dtype=np.int32), 0.0, False, False, {}
+        return super().step(action)
+
+
+class WrongDtype(TextEnv):
+    def reset(self, **kwargs: Any) -> Any:
+        observation, info = super().reset(**kwargs)
+        return observation.astype(np.float64), info
+
+
+class Unpicklable(TextEnv):
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.lock = (each for each in "a generator")
+
+
+class ForgetsInPickles(TextEnv):
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._row.reset(options={"prompt_index": 1 - self._row._prompt})
+
+
+BROKEN = {
+    PaysEarly: "the score must be paid by the last step",
+    PaysWrong: "the episode must pay its score less the penalty",
+    Truncates: "terminated, never truncated",
+    NeverEnds: "the last response column must end the episode",
+    TellsLess: r"the last info must have \['score'\]",
+    Miscounts: "must count the response tokens",
+    PadsRight: "the prompt must be left-padded",
+    FillsTheResponse: "the response columns must be -1 after a reset",
+    WritesElsewhere: "must write its token into the next response column",
+    NamesAnotherPrompt: "must be the prompt of that index",
+    IgnoresSeeds: "gymnasium.utils.env_checker says: .*seed",
+    SwallowsErrors: "the action 4 must raise ActionError",
+    GoesOnAfterTheEnd: "a step after the end must raise OrderError",
+    StepsBeforeReset: "a step before the first reset must raise OrderError",
+    WrongDtype: "env_checker says",
+    Unpicklable: "it must pickle",
+    ForgetsInPickles: "a pickled copy must go on",
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
+def test_environments_that_break_it(broken: type[TextEnv]) -> None:
+    textenv.register("Broken-v0", prompts=["ab", "b"], reward=length, min_new_tokens=2, **TOY)
+    gymnasium.registry["Broken-v0"].entry_point = cast(Any, broken)
+    with pytest.raises(ContractError) as error:
+        textenv.check("Broken-v0")
+    assert re.match(f"Broken-v0: .*({BROKEN[broken]})", str(error.value), re.DOTALL)
+
+
+class ShiftedSeeds(TextVectorEnv):
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> Any:
+        return super().reset(seed=None if seed is None else seed + 1, options=options)
+
+
+class LateScores(TextVectorEnv):
+    def step(self, actions: Any) -> Any:
+        observations, rewards, *rest = super().step(actions)
+        return (observations, 0 * rewards, *rest)
+
+
+class OtherTexts(TextVectorEnv):
+    def step(self, actions: Any) -> Any:
+        *rest, infos = super().step(actions)
+        for info in (infos, infos.get("final_info", {})):
+            if "completion" in info:
+                info["completion"] = np.array([f"{text}?" for text in info["completion"]], dtype=object)
+        return (*rest, infos)
+
+
+class NoFinalObservation(TextVectorEnv):
+    def step(self, actions: Any) -> Any:
+        observations, *rest, infos = super().step(actions)
+        return (observations, *rest, infos | {"final_obs": observations})
+
+
+class StaleObservation(TextVectorEnv):
+    def step(self, actions: Any) -> Any:
+        observations, *rest = super().step(actions)
+        observations[:, -2] = -1
+        return (observations, *rest)
+
+
+@pytest.mark.parametrize(
+    ("broken", "mode", "message"),
+    [
+        (ShiftedSeeds, AutoresetMode.SAME_STEP, "after the first reset"),
+        (LateScores, AutoresetMode.NEXT_STEP, "NEXT_STEP.* in its end or reward"),
+        (OtherTexts, AutoresetMode.SAME_STEP, "in its completion"),
+        (OtherTexts, AutoresetMode.DISABLED, "in its completion"),
+        (NoFinalObservation, AutoresetMode.SAME_STEP, "in its last observation"),
+        (StaleObservation, AutoresetMode.DISABLED, "in its (last )?observation"),
+    ],
+)
+def test_vector_envs_that_differ(broken: type[TextVectorEnv], mode: AutoresetMode, message: str) -> None:
+    prompts = ["ab", "b", "aa", "ba", "bb", "a"]
+    textenv.register("Broken-v0", prompts=prompts, reward=length, **{**TOY, "min_new_tokens": 3})
+    check_rows("Broken-v0", mode, num_envs=4)
+    gymnasium.registry["Broken-v0"].vector_entry_point = cast(Any, broken)
+    with pytest.raises(ContractError, match=f"Broken-v0: .*{message}"):
+        check_rows("Broken-v0", mode, num_envs=4)
+
+
+def test_a_check_is_a_matter_of_seconds() -> None:
+    start = time.process_time()
+    textenv.check("TextCopy-v0")
+    assert time.process_time() - start < 5

@@ -1,0 +1,163 @@
+"""The cache gives what a full forward pass gives, whatever is reset when."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma3TextConfig,
+    GPT2Config,
+    LlamaConfig,
+    MistralConfig,
+    PreTrainedModel,
+    Qwen2Config,
+)
+
+from textenv.models.loading import toy_tokenizer
+from textenv.models.policy import LanguagePolicy
+
+SYMBOLS = "abcdefghijklmnopqrstuvw"
+PROMPT, RESPONSE = 6, 10
+SMALL: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "bos_token_id": 0,
+    "eos_token_id": 23,
+    "pad_token_id": None,
+}
+CONFIGS = {
+    "gpt2": GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=64, vocab_size=26, bos_token_id=0, eos_token_id=23),
+    "llama": LlamaConfig(vocab_size=26, **SMALL),
+    "qwen2": Qwen2Config(vocab_size=26, **SMALL),
+    # A window narrower than the text, so that a splice into it would be wrong.
+    "mistral": MistralConfig(vocab_size=26, sliding_window=4, **SMALL),
+    "gemma3": Gemma3TextConfig(vocab_size=26, sliding_window=4, head_dim=8, layer_types=["sliding_attention", "full_attention"], **SMALL),
+}
+SPLICED = ("gpt2", "llama", "qwen2")
+
+
+def make_policy(name: str) -> LanguagePolicy:
+    torch.manual_seed(0)
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(CONFIGS[name])
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return LanguagePolicy(model, toy_tokenizer(SYMBOLS))
+
+
+class Rows:
+    """Rows of observations that grow by a token, start again or go, at random."""
+
+    def __init__(self, n: int, seed: int) -> None:
+        self.generator = np.random.default_rng(seed)
+        self.observations = np.full((n, PROMPT + RESPONSE), -1, dtype=np.int32)
+        self.length = np.zeros(n, dtype=np.int64)
+        for row in range(n):
+            self.start(row)
+
+    def start(self, row: int) -> None:
+        self.observations[row] = -1
+        size = self.generator.integers(1, PROMPT + 1)
+        self.observations[row, PROMPT - size : PROMPT] = self.generator.integers(0, 23, size)
+        self.length[row] = 0
+
+    def move(self, tokens: np.ndarray[Any, Any]) -> None:
+        for row in range(len(self.length)):
+            choice = self.generator.random()
+            if choice < 0.1:
+                self.observations[row] = -1  # parked
+            elif choice < 0.25 or self.length[row] == RESPONSE or (self.observations[row] < 0).all():
+                self.start(row)
+            elif choice < 0.9:  # else it stands still
+                self.observations[row, PROMPT + self.length[row]] = tokens[row]
+                self.length[row] += 1
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_equals_full_forward_under_random_resets(name: str) -> None:
+    policy, rows = make_policy(name), Rows(7, seed=1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(60):
+            live = (rows.observations >= 0).any(1)
+            if live.any():
+                cached = policy.next_log_probs(rows.observations)[torch.from_numpy(live)]
+                with torch.no_grad():
+                    full = policy.next_log_probs(rows.observations[live], cached=False)
+                assert torch.allclose(cached.exp(), full.exp(), rtol=0, atol=2e-6)
+            rows.move(policy.act(rows.observations).actions if live.any() else np.zeros(7, dtype=np.int64))
+    told = [warning for warning in caught if "cannot be spliced" in str(warning.message)]
+    assert len(told) == (0 if name in SPLICED else 1)
+
+
+@pytest.mark.parametrize("name", SPLICED)
+def test_forwards_one_token_and_stays_narrow(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, rows = make_policy(name), Rows(5, seed=2)
+    sizes: list[tuple[int, ...]] = []
+    forward = policy.trunk.forward
+
+    def spy(*args: Any, **kwargs: Any) -> Any:
+        sizes.append(tuple(kwargs["input_ids"].shape))
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(policy.trunk, "forward", spy)
+    for step in range(RESPONSE):
+        policy.next_log_probs(rows.observations)
+        if step:
+            assert sizes == [(5, 1)]
+        sizes.clear()
+        rows.observations[:, PROMPT + step] = 3
+    rows.start(2)
+    policy.next_log_probs(rows.observations)
+    assert [size[0] for size in sizes] == [4, 1]  # only the new row is read from its start
+    assert sizes[0] == (4, 1)
+    for _ in range(100):
+        rows.move(np.full(5, 4))
+        if (rows.observations >= 0).any():
+            policy.next_log_probs(rows.observations)
+        assert policy.cache.columns <= PROMPT + RESPONSE
+
+
+def test_same_observations_are_not_forwarded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, rows = make_policy("gpt2"), Rows(4, seed=3)
+    first = policy.next_log_probs(rows.observations)
+    monkeypatch.setattr(policy.trunk, "forward", lambda **_: pytest.fail("the trunk ran again"))
+    assert torch.equal(policy.next_log_probs(rows.observations), first)
+
+
+@pytest.mark.parametrize("kind", ["optimiser", "fused optimiser", "load"])
+def test_training_between_two_acts_of_one_episode(kind: str) -> None:
+    policy, rows = make_policy("gpt2"), Rows(4, seed=4)
+    other = {name: value + 0.05 for name, value in make_policy("gpt2").model.state_dict().items()}
+    policy.next_log_probs(rows.observations)
+    if kind == "load":
+        policy.model.load_state_dict(other)
+    else:
+        optimiser = torch.optim.AdamW(policy.parameters(), lr=0.05, fused=kind.startswith("fused"))
+        policy.next_log_probs(rows.observations, cached=False)[:, 0].sum().backward()
+        optimiser.step()
+    rows.observations[:, PROMPT] = 7
+    cached = policy.next_log_probs(rows.observations)
+    with torch.no_grad():
+        full = policy.next_log_probs(rows.observations, cached=False)
+    assert torch.allclose(cached, full, rtol=0, atol=1e-5)
+
+
+def test_training_mode_forgets() -> None:
+    policy, rows = make_policy("gpt2"), Rows(4, seed=5)
+    policy.next_log_probs(rows.observations)
+    with torch.no_grad():
+        for parameter in policy.model.parameters():  # by hand, so that no optimiser tells of it
+            parameter.mul_(1.1)
+    policy.train()
+    policy.eval()
+    with torch.no_grad():
+        full = policy.next_log_probs(rows.observations, cached=False)
+    assert torch.allclose(policy.next_log_probs(rows.observations), full, rtol=0, atol=1e-5)

@@ -1,0 +1,129 @@
+"""Names become places, and a hub that does not answer is noticed at once."""
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from textenv.errors import ArgumentError, LoadError
+from textenv.models.hub import ASSETS, REACH_SECONDS, embedded_names, hub_is_reachable, locate, require_hub
+
+
+@pytest.fixture
+def online(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """As for a user who is online and has no proxy; the endpoint is set by the test."""
+    for name in ("HF_HUB_OFFLINE", *(f"{scheme}_proxy" for scheme in ("http", "https", "all", "no"))):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    return monkeypatch
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def address(server: socket.socket) -> str:
+    return f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_an_endpoint_that_answers(online: pytest.MonkeyPatch, listener: socket.socket) -> None:
+    online.setattr(constants, "ENDPOINT", address(listener))
+    assert hub_is_reachable()
+    require_hub("somebody/something", "model")
+
+
+def test_offline_mode_is_kept(online: pytest.MonkeyPatch, listener: socket.socket) -> None:
+    online.setattr(constants, "ENDPOINT", address(listener))
+    online.setenv("HF_HUB_OFFLINE", "1")
+    assert not hub_is_reachable()
+
+
+def test_a_proxy_is_asked_in_place_of_the_hub(online: pytest.MonkeyPatch, listener: socket.socket) -> None:
+    online.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    assert not hub_is_reachable()
+    online.setenv("HTTPS_PROXY", address(listener))
+    assert hub_is_reachable()
+    online.setenv("HTTPS_PROXY", address(listener).removeprefix("http://"))
+    assert hub_is_reachable()
+    online.setenv("NO_PROXY", "hub.invalid")
+    assert not hub_is_reachable()
+
+
+def test_a_refused_connection_is_told_at_once(online: pytest.MonkeyPatch, listener: socket.socket) -> None:
+    online.setattr(constants, "ENDPOINT", address(listener))
+    listener.close()
+    started = time.perf_counter()
+    with pytest.raises(LoadError, match='"tiny-embd" is no embedded model and no local path, and the Hugging Face hub cannot be reached'):
+        locate("tiny-embd")
+    assert time.perf_counter() - started < REACH_SECONDS
+
+
+def test_a_hub_that_never_answers_is_given_up(online: pytest.MonkeyPatch) -> None:
+    # A full backlog drops every further connection, as a firewall does.
+    waiting: list[socket.socket] = []
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        online.setattr(constants, "ENDPOINT", address(server))
+        for _ in range(4):
+            waiting.append(socket.socket())
+            waiting[-1].setblocking(False)
+            waiting[-1].connect_ex(server.getsockname())
+        started = time.perf_counter()
+        reached = hub_is_reachable()
+        seconds = time.perf_counter() - started
+        for client in waiting:
+            client.close()
+    assert not reached
+    assert REACH_SECONDS - 0.1 < seconds < 3
+
+
+def test_embedded_names_are_found_first() -> None:
+    names = embedded_names()
+    assert "tiny-embed" in names
+    assert names == sorted(set(names))
+    for name in names:
+        assert locate(name) == str(ASSETS / name)
+
+
+def test_local_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").mkdir()
+    assert locate(tmp_path / "model") == str(tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    assert locate("model") == locate(Path("model")) == "model"
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "/nowhere/model", "~/nowhere", "a/b/c", Path("nowhere")])
+def test_missing_folders_are_not_looked_for_on_the_hub(name: str | Path) -> None:
+    with pytest.raises(LoadError, match=f"There is no folder {name}"):
+        locate(name)
+
+
+@pytest.mark.parametrize("name", ["tiny embed", "a..b/c", "-tiny"])
+def test_names_that_the_hub_cannot_have(name: str) -> None:
+    with pytest.raises(LoadError, match=f'"{name}" is no embedded model, no local path and no hub id'):
+        locate(name)
+
+
+def test_what_is_cached_needs_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = tmp_path / "models--somebody--something"
+    snapshot = repository / "snapshots" / "0123abcd"
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text("{}")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0123abcd")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    assert locate("somebody/something") == "somebody/something"
+    with pytest.raises(LoadError, match='"somebody/other" is no embedded reward'):
+        locate("somebody/other", "reward")
+
+
+def test_the_error_can_be_chosen() -> None:
+    with pytest.raises(ArgumentError, match='"squad" is no embedded data set'):
+        require_hub("squad", "data set", ArgumentError)

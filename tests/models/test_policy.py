@@ -1,0 +1,136 @@
+"""The policy's log-probabilities agree with each other and with the model's own."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
+
+from textenv.errors import ArgumentError
+from textenv.models.loading import toy_causal_lm, toy_tokenizer
+from textenv.models.policy import LanguagePolicy
+
+TOKENIZER = toy_tokenizer("abcdef")  # and the end of text, 6
+OBSERVATIONS = np.array([[-1, 0, 1, 2, 3, -1], [4, 5, 0, 1, 6, -1], [-1, -1, 2, 3, -1, -1]], dtype=np.int32)
+
+
+def make_policy(temperature: float = 1.0) -> LanguagePolicy:
+    return LanguagePolicy(toy_causal_lm(TOKENIZER, 16), TOKENIZER, temperature=temperature)
+
+
+def test_equals_the_model_row_by_row() -> None:
+    policy = make_policy(temperature=0.7)
+    for row in OBSERVATIONS:
+        logits = policy.model(input_ids=torch.tensor([row[row >= 0].tolist()])).logits[0, -1]
+        expected = torch.log_softmax(logits / 0.7, -1)
+        assert torch.allclose(policy.next_log_probs(row[None])[0], expected, atol=1e-5)
+
+
+def test_response_log_probs_equal_those_of_acting() -> None:
+    policy = make_policy(temperature=1.3)
+    torch.nn.init.normal_(policy.value_head.weight)
+    tokens = torch.from_numpy(OBSERVATIONS).long()
+    log_probs, values = policy.response_log_probs(tokens, 3)  # (3, 3) each
+    for t in range(3):
+        prefix = OBSERVATIONS.copy()
+        prefix[:, 3 + t :] = -1
+        act = policy.act(prefix)
+        for row in range(3):
+            token = OBSERVATIONS[row, 3 + t]
+            if token >= 0:
+                assert log_probs[row, t].item() == pytest.approx(policy.next_log_probs(prefix)[row, token].item(), abs=1e-5)
+                assert values[row, t].item() == pytest.approx(act.values[row].item(), abs=1e-5)
+            else:
+                assert log_probs[row, t] == values[row, t] == 0
+
+
+def test_allowed_tokens_renormalise_both_ways() -> None:
+    policy = make_policy()
+    allowed = np.zeros((3, 7), dtype=np.bool_)
+    allowed[:, [1, 4]] = True
+    prefix = OBSERVATIONS.copy()
+    prefix[:, 4:] = -1
+    act = policy.act(prefix, allowed=allowed, generator=torch.Generator().manual_seed(0))
+    assert set(act.actions.tolist()) <= {1, 4}
+    full = policy.next_log_probs(prefix)
+    expected = full.gather(1, torch.from_numpy(act.actions)[:, None])[:, 0] - torch.logsumexp(full[:, [1, 4]], 1)
+    assert torch.allclose(act.log_probs, expected, atol=1e-5)
+    finished = torch.from_numpy(np.insert(prefix[:, :4], 4, act.actions, axis=1)).long()  # (3, 5)
+    log_probs, _ = policy.response_log_probs(finished, 4, torch.from_numpy(allowed)[:, None])
+    assert torch.allclose(log_probs[:, 0], act.log_probs, atol=1e-5)
+
+
+def test_special_tokens_and_padded_vocabulary_are_banned() -> None:
+    torch.manual_seed(0)
+    tokenizer = toy_tokenizer("abc")
+    tokenizer.add_special_tokens({"pad_token": "<pad>"})  # id 4
+    config = GPT2Config(vocab_size=16, n_embd=8, n_layer=1, n_head=1, bos_token_id=3, eos_token_id=3)
+    policy = LanguagePolicy(GPT2LMHeadModel(config), tokenizer)
+    log_probs = policy.next_log_probs(np.array([[0, 1]], dtype=np.int32))
+    assert log_probs.shape == (1, 5)
+    assert log_probs[0, 4] == -torch.inf
+    assert log_probs.exp().sum().item() == pytest.approx(1, abs=1e-6)
+    draws = [policy.act(np.array([[0, 1]], dtype=np.int32)).actions[0] for _ in range(200)]
+    assert set(draws) == {0, 1, 2, 3}
+
+
+def test_draws_follow_the_distribution() -> None:
+    policy = make_policy()
+    observations = np.repeat(OBSERVATIONS[:1], 20_000, axis=0)
+    act = policy.act(observations, generator=torch.Generator().manual_seed(0))
+    shares = np.bincount(act.actions, minlength=7) / len(observations)
+    expected = policy.next_log_probs(observations[:1])[0].exp().numpy()
+    assert np.abs(shares - expected).max() < 4 * np.sqrt(expected * (1 - expected) / len(observations)).max()
+
+
+def test_greedy_takes_the_most_probable() -> None:
+    policy = make_policy()
+    assert np.array_equal(policy.act(OBSERVATIONS, greedy=True).actions, policy.next_log_probs(OBSERVATIONS).argmax(-1).numpy())
+
+
+def test_parked_rows_are_skipped() -> None:
+    policy = make_policy()
+    observations = np.concatenate([np.full((1, 6), -1, dtype=np.int32), OBSERVATIONS])
+    act = policy.act(observations, greedy=True)
+    assert act.actions[0] == act.log_probs[0].item() == 0
+    assert np.array_equal(act.actions[1:], make_policy().act(OBSERVATIONS, greedy=True).actions)
+
+
+def test_value_head_starts_at_zero_and_has_a_gradient() -> None:
+    policy = make_policy()
+    _, values = policy.response_log_probs(torch.from_numpy(OBSERVATIONS).long(), 3)
+    assert (values == 0).all()
+    (values - 1).square().sum().backward()
+    gradient = policy.value_head.bias.grad
+    assert gradient is not None
+    assert gradient.item() < 0
+
+
+def test_save_and_load(tmp_path: Path) -> None:
+    policy = make_policy()
+    torch.nn.init.normal_(policy.value_head.weight)
+    policy.save_pretrained(tmp_path)
+    again = LanguagePolicy.from_pretrained(tmp_path)
+    assert torch.equal(again.next_log_probs(OBSERVATIONS), policy.next_log_probs(OBSERVATIONS))
+    assert torch.equal(again.value_head.weight, policy.value_head.weight)
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), policy.model.parameters(), strict=True))
+
+
+def test_bf16_is_close() -> None:
+    policy = make_policy()
+    exact = policy.next_log_probs(OBSERVATIONS)
+    half = LanguagePolicy(policy.model, TOKENIZER, precision="bf16")
+    close = half.next_log_probs(OBSERVATIONS)
+    assert close.dtype == torch.float32
+    assert 0 < (close - exact).abs().max() < 0.1
+
+
+def test_refusals(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="temperature must be positive"):
+        make_policy(temperature=0.0)
+    T5ForConditionalGeneration(T5Config(vocab_size=16, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=1)).save_pretrained(tmp_path)
+    TOKENIZER.save_pretrained(tmp_path)
+    with pytest.raises(ArgumentError, match="encoder-decoder"):
+        LanguagePolicy.from_pretrained(tmp_path)

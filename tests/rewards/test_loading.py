@@ -1,0 +1,112 @@
+"""Rewards by name, by folder and as callables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import logit
+from transformers import GPT2Config, GPT2ForSequenceClassification
+
+from textenv.errors import ArgumentError, LoadError
+from textenv.models.loading import toy_causal_lm, toy_tokenizer
+from textenv.rewards.classifier import Classifier
+from textenv.rewards.loading import NgramReward, load_reward
+from textenv.rewards.ngram import NgramClassifier, NgramConfig
+
+PROMPTS = ["I say ", "They say ", ""]
+COMPLETIONS = ["a great film", "a bad film", ""]
+
+
+@pytest.fixture(scope="module")
+def ngram(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rewards") / "ngram"
+    texts, labels = ["a great film", "great fun", "a bad film", "bad, dull"], [1, 1, 0, 0]
+    NgramClassifier.fit(texts, labels, NgramConfig(features=2**8), inverse_penalty=100.0).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rewards") / "classifier"
+    tokenizer = toy_tokenizer("abc ")
+    end: Any = tokenizer.eos_token_id
+    config = GPT2Config(vocab_size=5, n_positions=16, n_embd=16, n_layer=1, n_head=2, pad_token_id=end, bos_token_id=end, eos_token_id=end)
+    GPT2ForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_callable_is_returned_as_it_is() -> None:
+    def reward(completions: Sequence[str]) -> list[float]:
+        return [0.0] * len(completions)
+
+    assert load_reward(reward) is reward
+
+
+def test_an_ngram_folder_is_read_as_such(ngram: Path) -> None:
+    reward = load_reward(ngram)
+    assert isinstance(reward, NgramReward)
+    assert reward.name == str(ngram)
+    scores = reward(prompts=PROMPTS, completions=COMPLETIONS)
+    expected = NgramClassifier.from_pretrained(ngram).probabilities(["I say a great film", "They say a bad film", ""])
+    np.testing.assert_allclose(scores, expected, atol=1e-12)
+    assert scores[0] > 0.5 > scores[1]
+    log_odds = load_reward(ngram, output="logit")(prompts=PROMPTS, completions=COMPLETIONS)
+    np.testing.assert_allclose(log_odds, logit(expected), atol=1e-6)
+
+
+def test_reads_completion_ignores_the_prompt(ngram: Path) -> None:
+    alone = load_reward(ngram, reads="completion")
+    assert alone(prompts=["bad ", "great "], completions=["film", "film"]) == alone(prompts=["", ""], completions=["film", "film"])
+    both = load_reward(ngram)
+    scores = both(prompts=["bad ", "great "], completions=["film", "film"])
+    assert scores[0] < 0.5 < scores[1]
+
+
+def test_equal_arguments_give_the_same_object(classifier: Path, ngram: Path) -> None:
+    assert load_reward(classifier) is load_reward(str(classifier))
+    assert load_reward(ngram) is load_reward(ngram, output="probability")
+    assert load_reward(classifier, output="logit") is not load_reward(classifier)
+
+
+def test_a_transformers_folder_is_read_as_such(classifier: Path) -> None:
+    reward = load_reward(classifier, label="LABEL_0", output="logit", reads="completion")
+    assert isinstance(reward, Classifier)
+    assert (reward.label_index, reward.output, reward.reads, reward.name) == (0, "logit", "completion", str(classifier))
+
+
+def test_refusals_name_the_cure(classifier: Path, ngram: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="output must be one of probability, logit, got 'odds'"):
+        load_reward(classifier, output="odds")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="reads must be one of both, completion, got 'prompt'"):
+        load_reward(ngram, reads="prompt")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="is an n-gram classifier of one class; leave label out"):
+        load_reward(ngram, label="positive")
+    with pytest.raises(ArgumentError, match=r'has no label "LABEL_9"\. Did you mean "LABEL_1"'):
+        load_reward(classifier, label="LABEL_9")
+    with pytest.raises(LoadError, match=r"holds no reward: it has no config\.json"):
+        load_reward(tmp_path)
+    with pytest.raises(LoadError, match=r"There is no folder \./nowhere"):
+        load_reward("./nowhere")
+    with pytest.raises(
+        LoadError, match='"nobody/no-reward" is no embedded reward and no local path, and the Hugging Face hub cannot be reached'
+    ):
+        load_reward("nobody/no-reward")
+
+
+def test_a_language_model_is_no_reward(tmp_path: Path) -> None:
+    tokenizer = toy_tokenizer("ab")
+    toy_causal_lm(tokenizer, 8).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(LoadError, match=r"is no sequence classifier: its file lacks score\.weight"):
+        load_reward(tmp_path)
+
+
+def test_a_damaged_file_is_named(classifier: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_bytes((classifier / name).read_bytes())
+    (tmp_path / "model.safetensors").write_bytes(b"no tensors here" * 9)
+    with pytest.raises(LoadError, match=f"The reward {tmp_path} cannot be loaded: "):
+        load_reward(tmp_path)

@@ -1,0 +1,157 @@
+"""How rewards are called and what may come back."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from textenv.errors import RewardError
+from textenv.rewards.protocol import accepted, call_reward, reward_name, takes_pieces
+
+PROMPTS = ["Once", "Twice", "Never"]
+COMPLETIONS = [" upon", " told", ""]
+COLUMNS: dict[str, list[Any]] = {"label": [1, 0, 1], "topic": ["tales", "gossip", "doubt"]}
+PIECES = [[" up", "on"], [" told"], [""]]
+
+
+def by_length(completions: Sequence[str]) -> list[int]:
+    return [len(text) for text in completions]
+
+
+def test_positional_names_are_passed_by_keyword() -> None:
+    seen: dict[str, Any] = {}
+
+    def reward(topic: Any, completions: Any, prompts: Any, *, label: Any) -> list[float]:
+        seen.update(topic=topic, completions=completions, prompts=prompts, label=label)
+        return [0.0, 0.5, 1.0]
+
+    scores, by_piece = call_reward(reward, PROMPTS, COMPLETIONS, COLUMNS)
+    assert seen == {"prompts": PROMPTS, "completions": COMPLETIONS, **COLUMNS}
+    assert scores.dtype == np.float64
+    assert scores.tolist() == [0.0, 0.5, 1.0]
+    assert by_piece is None
+
+
+def test_a_function_for_trl_plugs_in() -> None:
+    def trl_reward(completions: list[str], **kwargs: Any) -> list[float]:
+        assert set(kwargs) == {"prompts", "label", "topic"}
+        return [float(label) for label in kwargs["label"]]
+
+    assert call_reward(trl_reward, PROMPTS, COMPLETIONS, COLUMNS, PIECES)[0].tolist() == [1, 0, 1]
+
+
+def test_only_what_the_signature_accepts_is_passed() -> None:
+    offered = {"prompts": PROMPTS, "completions": COMPLETIONS, **COLUMNS}
+    assert accepted(by_length, offered) == {"completions": COMPLETIONS}
+    assert accepted(lambda: [1.0], offered) == {}
+    assert accepted(lambda completions, weight=2.0: completions, offered) == {"completions": COMPLETIONS}
+
+
+def test_a_column_cannot_take_the_place_of_the_completions() -> None:
+    columns = {"completions": ["a reference text"] * 3, "prompts": ["?"] * 3}
+    assert call_reward(by_length, PROMPTS, COMPLETIONS, columns)[0].tolist() == [5, 5, 0]
+
+
+def test_callables_of_every_kind() -> None:
+    class Keyed:
+        name = "keyed"
+
+        def __call__(self, completions: Sequence[str]) -> list[int]:
+            return by_length(completions)
+
+    class Module(torch.nn.Module):
+        def forward(self, completions: Sequence[str], **_: Any) -> torch.Tensor:
+            return torch.tensor(by_length(completions), requires_grad=False)
+
+    def weighted(completions: Sequence[str], weight: float) -> list[float]:
+        return [weight * len(text) for text in completions]
+
+    kinds: list[Callable[..., Any]] = [
+        Keyed(),
+        Module(),
+        partial(weighted, weight=1.0),
+        lambda completions: np.array(by_length(completions)),
+    ]
+    for reward in kinds:
+        assert call_reward(reward, PROMPTS, COMPLETIONS)[0].tolist() == [5, 5, 0]
+    assert [reward_name(reward) for reward in (Keyed(), Module(), by_length)] == ["keyed", "Module", "by_length"]
+
+
+def test_tensors_with_gradient_are_scores_too() -> None:
+    weights = torch.ones(3, requires_grad=True)
+    assert call_reward(lambda prompts: weights * 2, PROMPTS, COMPLETIONS)[0].tolist() == [2, 2, 2]
+
+
+def test_pieces_are_scored_one_by_one() -> None:
+    def reward(pieces: list[list[str]]) -> list[list[float]]:
+        return [[len(piece) / 2 for piece in row] for row in pieces]
+
+    assert takes_pieces(reward)
+    assert not takes_pieces(by_length)
+    scores, by_piece = call_reward(reward, PROMPTS, COMPLETIONS, COLUMNS, PIECES)
+    assert by_piece is not None
+    assert [row.tolist() for row in by_piece] == [[1.5, 1.0], [2.5], [0.0]]
+    assert scores.tolist() == [2.5, 2.5, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ([1.0, 2.0], r"returned 2 values for 3 completions, such as 'Once' \+ ' upon'"),
+        (None, r"returned None instead of 3 numbers, for completions such as 'Once' \+ ' upon'"),
+        (0.5, r"returned 0.5 instead of 3 numbers, for completions such as 'Once' \+ ' upon'"),
+        ([1.0, None, 2.0], r"returned None, which is no finite number, for the prompt 'Twice' and the completion ' told'"),
+        ([1.0, 2.0, float("nan")], "returned nan, which is no finite number, for the prompt 'Never' and the completion ''"),
+        ([float("inf"), 2.0, 1.0], "returned inf, which is no finite number, for the prompt 'Once'"),
+        (["good", 2.0, 1.0], "returned 'good', which is no finite number, for the prompt 'Once'"),
+        (torch.ones(3, 2), "returned tensor.*, which is no finite number, for the prompt 'Once'"),
+    ],
+)
+def test_what_is_no_score_is_named_with_its_text(returned: Any, message: str) -> None:
+    def judge(completions: Any) -> Any:
+        return returned
+
+    with pytest.raises(RewardError, match=f"The reward judge {message}"):
+        call_reward(judge, PROMPTS, COMPLETIONS)
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ([[1.0, 2.0], [1.0]], r"must return a row of values for each of 3 completions, such as 'Once' \+ ' upon', got"),
+        (None, r"must return a row of values for each of 3 completions, such as 'Once' \+ ' upon', got None"),
+        ([[1.0, 2.0], [1.0, 1.0], [0.0]], r"returned 2 values for 1 pieces, such as 'Twice' \+ ' told'"),
+        ([[1.0, 2.0], [float("nan")], [0.0]], "returned nan, which is no finite number, for the prompt 'Twice' and the completion ' told'"),
+        ([1.0, 2.0, 3.0], r"returned 1.0 instead of 2 numbers, for pieces such as 'Once' \+ ' upon'"),
+    ],
+)
+def test_what_is_no_value_of_a_piece_is_named(returned: Any, message: str) -> None:
+    def judge(pieces: Any) -> Any:
+        return returned
+
+    with pytest.raises(RewardError, match=f"The reward judge {message}"):
+        call_reward(judge, PROMPTS, COMPLETIONS, None, PIECES)
+
+
+def test_an_exception_keeps_its_cause() -> None:
+    def broken(completions: Any) -> list[float]:
+        raise KeyError("vader")
+
+    with pytest.raises(
+        RewardError, match=r"The reward broken raised KeyError: 'vader' .first of 3 texts: the prompt 'Once' and .* ' upon'"
+    ) as caught:
+        call_reward(broken, PROMPTS, COMPLETIONS)
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_a_missing_column_is_named() -> None:
+    def rouge(completions: Any, summary: Any) -> list[float]:
+        raise AssertionError("is not called")
+
+    with pytest.raises(
+        RewardError, match='The reward rouge needs "summary", which is no column of the prompts; there are: label, topic, prompts'
+    ):
+        call_reward(rouge, PROMPTS, COMPLETIONS, COLUMNS)

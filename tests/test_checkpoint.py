@@ -1,0 +1,153 @@
+"""Checkpoints come back to the bit, and there is always a whole one."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from textenv.checkpoint import load_state, save_state
+
+
+def train(
+    model: torch.nn.Module, optimiser: torch.optim.Optimizer, generator: torch.Generator, order: np.random.Generator, steps: int
+) -> None:
+    for _ in range(steps):
+        batch = torch.randn(8, 3, generator=generator)[torch.from_numpy(order.permutation(8))]
+        optimiser.zero_grad()
+        model(batch).square().sum().backward()
+        optimiser.step()
+
+
+def fresh() -> tuple[torch.nn.Module, torch.optim.Optimizer, torch.Generator, np.random.Generator]:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = torch.nn.Linear(3, 2)
+    return model, torch.optim.Adam(model.parameters(), lr=0.01), torch.Generator().manual_seed(1), np.random.default_rng(2)
+
+
+def test_training_goes_on_to_the_bit(tmp_path: Path) -> None:
+    model, optimiser, generator, order = fresh()
+    train(model, optimiser, generator, order, 3)
+    state = {
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "generator": generator.get_state(),
+        "order": order.bit_generator.state,
+    }
+    save_state(tmp_path / "checkpoint", state)
+    train(model, optimiser, generator, order, 3)
+
+    other_model, other_optimiser, other_generator, other_order = fresh()
+    loaded = load_state(tmp_path / "checkpoint")
+    assert loaded["order"] == state["order"]  # numbers of 128 bits
+    other_model.load_state_dict(loaded["model"])
+    other_optimiser.load_state_dict(loaded["optimiser"])
+    other_generator.set_state(loaded["generator"])
+    other_order.bit_generator.state = loaded["order"]
+    train(other_model, other_optimiser, other_generator, other_order, 3)
+    for one, two in zip(model.parameters(), other_model.parameters(), strict=True):
+        assert torch.equal(one, two)
+    assert order.bit_generator.state == other_order.bit_generator.state
+
+
+def test_every_kind_of_leaf(tmp_path: Path) -> None:
+    shared = torch.arange(6.0).reshape(2, 3)
+    state: dict[str, Any] = {
+        "tensors": [
+            torch.tensor(7),
+            torch.tensor([True, False]),
+            torch.zeros(0, 2),
+            shared.t(),
+            shared[0],
+            torch.ones(2, dtype=torch.bfloat16),
+        ],
+        "nested": {0: {"a.b": torch.ones(1), "a": {"b": torch.zeros(1)}}, 1: []},
+        "values": [None, True, 3, 0.1, float("inf"), "text", 2**127 + 1],
+        "parameter": torch.nn.Parameter(torch.ones(2)),
+    }
+    save_state(tmp_path / "checkpoint", state)
+    loaded = load_state(tmp_path / "checkpoint")
+    for one, two in zip(loaded["tensors"], state["tensors"], strict=True):
+        assert one.dtype == two.dtype
+        assert torch.equal(one, two)
+    assert set(loaded["nested"]) == {0, 1}  # integer keys, as in an optimiser's state
+    assert loaded["nested"][0]["a"]["b"].item() == 0
+    assert loaded["nested"][1] == []
+    assert loaded["values"] == state["values"]
+    assert not loaded["parameter"].requires_grad
+
+
+def test_only_safetensors_and_json_are_written(tmp_path: Path) -> None:
+    model, optimiser, generator, order = fresh()
+    train(model, optimiser, generator, order, 1)
+    save_state(tmp_path / "checkpoint", {"optimiser": optimiser.state_dict()})
+    files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {"checkpoint/state.json", "checkpoint/state.safetensors"}
+    json.loads((tmp_path / "checkpoint" / "state.json").read_text())
+    assert (tmp_path / "checkpoint" / "state.safetensors").read_bytes()[:2] not in (b"PK", b"\x80\x02")  # what torch.save writes
+
+
+def numbered(step: int) -> dict[str, Any]:
+    return {"step": step, "tensor": torch.full((64,), step)}
+
+
+def test_a_later_checkpoint_takes_the_place(tmp_path: Path) -> None:
+    for step in range(3):
+        save_state(tmp_path / "checkpoint", numbered(step))
+        assert load_state(tmp_path / "checkpoint")["step"] == step
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_the_predecessor_stands_in_for_a_missing_checkpoint(tmp_path: Path) -> None:
+    # A kill between the two renamings leaves this.
+    folder = tmp_path / "checkpoint"
+    save_state(folder, numbered(1))
+    folder.rename(tmp_path / "checkpoint.old")
+    shutil.copytree(tmp_path / "checkpoint.old", tmp_path / "checkpoint.new")
+    assert load_state(folder)["step"] == 1
+    save_state(folder, numbered(2))
+    assert load_state(folder)["step"] == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_half_written_files_do_not_matter(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    save_state(folder, numbered(1))
+    (tmp_path / "checkpoint.new").mkdir()
+    (tmp_path / "checkpoint.new" / "state.json").write_text('{"st')
+    assert load_state(folder)["step"] == 1
+    save_state(folder, numbered(2))
+    assert load_state(folder)["step"] == 2
+
+
+def test_without_a_checkpoint_nothing_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        load_state(tmp_path / "checkpoint")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    save_state(folder, numbered(0))
+    for trial in range(12):
+        child = os.fork()
+        if child == 0:
+            try:
+                for step in range(1, 100_000):
+                    save_state(folder, numbered(step))
+            finally:
+                os._exit(1)
+        time.sleep(0.02 + 0.003 * trial)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        state = load_state(folder)
+        assert torch.equal(state["tensor"], numbered(state["step"])["tensor"])
+    assert load_state(folder)["step"] > 0

@@ -1,0 +1,90 @@
+"""`Episodes`: masks, selections and packed bits."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from textenv.types import Episodes
+
+
+def make(allowed: torch.Tensor | None = None, ref_log_probs: torch.Tensor | None = None) -> Episodes:
+    """Three episodes of P = 2 and T = 3, of 3, 1 and 2 response tokens; token 0 is a token like any other."""
+    return Episodes(
+        tokens=torch.tensor([[-1, 5, 0, 7, 8], [4, 5, 0, -1, -1], [3, 0, 0, 0, -1]]),
+        prompt_columns=2,
+        log_probs=torch.arange(9.0).reshape(3, 3),
+        values=-torch.arange(9.0).reshape(3, 3),
+        rewards=torch.ones(3, 3),
+        scores=torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64),
+        prompt_index=torch.tensor([6, 7, 8]),
+        prompts=["p", "q", "r"],
+        completions=["x", "y", "z"],
+        finish_reasons=["length", "eos", "stop"],
+        allowed=allowed,
+        ref_log_probs=ref_log_probs,
+    )
+
+
+def test_mask_and_lengths() -> None:
+    episodes = make()
+    assert len(episodes) == 3
+    assert episodes.mask.tolist() == [[True, True, True], [True, False, False], [True, True, False]]
+    assert episodes.lengths.tolist() == [3, 1, 2]
+
+
+@pytest.mark.parametrize("vocabulary", [1, 5, 8, 9, 16, 50])
+def test_allowed_tokens_are_what_was_packed(vocabulary: int) -> None:
+    masks = np.random.default_rng(vocabulary).random((3, 3, vocabulary)) < 0.5
+    episodes = make(torch.from_numpy(np.packbits(masks, axis=2)))
+    unpacked = episodes.allowed_tokens(vocabulary)
+    assert unpacked is not None
+    assert unpacked.dtype == torch.bool
+    assert np.array_equal(unpacked.numpy(), masks)
+    selected = episodes.select([2, 0]).allowed_tokens(vocabulary)
+    assert selected is not None
+    assert np.array_equal(selected.numpy(), masks[[2, 0]])
+
+
+def test_without_restrictions_there_is_nothing_to_unpack() -> None:
+    assert make().allowed_tokens(9) is None
+
+
+@pytest.mark.parametrize("index", [[2, 0, 2], torch.tensor([2, 0, 2])])
+def test_select_takes_every_field_in_order(index: list[int] | torch.Tensor) -> None:
+    whole = make(allowed=torch.arange(9, dtype=torch.uint8).reshape(3, 3, 1), ref_log_probs=torch.arange(9.0).reshape(3, 3) / 2)
+    picked = whole.select(index)
+    assert picked.prompt_columns == 2
+    assert picked.prompts == ["r", "p", "r"]
+    assert picked.completions == ["z", "x", "z"]
+    assert picked.finish_reasons == ["stop", "length", "stop"]
+    for field in dataclasses.fields(Episodes):
+        value = getattr(whole, field.name)
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(getattr(picked, field.name), value[torch.tensor([2, 0, 2])]), field.name
+    assert whole.prompts == ["p", "q", "r"]
+
+
+def test_select_of_nothing() -> None:
+    nothing = make().select(torch.zeros(0, dtype=torch.int64))
+    assert len(nothing) == 0
+    assert nothing.tokens.shape == (0, 5)
+    assert nothing.prompts == []
+
+
+def test_to_moves_every_tensor() -> None:
+    moved = make(ref_log_probs=torch.zeros(3, 3)).to("meta")
+    devices = {
+        field.name: getattr(moved, field.name).device.type
+        for field in dataclasses.fields(moved)
+        if hasattr(getattr(moved, field.name), "device")
+    }
+    assert set(devices.values()) == {"meta"}
+    assert set(devices) == {"tokens", "log_probs", "values", "rewards", "scores", "prompt_index", "ref_log_probs"}
+    assert moved.prompts == ["p", "q", "r"]
+
+
+def test_episodes_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        make().prompts = []  # type: ignore[misc]

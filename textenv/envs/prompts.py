@@ -1,0 +1,146 @@
+"""Prompt sets: from whatever the user has to texts, columns and token rows."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textenv.errors import ArgumentError, LoadError
+from textenv.models.hub import require_hub
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_SUFFIXES = (".txt", ".jsonl", ".csv", ".parquet")
+_RESERVED = ("prompts", "completions", "pieces")  # the names of what a reward is called with
+
+
+class PromptSet(NamedTuple):
+    """Prompts as text and as tokens.
+
+    Shapes: n prompts, P prompt columns.
+    """
+
+    texts: list[str]
+    """n prompts as the policy sees them."""
+    columns: dict[str, list[Any]]
+    """The other columns of the set, each of length n, passed to rewards that ask for them."""
+    tokens: NDArray[np.int32]
+    """(n, P) token ids, left-padded with -1."""
+    dropped: NDArray[np.int64]
+    """(n,) tokens that were cut off on the left."""
+
+
+def _read_file(path: Path) -> Any:
+    import pandas as pd
+
+    if not path.is_file():
+        raise ArgumentError(f"prompts: there is no file {path}.")
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        if path.suffix == ".csv":  # "12" and "NA" are texts; only an empty cell is missing
+            return pd.read_csv(path, dtype={"prompt": str}, keep_default_na=False, na_values=[""])
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return lines if path.suffix == ".txt" else pd.DataFrame([json.loads(line) for line in lines])
+    except ValueError as error:  # those of json, pandas and pyarrow derive from it
+        raise ArgumentError(f"prompts: the file {path} cannot be read: {error}") from error
+
+
+def _read_hub(name: str) -> Any:
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
+        raise ArgumentError(
+            f"prompts={name!r} is neither a .txt, .jsonl, .csv or .parquet file nor a hub id; put single texts into a list."
+        )
+    try:
+        import datasets
+    except ImportError as error:
+        raise ArgumentError(f'prompts="{name}" is a hub id, which needs the extra: pip install "textenv[datasets]".') from error
+    require_hub(name, "data set")
+    try:
+        return datasets.load_dataset(name, split="train")
+    except (OSError, ValueError) as error:
+        raise LoadError(f'The data set "{name}" cannot be loaded: {str(error).splitlines()[0]}') from error
+
+
+def _columns_of(source: Any) -> dict[str, list[Any]]:
+    """Turn any accepted prompt source into columns."""
+    if isinstance(source, str | Path):
+        source = _read_file(Path(source)) if Path(source).suffix in _SUFFIXES else _read_hub(str(source))
+    if hasattr(source, "iloc"):  # a pandas frame
+        return {str(name): source[name].tolist() for name in source.columns}
+    if hasattr(source, "column_names"):  # a `datasets` object
+        if isinstance(source, Mapping):
+            raise ArgumentError(f"prompts is a dict of data sets; choose one of its splits: {', '.join(source)}.")
+        return {str(name): list(source[name]) for name in source.column_names}
+    if not isinstance(source, Sequence):
+        raise ArgumentError(f"prompts must be a list, a DataFrame, a data set, a hub id or a path, got {type(source).__name__}.")
+    if source and all(isinstance(row, Mapping) for row in source):
+        names = list(source[0])
+        for index, row in enumerate(source):
+            if set(row) != set(names):
+                raise ArgumentError(f"prompts: row {index} has the columns {sorted(row)}, but row 0 has {sorted(names)}.")
+        return {str(name): [row[name] for row in source] for name in names}
+    return {"prompt": list(source)}
+
+
+def load_prompts(source: Any, tokenizer: "PreTrainedTokenizerBase", max_prompt_tokens: int, *, truncate: bool = True) -> PromptSet:
+    """Read and tokenise a prompt set.
+
+    Args:
+        source: a list of texts or of rows, a DataFrame, a `datasets` object or hub id, or a path to
+            .txt (a prompt a line), .jsonl, .csv or .parquet; tables have a column "prompt".
+        tokenizer: of the policy.
+        max_prompt_tokens: P.
+        truncate: cut longer prompts off on the left instead of refusing them.
+
+    Raises:
+        ArgumentError: the set is empty or cannot be read, has no column "prompt" or one that rewards call something else,
+            holds what is not text, or a prompt is too long.
+        LoadError: a hub id cannot be reached.
+    """
+    columns = _columns_of(source)
+    if "prompt" not in columns:
+        raise ArgumentError(f'prompts has no column "prompt", only {", ".join(columns) or "none"}; rename the one that holds the text.')
+    for name in _RESERVED:
+        if name in columns:
+            raise ArgumentError(f'prompts has a column "{name}", which is what rewards call something else; rename it.')
+    texts = columns.pop("prompt")
+    if not texts:
+        raise ArgumentError("prompts is empty; give at least one prompt.")
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ArgumentError(f"prompts: prompt {index} is {text!r}, not text.")
+    tokens = np.full((len(texts), max_prompt_tokens), -1, dtype=np.int32)
+    dropped = np.zeros(len(texts), dtype=np.int64)
+    for index, ids in enumerate(_encode(list(texts), tokenizer)):
+        if len(ids) > max_prompt_tokens:
+            if not truncate:
+                raise ArgumentError(
+                    f"prompts: prompt {index} has {len(ids)} tokens, more than max_prompt_tokens={max_prompt_tokens}; "
+                    f'raise the limit, shorten the prompt or set on_long_prompt="truncate".'
+                )
+            dropped[index] = len(ids) - max_prompt_tokens
+            ids = ids[-max_prompt_tokens:]
+            texts[index] = tokenizer.decode(ids, skip_special_tokens=True)
+        tokens[index, max_prompt_tokens - len(ids) :] = ids
+    return PromptSet(texts, columns, tokens, dropped)
+
+
+def _encode(texts: list[str], tokenizer: "PreTrainedTokenizerBase") -> list[list[int]]:
+    """Tokenise prompts as the model expects them, without an end-of-text token after them."""
+    eos = tokenizer.eos_token_id
+    rows: list[list[int]] = []
+    for index, row in enumerate(tokenizer(texts, verbose=False)["input_ids"]):
+        ids = list(row)
+        if len(ids) > 1 and ids[-1] == eos and not texts[index].endswith(str(tokenizer.eos_token)):
+            ids = ids[:-1]
+        start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else eos
+        if not ids and start is None:
+            raise ArgumentError(f"prompts: prompt {index} is empty and the tokenizer has no token to start from.")
+        rows.append(ids or [cast(int, start)])
+    return rows

@@ -1,0 +1,96 @@
+"""The table of environments: built-in ids, and `register` for everyone else's."""
+
+import ast
+import importlib
+from pathlib import Path
+from typing import Any, Final
+
+import gymnasium
+from gymnasium.envs.registration import parse_env_id
+
+from textenv.envs.task import Task
+from textenv.errors import ArgumentError, did_you_mean
+
+BUILT_IN: Final = {
+    "TextCopy-v0": "textenv.envs.copying",
+    "TextSentiment-v0": "textenv.envs.sentiment",
+}
+"""Id to the module that holds its card (the docstring) and its TASK. Nothing is imported until an id is made."""
+
+_registered: dict[str, Task] = {}
+
+
+def task_of(task: str | Task) -> Task:
+    """Find the task of an id.
+
+    Raises:
+        ArgumentError: nothing is registered under it.
+    """
+    if isinstance(task, Task):
+        return task
+    if task in _registered:
+        return _registered[task]
+    if task in BUILT_IN:
+        found: Task = importlib.import_module(BUILT_IN[task]).TASK
+        return found
+    raise ArgumentError(f'There is no environment "{task}".{did_you_mean(task, registered_ids())}')
+
+
+def registered_ids() -> list[str]:
+    """List the ids of textenv's environments, built-in and registered."""
+    return sorted({*BUILT_IN, *_registered})
+
+
+def card(id: str) -> str:
+    """Return the card of an environment: its module's docstring, or one line for a registered task."""
+    if id in BUILT_IN:
+        # Parsed, not imported: a list of environments does not wait for torch.
+        source = Path(__file__).with_name(BUILT_IN[id].rpartition(".")[2] + ".py").read_text(encoding="utf-8")
+        return ast.get_docstring(ast.parse(source), clean=False) or ""
+    task_of(id)
+    return f"{id}, registered with textenv.register."
+
+
+def register(id: str, *, prompts: Any, reward: Any, **task_fields: Any) -> None:
+    """Make an environment of prompts and a reward.
+
+    >>> import gymnasium, textenv
+    >>> textenv.register("Shout-v0", prompts=["Hello"], reward=lambda completions: [c.count("!") for c in completions])
+    >>> gymnasium.make("Shout-v0", max_new_tokens=8).spec.id
+    'Shout-v0'
+
+    Args:
+        id: such as "Haiku-v0" or "namespace/Haiku-v0".
+        prompts: see `Task.prompts`.
+        reward: see `Task.reward`.
+        **task_fields: the other fields of `Task`.
+
+    Raises:
+        ArgumentError: the id belongs to another environment or is malformed, or a field is unknown or out of range.
+    """
+    task = Task(prompts=prompts, reward=reward).replace(**task_fields)
+    if id in BUILT_IN or (id in gymnasium.registry and id not in _registered):
+        raise ArgumentError(f'The id "{id}" is taken; choose another name or a new version, such as "-v1".')
+    try:
+        parse_env_id(id)
+    except gymnasium.error.Error as error:
+        raise ArgumentError(f'"{id}" is no environment id; use the form "Name-v0".') from error
+    try:
+        _tell_gymnasium(id)
+    except gymnasium.error.Error as error:
+        raise ArgumentError(f'The id "{id}" cannot be registered: {error}') from error
+    _registered[id] = task
+
+
+def register_built_in() -> None:
+    """Tell Gymnasium the built-in ids."""
+    for id in BUILT_IN:
+        _tell_gymnasium(id)
+
+
+def _tell_gymnasium(id: str) -> None:
+    # Only the name goes into the spec: Gymnasium deep-copies what is registered at every make.
+    gymnasium.registry.pop(id, None)
+    gymnasium.register(
+        id, entry_point="textenv.envs.single:TextEnv", vector_entry_point="textenv.envs.vector:TextVectorEnv", kwargs={"task": id}
+    )

@@ -1,0 +1,21 @@
+"""Text for `render`: the prompt dimmed, the completion plain or coloured by its score."""
+
+_DIM, _BOLD, _OFF = "\x1b[2m", "\x1b[1m", "\x1b[0m"
+
+
+def score_colour(score: float) -> str:
+    r"""Choose the terminal colour of a score: red at 0 or less, yellow at 0.5, green at 1 or more.
+
+    >>> score_colour(0.0), score_colour(1.0)
+    ('\x1b[38;2;220;60;60m', '\x1b[38;2;60;220;60m')
+    """
+    good = min(max(score, 0.0), 1.0)
+    red, green = min(1.0, 2 - 2 * good), min(1.0, 2 * good)
+    return f"\x1b[38;2;{60 + round(160 * red)};{60 + round(160 * green)};60m"
+
+
+def render_text(prompt: str, completion: str, score: float | None) -> str:
+    """Show one episode; a score of None means that it still runs."""
+    if score is None:
+        return f"{_DIM}{prompt}{_OFF}{completion}"
+    return f"{_DIM}{prompt}{_OFF}{score_colour(score)}{completion}{_OFF}  {_BOLD}{score:+.3f}{_OFF}"

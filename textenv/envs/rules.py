@@ -1,0 +1,145 @@
+"""What holds for every episode of a task: its prompts as tokens, its ends, its scores.
+
+`Rules` keeps no state of an episode, so the state machine and the exact solver share it.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textenv.envs.prompts import load_prompts
+from textenv.envs.task import Task, stop_function
+from textenv.errors import ArgumentError
+from textenv.models.loading import load_tokenizer
+from textenv.rewards.loading import load_reward
+from textenv.rewards.protocol import call_reward, takes_pieces
+
+
+class Outcome(NamedTuple):
+    """How the rows of one step ended.
+
+    Shapes: n rows were looked at, m of them ended.
+    """
+
+    ended: NDArray[np.bool_]
+    """(n,) whether the episode is over."""
+    scores: NDArray[np.float64]
+    """(m,) what the reward says."""
+    penalties: NDArray[np.float64]
+    """(m,) what a missing end of text costs."""
+    infos: list[dict[str, Any]]
+    """m rows: prompt, prompt_index, completion, score, finish_reason, length, for a reward by pieces token_scores (T,)."""
+
+
+class Rules:
+    """A task with its tokenizer, prompts and reward loaded."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.tokenizer = load_tokenizer(task.tokenizer) if isinstance(task.tokenizer, str) else task.tokenizer
+        if self.tokenizer.eos_token_id is None:
+            raise ArgumentError("The tokenizer has no end-of-text token; set tokenizer.eos_token.")
+        self.eos = int(cast(int, self.tokenizer.eos_token_id))
+        self.vocabulary = len(self.tokenizer)
+        self.prompt_columns = int(task.max_prompt_tokens)
+        self.response_columns = int(task.max_new_tokens)
+        self.width = self.prompt_columns + self.response_columns
+        self.reward = load_reward(task.reward)
+        self.stop = stop_function(task.stop)
+        truncate = task.on_long_prompt == "truncate"
+        self.prompts = load_prompts(task.prompts, self.tokenizer, self.prompt_columns, truncate=truncate)
+        self.allowed = np.ones(self.vocabulary, dtype=np.bool_)
+        self.allowed[[i for i in self.tokenizer.all_special_ids if i != self.eos and i < self.vocabulary]] = False
+
+    def start_info(self, index: int) -> dict[str, Any]:
+        """Describe a fresh episode of one prompt."""
+        return {
+            "prompt": self.prompts.texts[index],
+            "prompt_index": index,
+            "prompt_tokens_dropped": int(self.prompts.dropped[index]),
+        }
+
+    def action_masks(self, observations: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which tokens each row may write next: (n, V)."""
+        masks = np.repeat(self.allowed[None], len(observations), axis=0)
+        masks[lengths < self.task.min_new_tokens, self.eos] = False
+        if self.task.action_mask is not None:
+            for row, observation in enumerate(observations):
+                masks[row] &= self._task_mask(observation)
+        return masks
+
+    def _task_mask(self, observation: NDArray[np.int32]) -> NDArray[np.bool_]:
+        assert self.task.action_mask is not None
+        mask = np.asarray(self.task.action_mask(observation.copy()))
+        if mask.shape != (self.vocabulary,) or mask.dtype != np.bool_ or not mask.any():
+            raise ArgumentError(f"action_mask must return {self.vocabulary} booleans with one of them True, got {mask!r}.")
+        return mask
+
+    def completions(self, observations: NDArray[np.int32], lengths: NDArray[np.int64]) -> list[str]:
+        """Decode the responses of n rows."""
+        start = self.prompt_columns
+        rows = [row[start : start + length].tolist() for row, length in zip(observations, lengths, strict=True)]
+        return self.tokenizer.batch_decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+    def outcome(self, observations: NDArray[np.int32], lengths: NDArray[np.int64], prompt_index: NDArray[np.int64]) -> Outcome:
+        """Judge rows whose last token has just been written.
+
+        Args:
+            observations: (n, P+T).
+            lengths: (n,) response tokens, at least 1.
+            prompt_index: (n,).
+
+        Raises:
+            RewardError: the reward failed.
+        """
+        last = observations[np.arange(len(lengths)), self.prompt_columns + lengths - 1]
+        by_eos = (last == self.eos) & (lengths > self.task.min_new_tokens)
+        if self.task.action_mask is not None:
+            for row in np.flatnonzero(by_eos):
+                before = observations[row].copy()
+                before[self.prompt_columns + lengths[row] - 1] = -1
+                by_eos[row] = self._task_mask(before)[self.eos]
+        by_length = lengths >= self.response_columns
+        if self.stop is None:
+            by_stop = np.zeros_like(by_eos)
+        else:
+            by_stop = np.array([bool(self.stop(text)) for text in self.completions(observations, lengths)], dtype=np.bool_)
+        ended = by_eos | by_stop | by_length
+        reasons = np.where(by_eos, "eos", np.where(by_stop, "stop", "length"))[ended]
+        scores, infos = self._score(observations[ended], lengths[ended], prompt_index[ended], reasons.tolist())
+        return Outcome(ended, scores, np.where(reasons == "length", self.task.missing_eos_penalty, 0.0), infos)
+
+    def _score(
+        self, observations: NDArray[np.int32], lengths: NDArray[np.int64], prompt_index: NDArray[np.int64], reasons: Sequence[str]
+    ) -> tuple[NDArray[np.float64], list[dict[str, Any]]]:
+        if not len(observations):
+            return np.zeros(0), []
+        completions = self.completions(observations, lengths)
+        prompts = [self.prompts.texts[i] for i in prompt_index]
+        columns = {name: [values[i] for i in prompt_index] for name, values in self.prompts.columns.items()}
+        pieces = self._pieces(observations, lengths) if takes_pieces(self.reward) else None
+        scores, by_piece = call_reward(self.reward, prompts, completions, columns, pieces)
+        infos: list[dict[str, Any]] = [
+            {
+                "prompt": prompts[row],
+                "prompt_index": int(prompt_index[row]),
+                "completion": completions[row],
+                "score": float(scores[row]),
+                "finish_reason": reasons[row],
+                "length": int(lengths[row]),
+            }
+            for row in range(len(completions))
+        ]
+        for info, values in zip(infos, by_piece or [], strict=False):
+            info["token_scores"] = np.pad(values, (0, self.response_columns - len(values)))
+        return scores, infos
+
+    def _pieces(self, observations: NDArray[np.int32], lengths: NDArray[np.int64]) -> list[list[str]]:
+        """Give each response as token strings, an end-of-text token as ""."""
+        flat = observations[:, self.prompt_columns :]
+        return [
+            [str(self.tokenizer.decode([token], skip_special_tokens=True)) for token in row[:length].tolist()]
+            for row, length in zip(flat, lengths, strict=True)
+        ]

@@ -1,0 +1,99 @@
+"""`TextEnv`: one row of `TextVectorEnv` as a plain Gymnasium environment."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from textenv.envs.handles import hold_spec
+from textenv.envs.task import Task
+from textenv.envs.vector import TextVectorEnv
+from textenv.errors import ActionError, ArgumentError, OrderError, did_you_mean
+
+
+class TextEnv(gym.Env[NDArray[np.int32], np.int64]):
+    """One episode at a time of a task.
+
+    Observation: `Box(-1, V-1, (P+T,), int32)`, the prompt left-padded into the first P columns, the response after it,
+    -1 wherever there is no token. Action: `Discrete(V)`, one token. The score is paid by the step that ends the text.
+    `reset(options={"prompt_index": i})` chooses the prompt.
+
+    Args:
+        task: a registered id or a `Task`.
+        render_mode: None, "ansi" or "human".
+        **arguments: `kl_coef`, `reference` and the fields of `Task`.
+
+    Raises:
+        ArgumentError: an argument is unknown or out of range, or the prompt set cannot be used.
+        LoadError: the tokenizer, reward or reference cannot be loaded.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "human"], "render_fps": 8}  # noqa: RUF012
+
+    def __init__(self, task: str | Task, *, render_mode: str | None = None, **arguments: Any) -> None:
+        if "autoreset_mode" in arguments:
+            raise ArgumentError("autoreset_mode is a keyword of gymnasium.make_vec; a single environment is reset by its user.")
+        self._row = TextVectorEnv(task, 1, autoreset_mode=AutoresetMode.DISABLED, render_mode=render_mode, **arguments)
+        self.task = self._row.task
+        self.rules = self._row.rules
+        self.kl_shaping = self._row.kl_shaping
+        self.render_mode = render_mode
+        self.observation_space = self._row.single_observation_space
+        self.action_space = self._row.single_action_space
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # `gymnasium.make` sets the spec once the env is made.
+        super().__setattr__(name, hold_spec(value) if name == "spec" else value)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[NDArray[np.int32], dict[str, Any]]:
+        """Start a new episode.
+
+        Raises:
+            ArgumentError: an unknown option, or a prompt index out of range.
+        """
+        super().reset(seed=seed)
+        self._row.generators = [self.np_random]
+        for name in options or {}:
+            if name != "prompt_index":
+                raise ArgumentError(f'reset has no option "{name}".{did_you_mean(name, ["prompt_index"])}')
+        chosen = (
+            None if options is None or options.get("prompt_index") is None else {"prompt_index": np.atleast_1d(options["prompt_index"])}
+        )
+        observations, infos = self._row.reset(options=chosen)
+        return observations[0], _first(infos)
+
+    def step(self, action: np.int64) -> tuple[NDArray[np.int32], float, bool, bool, dict[str, Any]]:
+        """Write one token.
+
+        Raises:
+            OrderError: no reset came before, or the episode has ended.
+            ActionError: the action is no token id.
+            RewardError: the reward failed.
+        """
+        if np.shape(action) != () or isinstance(action, bool | np.bool_ | str):
+            raise ActionError(f"step needs one token id from 0 to {self.rules.vocabulary - 1}, got {action!r}.")
+        if self._row.ended[0]:
+            raise OrderError("The episode has ended; call reset() before the next step().")
+        observations, rewards, terminated, truncated, infos = self._row.step(np.asarray([action]))
+        return observations[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), _first(infos)
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Tell which tokens are allowed now: (V,) True where allowed, as sb3-contrib's MaskablePPO asks."""
+        mask: NDArray[np.bool_] = self._row.action_masks()[0]
+        return mask
+
+    def render(self) -> str | None:
+        """Show the text so far, coloured by its score when it has ended."""
+        frames = self._row.render()
+        return frames[0] if frames else None
+
+
+def _first(infos: dict[str, Any]) -> dict[str, Any]:
+    """Take row 0 out of vectorised infos, as plain Python values."""
+    return {
+        name: value[0].item() if isinstance(value[0], np.generic) else value[0]
+        for name, value in infos.items()
+        if not name.startswith("_") and infos[f"_{name}"][0]
+    }

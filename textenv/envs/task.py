@@ -1,0 +1,99 @@
+"""The task record: everything that makes one environment different from another."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textenv.errors import ArgumentError, did_you_mean
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+RewardLike: TypeAlias = str | Callable[..., Any]
+StopRule: TypeAlias = str | Sequence[str] | Callable[[str], bool]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """What an environment asks for; every field is also a keyword of `gymnasium.make`.
+
+    Raises:
+        ArgumentError: a number is out of its range.
+    """
+
+    prompts: Any
+    """A list of texts or of rows, a DataFrame, a `datasets` object or hub id, or a path to .txt, .jsonl, .csv or .parquet."""
+    reward: RewardLike
+    """The score: an embedded name, a local path, a hub id, or any callable (see `textenv.rewards`)."""
+    tokenizer: "str | PreTrainedTokenizerBase" = "tiny-en"
+    """An embedded name, a local path, a hub id or a tokenizer."""
+    max_prompt_tokens: int = 32
+    """P: columns of the observation for the prompt."""
+    max_new_tokens: int = 24
+    """T: columns of the observation for the response; the episode ends with the last."""
+    min_new_tokens: int = 0
+    """Before so many tokens the end-of-text token is forbidden."""
+    stop: StopRule | None = None
+    """End the episode when the completion holds one of these strings, or when this function of it is true."""
+    action_mask: Callable[[NDArray[np.int32]], NDArray[np.bool_]] | None = None
+    """Maps an observation (P+T,) to the allowed tokens (V,)."""
+    missing_eos_penalty: float = 0.0
+    """Subtracted from the score of an episode that ends by its length."""
+    on_long_prompt: Literal["truncate", "error"] = "truncate"
+    """Truncate a prompt of more than P tokens from the left, or refuse it."""
+    judge: RewardLike | None = None
+    """An independent scorer, used only in evaluation."""
+    model: str | None = "tiny-en"
+    """The policy that acts here by default; None is a small, randomly initialised model over the vocabulary."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_prompt_tokens", 1), ("max_new_tokens", 1), ("min_new_tokens", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise ArgumentError(f"{name} must be an integer of at least {least}, got {value!r}.")
+        if self.min_new_tokens > self.max_new_tokens:
+            raise ArgumentError(f"min_new_tokens={self.min_new_tokens} exceeds max_new_tokens={self.max_new_tokens}; lower it.")
+        if self.on_long_prompt not in ("truncate", "error"):
+            raise ArgumentError(f'on_long_prompt must be "truncate" or "error", got {self.on_long_prompt!r}.')
+        penalty = self.missing_eos_penalty
+        if isinstance(penalty, bool) or not isinstance(penalty, int | float | np.number) or not 0 <= penalty < float("inf"):
+            raise ArgumentError(f"missing_eos_penalty must be a number of at least 0, got {self.missing_eos_penalty!r}.")
+        if self.reward is None or not (isinstance(self.reward, str) or callable(self.reward)):
+            raise ArgumentError(f"reward must be a name, a path or a callable, got {self.reward!r}.")
+
+    def replace(self, **fields: Any) -> "Task":
+        """Copy the task with other values in some fields.
+
+        Raises:
+            ArgumentError: no field has that name.
+        """
+        known = [field.name for field in dataclasses.fields(self)]
+        for name in fields:
+            if name not in known:
+                others = (*known, "autoreset_mode", "kl_coef", "reference", "render_mode")
+                raise ArgumentError(f'There is no argument "{name}".{did_you_mean(name, others)}')
+        return dataclasses.replace(self, **fields)
+
+
+def stop_function(stop: StopRule | None) -> Callable[[str], bool] | None:
+    """Make a predicate of a stop rule.
+
+    >>> stop_function(["?", "!"])("Really")
+    False
+    >>> stop_function("!")("Yes!")
+    True
+    """
+    if stop is None or (callable(stop) and not isinstance(stop, str)):
+        return stop
+    strings = (stop,) if isinstance(stop, str) else tuple(stop) if isinstance(stop, Sequence) else ()
+    if not strings or not all(isinstance(string, str) and string for string in strings):
+        raise ArgumentError(f"stop must be a string, several, or a function of the completion, got {stop!r}.")
+    return functools.partial(_holds_any, strings)
+
+
+def _holds_any(strings: tuple[str, ...], completion: str) -> bool:
+    return any(string in completion for string in strings)

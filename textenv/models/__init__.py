@@ -1,0 +1,1 @@
+"""Models that act: loading, the language policy, its cache and its sampling."""

@@ -1,0 +1,86 @@
+"""Names of models and data: embedded, local or on the Hugging Face hub."""
+
+import os
+import socket
+import threading
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlparse
+from urllib.request import getproxies, proxy_bypass
+
+from textenv.errors import LoadError, TextenvError, did_you_mean
+
+ASSETS: Final = Path(__file__).parent.parent / "assets"
+REACH_SECONDS: Final = 2.0
+
+
+def embedded_names() -> list[str]:
+    """List the models that come with textenv."""
+    return sorted(path.parent.name for name in ("config.json", "modules.json") for path in ASSETS.glob(f"*/{name}"))
+
+
+def hub_is_reachable() -> bool:
+    """Tell within two seconds whether the hub answers, without the retries of the hub's own client."""
+    from huggingface_hub import constants
+
+    if constants.is_offline_mode() or os.environ.get("HF_HUB_OFFLINE") == "1":
+        return False
+    url = urlparse(constants.ENDPOINT)
+    proxy = getproxies().get(url.scheme)
+    if proxy and not proxy_bypass(str(url.hostname)):
+        url = urlparse(proxy if "://" in proxy else f"http://{proxy}")
+    answer: list[bool] = []
+
+    def connect() -> None:
+        try:
+            socket.create_connection((url.hostname, url.port or (80 if url.scheme == "http" else 443)), timeout=REACH_SECONDS).close()
+            answer.append(True)
+        except OSError:
+            pass
+
+    # In a thread, because a name look-up takes no timeout.
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(REACH_SECONDS)
+    return bool(answer)
+
+
+def require_hub(name: str, what: str, error: type[TextenvError] = LoadError) -> None:
+    """Refuse a hub name at once when the hub cannot be reached.
+
+    Raises:
+        LoadError: or `error`, naming the embedded names that are near.
+    """
+    if not hub_is_reachable():
+        raise error(
+            f'"{name}" is no embedded {what} and no local path, and the Hugging Face hub cannot be reached.'
+            + did_you_mean(name, embedded_names())
+        )
+
+
+def locate(name: str | Path, what: str = "model") -> str:
+    """Find a model: the folder of an embedded name, a local folder, or a hub id that is cached or reachable.
+
+    Returns:
+        A folder or a hub id, as `from_pretrained` takes it.
+
+    Raises:
+        LoadError: none of the three.
+    """
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    if (ASSETS / name / "config.json").is_file() or (ASSETS / name / "modules.json").is_file():
+        return str(ASSETS / name)
+    if Path(name).is_dir():
+        return str(name)
+    if isinstance(name, Path) or str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:
+        raise LoadError(f"There is no folder {name}.")
+    try:
+        cached = try_to_load_from_cache(str(name), "config.json")
+    except HFValidationError:
+        near = did_you_mean(str(name), embedded_names())
+        raise LoadError(f'"{name}" is no embedded {what}, no local path and no hub id.{near}') from None
+    if not isinstance(cached, str):
+        require_hub(str(name), what)
+    return str(name)

@@ -1,0 +1,100 @@
+"""Load causal language models and tokenizers by embedded name, local path or hub id."""
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+from textenv.errors import ArgumentError, LoadError
+from textenv.models.hub import locate
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@functools.cache
+def load_tokenizer(name: str | Path) -> "PreTrainedTokenizerBase":
+    """Load a tokenizer; equal names give the same object.
+
+    Raises:
+        LoadError: there is none.
+    """
+    place = locate(name, "tokenizer")
+    if Path(place).is_dir() and not any((Path(place) / file).is_file() for file in ("tokenizer.json", "tokenizer_config.json")):
+        raise LoadError(f"{name} holds no tokenizer; save one there with tokenizer.save_pretrained({str(name)!r}).")
+    try:
+        return cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(place))
+    except (OSError, ValueError, KeyError) as error:
+        raise LoadError(f"The tokenizer of {name} cannot be loaded: {str(error).splitlines()[0]}") from error
+
+
+def load_causal_lm(name: str | Path, device: str = "cpu") -> "PreTrainedModel":
+    """Load a causal language model in float32, whatever its file holds.
+
+    Raises:
+        LoadError: it is not there or cannot be read.
+        ArgumentError: it is an encoder-decoder.
+    """
+    place = locate(name, "model")
+    if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
+        raise LoadError(f"{name} holds no model: it has no config.json.")
+    try:
+        if AutoConfig.from_pretrained(place).is_encoder_decoder:
+            raise ArgumentError(f"{name} is an encoder-decoder; textenv acts with decoder-only models.")
+        model: Any = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        if isinstance(error, ArgumentError):
+            raise
+        raise LoadError(f"The model {name} cannot be loaded: {str(error).splitlines()[0]}") from error
+    return cast("PreTrainedModel", model.to(device))
+
+
+def toy_causal_lm(tokenizer: "PreTrainedTokenizerBase", context: int, seed: int = 0, device: str = "cpu") -> "PreTrainedModel":
+    """Make a small, randomly initialised GPT-2 over a tokenizer's vocabulary.
+
+    Its weights are larger than usual (standard deviation 0.1), so that its distribution is not uniform.
+
+    Args:
+        tokenizer: of a toy environment.
+        context: longest text in tokens.
+        seed: of the weights; the global generator of torch is left as it was.
+        device: such as "cpu" or "cuda".
+    """
+    config: Any = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=context,
+        n_embd=64,
+        n_layer=2,
+        n_head=2,
+        activation_function="gelu_pytorch_tanh",
+        initializer_range=0.1,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=cast(int, tokenizer.eos_token_id),
+        eos_token_id=cast(int, tokenizer.eos_token_id),
+        pad_token_id=cast(int, tokenizer.pad_token_id),
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model: Any = GPT2LMHeadModel(config)
+    return cast("PreTrainedModel", model.to(device))
+
+
+def toy_tokenizer(symbols: str) -> "PreTrainedTokenizerBase":
+    """Make a tokenizer of single characters and an end-of-text token, which comes last.
+
+    >>> toy_tokenizer("ab")("abba")["input_ids"]
+    [0, 1, 1, 0]
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    end = "<|endoftext|>"
+    tokenizer = Tokenizer(models.WordLevel({symbol: index for index, symbol in enumerate([*symbols, end])}, unk_token=end))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=end, bos_token=end, pad_token=end)

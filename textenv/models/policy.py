@@ -1,0 +1,281 @@
+"""`LanguagePolicy`: a causal language model that acts, with a value head on its trunk."""
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from textenv.errors import ArgumentError, LoadError
+from textenv.models.cache import PrefixCache
+from textenv.models.layout import align_left
+from textenv.models.loading import load_causal_lm, load_tokenizer, toy_causal_lm
+from textenv.models.logprobs import token_log_probs
+from textenv.models.sampling import masked_log_softmax, sample_inverse_cdf
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Precision = Literal["fp32", "bf16"]
+
+
+class Act(NamedTuple):
+    """What a policy does in N rows.
+
+    Shapes: N rows.
+    """
+
+    actions: NDArray[np.int64]
+    """(N,) token ids; 0 in rows without a token."""
+    log_probs: torch.Tensor
+    """(N,) of the actions."""
+    values: torch.Tensor
+    """(N,) of the states."""
+
+
+class LanguagePolicy(nn.Module):
+    """A decoder-only model as a policy over tokens.
+
+    Shapes: N or B rows, P prompt columns, T response columns, W = P+T, V vocabulary, D hidden size.
+
+    The distribution of the next token is softmax(logits / temperature) over the tokenizer's vocabulary without its
+    special tokens other than the end of text. The value of a state is a linear function, zero at first, of the last
+    hidden state.
+
+    Args:
+        model: from transformers, decoder-only.
+        tokenizer: its tokenizer, with an end-of-text token.
+        temperature: τ > 0, in every log-probability.
+        precision: "fp32", or "bf16" for autocast.
+
+    Raises:
+        ArgumentError: the temperature is not positive, or the tokenizer has no end-of-text token.
+        LoadError: the model's logits are more than its head applied to its trunk.
+    """
+
+    def __init__(
+        self,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerBase",
+        *,
+        temperature: float = 1.0,
+        precision: Precision = "fp32",
+    ) -> None:
+        super().__init__()
+        if not temperature > 0:
+            raise ArgumentError(f"temperature must be positive, got {temperature!r}; use act(greedy=True) for the most probable token.")
+        if tokenizer.eos_token_id is None:
+            raise ArgumentError("The tokenizer has no end-of-text token; set tokenizer.eos_token.")
+        self.model = model
+        self.tokenizer = tokenizer
+        self.temperature = temperature
+        self.precision: Precision = precision
+        self.vocabulary = len(tokenizer)
+        self.value_head = nn.Linear(int(model.config.get_text_config().hidden_size), 1)
+        nn.init.zeros_(self.value_head.weight)
+        nn.init.zeros_(self.value_head.bias)
+        self.value_head.to(model.device)
+        head_rows = int(cast(nn.Linear, model.get_output_embeddings()).weight.shape[0])
+        banned = torch.arange(head_rows) >= self.vocabulary
+        banned[[i for i in tokenizer.all_special_ids if i != tokenizer.eos_token_id and i < head_rows]] = True
+        self.banned: torch.Tensor
+        self.register_buffer("banned", banned.to(model.device), persistent=False)  # (V of the head,)
+        self.cache = PrefixCache(self.trunk)
+        self.eval()
+        self._check_head()
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path, *, temperature: float = 1.0, precision: Precision = "fp32", device: str = "cpu"
+    ) -> "LanguagePolicy":
+        """Load a policy in float32.
+
+        Args:
+            name: an embedded name, a local folder or a hub id.
+            temperature: τ > 0.
+            precision: "fp32" or "bf16".
+            device: such as "cpu" or "cuda".
+
+        Raises:
+            LoadError: the model or its tokenizer cannot be loaded.
+            ArgumentError: the model is an encoder-decoder.
+        """
+        model = load_causal_lm(name, device)
+        policy = cls(model, load_tokenizer(name), temperature=temperature, precision=precision)
+        head = Path(name) / "value_head.safetensors"
+        if head.is_file():
+            policy.value_head.load_state_dict(load_file(head, device=device))
+        return policy
+
+    @classmethod
+    def for_rules(cls, rules: Any, name: str | Path | None = None, **options: Any) -> "LanguagePolicy":
+        """Make the policy of a task: the named model, or a small random one over its vocabulary.
+
+        Args:
+            rules: of the environment, `env.unwrapped.rules`.
+            name: of the model, by default the task's.
+            **options: of `from_pretrained`.
+
+        Raises:
+            ArgumentError: the model's tokenizer differs from the task's.
+            LoadError: the model cannot be loaded.
+        """
+        name = name or rules.task.model
+        if name is None:
+            device = options.pop("device", "cpu")
+            model = toy_causal_lm(rules.tokenizer, rules.width, device=device)
+            return cls(model, rules.tokenizer, **options)
+        policy = cls.from_pretrained(name, **options)
+        if policy.tokenizer.get_vocab() != rules.tokenizer.get_vocab():
+            raise ArgumentError(f'The model "{name}" has another tokenizer than the environment; make it with tokenizer="{name}".')
+        return policy
+
+    @property
+    def trunk(self) -> "PreTrainedModel":
+        """The model without its head."""
+        return cast("PreTrainedModel", self.model.base_model)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.device
+
+    def train(self, mode: bool = True) -> "LanguagePolicy":
+        """Set training mode; training forgets the cache."""
+        if mode and hasattr(self, "cache"):
+            self.cache.clear()
+        return super().train(mode)
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """Autocast to bf16 when that is the precision."""
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    @torch.no_grad()
+    def act(
+        self,
+        observations: NDArray[np.int32],
+        *,
+        allowed: NDArray[np.bool_] | None = None,
+        generator: torch.Generator | None = None,
+        greedy: bool = False,
+    ) -> Act:
+        """Choose the next token of every row.
+
+        Args:
+            observations: (N, W); rows of only -1 are skipped.
+            allowed: (N, V) tokens that may be chosen; the distribution is renormalised over them.
+            generator: of the draws.
+            greedy: take the most probable token instead of drawing one.
+        """
+        live = torch.from_numpy((observations >= 0).any(1)).to(self.device)
+        with self.autocast():
+            hidden = self.cache.last_hidden(observations)[live]  # (n, D)
+            logits = self.logits(hidden)
+        banned: torch.Tensor = self.banned
+        if allowed is not None:
+            banned = banned | ~self._pad(torch.from_numpy(allowed).to(self.device)[live])
+        log_probs = masked_log_softmax(logits, self.temperature, banned)  # (n, V)
+        tokens = log_probs.argmax(-1) if greedy else sample_inverse_cdf(log_probs, generator)
+        chosen = log_probs.gather(-1, tokens[:, None])[:, 0]
+        values = self.value_head(hidden.float())[:, 0]
+        spread = [x.new_zeros(len(live)).masked_scatter(live, x) for x in (tokens, chosen, values)]  # (N,) each
+        return Act(spread[0].cpu().numpy(), spread[1], spread[2])
+
+    def next_log_probs(self, observations: NDArray[np.int32], *, cached: bool = True) -> torch.Tensor:
+        """Compute the distribution of the next token of every row.
+
+        Args:
+            observations: (N, W), each with a token.
+            cached: use and move on the cache; without it, gradients flow.
+
+        Returns:
+            (N, V) log-probabilities.
+        """
+        with self.autocast(), torch.set_grad_enabled(torch.is_grad_enabled() and not cached):
+            if cached:
+                hidden = self.cache.last_hidden(observations)
+            else:
+                tokens, _ = align_left(torch.from_numpy(observations).long().to(self.device))
+                states = self._forward(tokens)  # (N, L, D)
+                ends = torch.from_numpy((observations >= 0).sum(1) - 1).to(self.device)
+                hidden = states[torch.arange(len(ends), device=self.device), ends]
+            return masked_log_softmax(self.logits(hidden), self.temperature, self.banned)[:, : self.vocabulary]
+
+    def response_hidden(self, tokens: torch.Tensor, prompt_columns: int) -> torch.Tensor:
+        """Compute the hidden states from which each response token was chosen, in one forward pass.
+
+        Args:
+            tokens: (B, W) finished observations.
+            prompt_columns: P.
+
+        Returns:
+            (B, T, D); where there is no response token, what stands there means nothing.
+        """
+        aligned, first = align_left(tokens)  # (B, L)
+        states = self._forward(aligned)  # (B, L, D)
+        before = torch.arange(prompt_columns - 1, tokens.shape[1] - 1, device=tokens.device)  # (T,) columns one before
+        columns = (before - first[:, None]).clamp_(max=states.shape[1] - 1)  # (B, T)
+        return states.gather(1, columns[:, :, None].expand(-1, -1, states.shape[-1]))
+
+    def response_log_probs(
+        self, tokens: torch.Tensor, prompt_columns: int, allowed: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute log-probabilities and values of every response token, in one forward pass.
+
+        Args:
+            tokens: (B, W) finished observations.
+            prompt_columns: P.
+            allowed: (B, T, V) tokens that were allowed, or None.
+
+        Returns:
+            Log-probabilities and values, (B, T) each, 0 where there is no token.
+        """
+        with self.autocast():
+            hidden = self.response_hidden(tokens, prompt_columns)
+            response = tokens[:, prompt_columns:]
+            mask = response >= 0  # (B, T)
+            banned = self.banned if allowed is None else self.banned | ~self._pad(allowed[mask])
+            flat = token_log_probs(self.logits, hidden[mask], response[mask], self.temperature, banned)
+        values = self.value_head(hidden.float())[..., 0] * mask
+        return flat.new_zeros(mask.shape).masked_scatter(mask, flat), values
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write model, tokenizer and value head; `AutoModelForCausalLM.from_pretrained` loads the model."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        save_file(
+            {name: value.contiguous() for name, value in self.value_head.state_dict().items()}, Path(folder) / "value_head.safetensors"
+        )
+
+    def _forward(self, aligned: torch.Tensor) -> torch.Tensor:
+        """Hidden states (B, L, D) of left-aligned tokens (B, L); what follows a row's end cannot reach back into it."""
+        states: torch.Tensor = self.trunk(
+            # A mask of ones is dropped by transformers; without one it would warn of ids that are its padding token.
+            input_ids=aligned,
+            attention_mask=torch.ones_like(aligned),
+            use_cache=False,
+        ).last_hidden_state
+        return states
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Apply the head: hidden states (..., D) to logits (..., V of the head)."""
+        logits: torch.Tensor = cast(nn.Module, self.model.get_output_embeddings())(hidden)
+        cap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
+        return logits if cap is None else torch.tanh(logits / cap) * cap
+
+    def _pad(self, allowed: torch.Tensor) -> torch.Tensor:
+        """Widen (..., V of the tokenizer) to the rows of the head."""
+        return nn.functional.pad(allowed, (0, len(self.banned) - allowed.shape[-1]))
+
+    @torch.no_grad()
+    def _check_head(self) -> None:
+        tokens = torch.zeros(1, 2, dtype=torch.long, device=self.device)
+        ours = self.logits(self.trunk(input_ids=tokens, use_cache=False).last_hidden_state)
+        if not torch.allclose(ours, self.model(input_ids=tokens, use_cache=False).logits, rtol=1e-3, atol=1e-4):
+            raise LoadError(f"{type(self.model).__name__} does more than apply a head to its trunk's hidden states, which textenv needs.")

@@ -1,0 +1,72 @@
+"""Load rewards by name: an embedded one, a local folder or a hub id."""
+
+import functools
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from textenv.errors import ArgumentError, LoadError
+from textenv.models.hub import locate
+
+if TYPE_CHECKING:
+    from textenv.rewards.ngram import NgramClassifier
+
+
+def load_reward(
+    reward: str | Path | Callable[..., Any],
+    *,
+    label: str | None = None,
+    output: Literal["probability", "logit"] = "probability",
+    reads: Literal["both", "completion"] = "both",
+    device: str = "cpu",
+) -> Callable[..., Any]:
+    """Load a reward; a callable is returned as it is, and equal arguments give the same object.
+
+    Args:
+        reward: an embedded name such as "tiny-sentiment", a local folder or hub id of a sequence-classification model,
+            or a callable.
+        label: of the classifier; by default the one named positive (in any case), or else the last.
+        output: the label's probability in [0, 1], or its logit.
+        reads: whether the classifier reads prompt + completion or the completion only.
+        device: such as "cpu" or "cuda".
+
+    Raises:
+        LoadError: the model cannot be loaded.
+        ArgumentError: it has no such label.
+    """
+    if not isinstance(reward, str | Path):
+        return reward
+    return _load(str(reward), label, output, reads, device)
+
+
+class NgramReward:
+    """Scores texts by an `NgramClassifier`; the arguments are those of `load_reward`."""
+
+    def __init__(self, classifier: "NgramClassifier", name: str, output: str, reads: str) -> None:
+        self.classifier, self.name, self.output, self.reads = classifier, name, output, reads
+
+    def __call__(self, prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
+        """Score n texts."""
+        texts = list(completions) if self.reads == "completion" else [p + c for p, c in zip(prompts, completions, strict=True)]
+        scores = self.classifier.probabilities(texts) if self.output == "probability" else self.classifier.log_odds(texts)
+        return [float(score) for score in scores]
+
+
+@functools.cache
+def _load(name: str, label: str | None, output: str, reads: str, device: str) -> Callable[..., Any]:
+    from textenv.rewards.classifier import Classifier
+    from textenv.rewards.ngram import NgramClassifier
+
+    for field, value, known in (("output", output, ("probability", "logit")), ("reads", reads, ("both", "completion"))):
+        if value not in known:
+            raise ArgumentError(f"{field} must be one of {', '.join(known)}, got {value!r}.")
+    place = locate(name, "reward")
+    config = Path(place) / "config.json"
+    if Path(place).is_dir() and not config.is_file():
+        raise LoadError(f"{name} holds no reward: it has no config.json.")
+    if config.is_file() and json.loads(config.read_text()).get("model_type") == "ngram":
+        if label is not None:
+            raise ArgumentError(f"{name} is an n-gram classifier of one class; leave label out.")
+        return NgramReward(NgramClassifier.from_pretrained(place), name, output, reads)
+    return Classifier.from_pretrained(place, name=name, label=label, output=output, reads=reads, device=device)

@@ -1,0 +1,122 @@
+"""The reward protocol: how an environment calls a reward and what it accepts back.
+
+A reward is any callable. It is called once for a batch of finished episodes, by keyword only, with those
+of these arguments that its signature accepts:
+
+- `prompts`, `completions`: n texts each;
+- any other column of the prompt set, n values each;
+- `pieces`: n lists of token strings. A reward that takes it returns one value a piece instead of one a text.
+
+So functions written for TRL's string format, `f(completions, **kwargs)` included, work unchanged.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textenv.errors import RewardError
+
+
+def reward_name(reward: Callable[..., Any]) -> str:
+    """Name a reward as messages and logs show it."""
+    return str(getattr(reward, "name", None) or getattr(reward, "__name__", None) or type(reward).__name__)
+
+
+def accepted(reward: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str, Any]:
+    """Choose the arguments that a reward's signature accepts.
+
+    Raises:
+        RewardError: it needs an argument that is not there.
+    """
+    parameters = inspect.signature(reward).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return {name: value for name, value in offered.items() if name != "pieces" or takes_pieces(reward)}
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    required = [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+    missing = [name for name in required if name not in offered or name not in names]
+    if missing:
+        raise RewardError(
+            f'The reward {reward_name(reward)} needs "{missing[0]}", which is no column of the prompts; there are: {", ".join(offered)}.'
+        )
+    return {name: offered[name] for name in names if name in offered}
+
+
+def takes_pieces(reward: Callable[..., Any]) -> bool:
+    """Tell whether a reward returns one value a token."""
+    return "pieces" in inspect.signature(reward).parameters
+
+
+def _floats(values: Any, n: int, what: str, name: str, prompts: Sequence[str], completions: Sequence[str]) -> NDArray[np.float64]:
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    try:
+        count = len(values)
+    except TypeError:
+        raise RewardError(
+            f"The reward {name} returned {values!r} instead of {n} numbers, for {what} such as {prompts[0]!r} + {completions[0]!r}."
+        ) from None
+    if count != n:
+        raise RewardError(f"The reward {name} returned {count} values for {n} {what}, such as {prompts[0]!r} + {completions[0]!r}.")
+    scores = np.zeros(n, dtype=np.float64)
+    for index, value in enumerate(values):
+        at = index if what == "completions" else 0
+        try:
+            scores[index] = float(value)
+        except (TypeError, ValueError):
+            scores[index] = np.nan
+        if not np.isfinite(scores[index]):
+            raise RewardError(
+                f"The reward {name} returned {value!r}, which is no finite number, for the prompt {prompts[at]!r} "
+                f"and the completion {completions[at]!r}."
+            )
+    return scores
+
+
+def call_reward(
+    reward: Callable[..., Any],
+    prompts: Sequence[str],
+    completions: Sequence[str],
+    columns: Mapping[str, Sequence[Any]] | None = None,
+    pieces: Sequence[Sequence[str]] | None = None,
+) -> tuple[NDArray[np.float64], list[NDArray[np.float64]] | None]:
+    """Score a batch of finished texts.
+
+    Args:
+        reward: any callable, see the module.
+        prompts: n texts.
+        completions: n texts.
+        columns: further columns of the prompt set, n values each.
+        pieces: the token strings of each completion.
+
+    Returns:
+        The scores (n,), and for a reward by pieces also its n rows of values, whose sums the scores are.
+
+    Raises:
+        RewardError: the reward raised, or returned something else than finite numbers of the right count; the message
+            names the reward, the prompt and the completion.
+    """
+    name = reward_name(reward)
+    offered = {**(columns or {}), "prompts": list(prompts), "completions": list(completions), "pieces": pieces}
+    arguments = accepted(reward, offered)
+    try:
+        values = reward(**arguments)
+    except Exception as error:
+        raise RewardError(
+            f"The reward {name} raised {type(error).__name__}: {error} (first of {len(prompts)} texts: the prompt {prompts[0]!r} "
+            f"and the completion {completions[0]!r})."
+        ) from error
+    if pieces is None or not takes_pieces(reward):
+        return _floats(values, len(prompts), "completions", name, prompts, completions), None
+    if not hasattr(values, "__len__") or len(values) != len(prompts):
+        raise RewardError(
+            f"The reward {name} must return a row of values for each of {len(prompts)} completions, such as "
+            f"{prompts[0]!r} + {completions[0]!r}, got {values!r}."
+        )
+    rows = [
+        _floats(row, len(piece), "pieces", name, prompts[i : i + 1], completions[i : i + 1])
+        for i, (row, piece) in enumerate(zip(values, pieces, strict=True))
+    ]
+    return np.array([row.sum() for row in rows]), rows

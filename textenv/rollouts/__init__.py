@@ -1,0 +1,1 @@
+"""Rollouts: collecting episodes, and advantages over them."""

@@ -1,0 +1,81 @@
+"""Advantages over padded episodes, as pure functions.
+
+Shapes: B episodes, T response columns. Where a mask is False, inputs are ignored and outputs are 0.
+"""
+
+import torch
+
+from textenv.errors import ArgumentError
+
+
+def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean over the entries where the mask is True: (B, T), (B, T) to ()."""
+    return (values * mask).sum() / mask.sum()
+
+
+def masked_whiten(values: torch.Tensor, mask: torch.Tensor, *, centred: bool = True) -> torch.Tensor:
+    """Scale to variance 1, and to mean 0 unless `centred` is False; variance is the biased one, plus 1e-8.
+
+    Args:
+        values: (B, T).
+        mask: (B, T).
+        centred: remove the mean.
+    """
+    mean = masked_mean(values, mask)
+    variance = masked_mean((values - mean).square(), mask)
+    whitened = (values - mean) * torch.rsqrt(variance + 1e-8)
+    return (whitened if centred else whitened + mean) * mask
+
+
+def reward_to_go(rewards: torch.Tensor, mask: torch.Tensor, gamma: float = 1.0) -> torch.Tensor:
+    """G_t = Σ_{s≥t} γ^(s-t) r_s: (B, T), (B, T) to (B, T)."""
+    returns, running = torch.zeros_like(rewards), torch.zeros_like(rewards[:, 0])
+    for t in reversed(range(rewards.shape[1])):
+        running = (rewards[:, t] + gamma * running) * mask[:, t]
+        returns[:, t] = running
+    return returns
+
+
+def gae(rewards: torch.Tensor, values: torch.Tensor, mask: torch.Tensor, gamma: float, lam: float) -> torch.Tensor:
+    """Generalised advantage estimation: A_t = Σ_{s≥t} (γλ)^(s-t) δ_s with δ_t = r_t + γ V_{t+1} - V_t.
+
+    The value after the last token is 0: a finished text pays nothing more. (Schulman et al., "High-Dimensional
+    Continuous Control Using Generalized Advantage Estimation", equation 16, https://arxiv.org/abs/1506.02438.)
+
+    Args:
+        rewards: (B, T).
+        values: (B, T).
+        mask: (B, T), True in the leading columns of each row.
+        gamma: γ in [0, 1].
+        lam: λ in [0, 1].
+    """
+    advantages, running = torch.zeros_like(rewards), torch.zeros_like(rewards[:, 0])
+    after = torch.zeros_like(running)
+    for t in reversed(range(rewards.shape[1])):
+        delta = rewards[:, t] + gamma * after - values[:, t]
+        running = (delta + gamma * lam * running) * mask[:, t]
+        after = values[:, t] * mask[:, t]
+        advantages[:, t] = running
+    return advantages
+
+
+def leave_one_out(returns: torch.Tensor, mask: torch.Tensor, group_size: int) -> torch.Tensor:
+    """A_t = G_t - mean of G_t over the other episodes of the same prompt, an ended one counting 0.
+
+    The baseline does not depend on the episode's own actions, so the gradient stays unbiased. (The k-sample form of
+    Kool, van Hoof and Welling, "Buy 4 REINFORCE Samples, Get a Baseline for Free!", equation 8,
+    https://openreview.net/forum?id=r1lgTGL5DE, for each reward-to-go.)
+
+    Args:
+        returns: (B, T), rewards to go.
+        mask: (B, T).
+        group_size: k ≥ 2; each run of k rows shares a prompt.
+
+    Raises:
+        ArgumentError: B is no multiple of k, or k < 2.
+    """
+    if group_size < 2 or len(returns) % group_size:
+        raise ArgumentError(f"leave_one_out needs groups of 2 or more that divide the batch, got {group_size} for {len(returns)} episodes.")
+    grouped = (returns * mask).reshape(-1, group_size, returns.shape[1])  # (B/k, k, T)
+    others = (grouped.sum(1, keepdim=True) - grouped) / (group_size - 1)
+    return (grouped - others).reshape(returns.shape) * mask

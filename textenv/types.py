@@ -1,0 +1,76 @@
+"""The records that travel between the rooms.
+
+Shapes, everywhere: B episodes, P prompt columns, T response columns, W = P+T, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episodes:
+    """Finished episodes as padded tensors; nothing is padded by a token id."""
+
+    tokens: torch.Tensor
+    """(B, W) int64, the final observations, -1 where there is no token."""
+    prompt_columns: int
+    """P."""
+    log_probs: torch.Tensor
+    """(B, T) float32, of the response tokens under the policy that drew them; 0 where there is none."""
+    values: torch.Tensor
+    """(B, T) float32, of the states the tokens were drawn in; 0 where there is none."""
+    rewards: torch.Tensor
+    """(B, T) float32, what `step` paid: the score at the last token unless the reward is by token."""
+    scores: torch.Tensor
+    """(B,) float64, what the reward says."""
+    prompt_index: torch.Tensor
+    """(B,) int64, index into the prompt set."""
+    prompts: list[str]
+    """B texts."""
+    completions: list[str]
+    """B texts."""
+    finish_reasons: list[str]
+    """B of "eos", "stop" or "length"."""
+    allowed: torch.Tensor | None = None
+    """(B, T, ⌈V/8⌉) uint8, the allowed tokens of every state as packed bits, for tasks that restrict them."""
+    ref_log_probs: torch.Tensor | None = None
+    """(B, T) float32, of the response tokens under the reference, once it has been asked."""
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def mask(self) -> torch.Tensor:
+        """(B, T) booleans: where there is a response token."""
+        return self.tokens[:, self.prompt_columns :] >= 0
+
+    @property
+    def lengths(self) -> torch.Tensor:
+        """(B,) response tokens."""
+        return self.mask.sum(1)
+
+    def allowed_tokens(self, vocabulary: int) -> torch.Tensor | None:
+        """Unpack `allowed` to (B, T, V) booleans."""
+        if self.allowed is None:
+            return None
+        bits = torch.arange(7, -1, -1, device=self.allowed.device, dtype=torch.uint8)
+        return ((self.allowed[..., None] >> bits) & 1).bool().flatten(2)[..., :vocabulary]
+
+    def select(self, index: torch.Tensor | Sequence[int]) -> "Episodes":
+        """Take some episodes, in the order of `index`."""
+        rows = torch.as_tensor(index)
+        picked: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            if isinstance(value, torch.Tensor):
+                picked[name] = value[rows.to(value.device)]
+            elif isinstance(value, list):
+                picked[name] = [value[i] for i in rows.tolist()]
+        return replace(self, **picked)
+
+    def to(self, device: torch.device | str) -> "Episodes":
+        """Move the tensors."""
+        moved: dict[str, Any] = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
+        return replace(self, **moved)

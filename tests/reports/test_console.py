@@ -1,0 +1,70 @@
+"""What the terminal shows."""
+
+import io
+import math
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from textenv.reports.console import comparison_table, examples_table
+from textenv.reports.evaluation import Measured
+from textenv.rollouts.divergence import Divergence
+from textenv.types import Episodes
+
+
+def cells(table: Table) -> list[list[str]]:
+    """The table's rows as a wide terminal shows them, the head first."""
+    console = Console(file=io.StringIO(), width=300)
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    lines = [line.replace("┃", "│").strip("│") for line in console.file.getvalue().splitlines()]
+    return [[cell.strip() for cell in line.split("│")] for line in lines if "│" in line]
+
+
+def test_comparison() -> None:
+    before = {"n": 1024, "score": 0.49, "score_se": 0.01, "judge": 0.5, "judge_se": 0.012, "kl_k1": -0.0012, "kl_k1_se": 0.002}
+    before |= {"kl_exact": 0.0, "kl_exact_se": 0.0, "distinct2": 0.31, "perplexity": 71.28, "length": 22.5, "kl_k3": 9.0}
+    best = {"n": 64.0, "score": 0.8765, "score_se": math.nan, "kl_k1": math.nan, "kl_exact": 1.835}
+    head, *rows = cells(comparison_table({"before": before, "best of 16": best}))
+    assert head == ["policy", "score", "judge", "KL k1 (nats/seq)", "KL exact (nats/seq)", "distinct-2", "ref. perplexity", "length", "n"]
+    shown = ["0.490 ± 0.010", "0.500 ± 0.012", "-0.001 ± 0.002", "0.000 ± 0.000", "0.310", "71.3", "22.500", "1024"]
+    assert rows == [["before", *shown], ["best of 16", "0.876", "", "", "1.835", "", "", "", "64"]]
+
+
+def measured(completions: list[str], scores: list[float], judge: list[float] | None) -> Measured:
+    n = len(completions)
+    zeros = torch.zeros(n, 1)
+    episodes = Episodes(
+        tokens=torch.zeros(n, 2, dtype=torch.int64),
+        prompt_columns=1,
+        log_probs=zeros,
+        values=zeros,
+        rewards=zeros,
+        scores=torch.tensor(scores, dtype=torch.float64),
+        prompt_index=torch.arange(n),
+        prompts=["The film", "A [bold]cast[/bold]", "I [/]"][:n],
+        completions=completions,
+        finish_reasons=["eos"] * n,
+    )
+    return Measured(
+        episodes, None if judge is None else np.array(judge), Divergence(zeros[:, 0], zeros[:, 0], zeros[:, 0], zeros[:, 0], zeros)
+    )
+
+
+def test_examples_show_texts_as_they_are() -> None:
+    before = measured([" was dull.", " [red]of two", "[/x]"], [0.1, 0.2, 0.3], None)
+    after = measured([" was [link]good.", "\nof ten", "[/]"], [0.9, 0.812, 1.0], [0.7, 0.66, 1.0])
+    head, *rows = cells(examples_table(before, after, [0, 1, 2]))
+    assert head == ["prompt", "before", "score", "judge", "after", "score", "judge"]
+    assert rows == [
+        ["The film", "was dull.", "0.10", "", "was [link]good.", "0.90", "0.70"],
+        ["A [bold]cast[/bold]", "[red]of two", "0.20", "", "of ten", "0.81", "0.66"],
+        ["I [/]", "[/x]", "0.30", "", "[/]", "1.00", "1.00"],
+    ]
+
+
+def test_only_the_chosen_rows_are_shown() -> None:
+    both = measured(["a", "b", "c"], [0.0, 0.5, 1.0], None)
+    assert [row[1] for row in cells(examples_table(both, both, [2, 0]))[1:]] == ["c", "a"]

@@ -1,0 +1,1 @@
+"""Reports: evaluations, the run folder, and what the terminal shows."""

@@ -1,0 +1,1 @@
+"""Building the embedded models from corpora; nothing else of textenv imports this."""

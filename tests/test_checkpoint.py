@@ -70,6 +70,7 @@ def test_every_kind_of_leaf(tmp_path: Path) -> None:
         ],
         "nested": {0: {"a.b": torch.ones(1), "a": {"b": torch.zeros(1)}}, 1: []},
         "values": [None, True, 3, 0.1, float("inf"), "text", 2**127 + 1],
+        "pair": (torch.ones(1), 2),
         "parameter": torch.nn.Parameter(torch.ones(2)),
     }
     save_state(tmp_path / "checkpoint", state)
@@ -81,6 +82,7 @@ def test_every_kind_of_leaf(tmp_path: Path) -> None:
     assert loaded["nested"][0]["a"]["b"].item() == 0
     assert loaded["nested"][1] == []
     assert loaded["values"] == state["values"]
+    assert torch.equal(loaded["pair"][0], torch.ones(1))
     assert not loaded["parameter"].requires_grad
 
 

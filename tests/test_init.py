@@ -14,6 +14,7 @@ def test_lazy_names_are_what_they_name() -> None:
         module, _, attribute = place.partition(":")
         found = importlib.import_module(module)
         assert getattr(textenv, name) is (getattr(found, attribute) if attribute else found)
+        assert getattr(found, attribute).__name__ == name if attribute else module.endswith(f".{name}")
     assert sorted([*textenv._LAZY, "register"]) == textenv.__all__ == dir(textenv)
 
 

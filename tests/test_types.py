@@ -66,6 +66,13 @@ def test_select_takes_every_field_in_order(index: list[int] | torch.Tensor) -> N
     assert whole.prompts == ["p", "q", "r"]
 
 
+def test_select_takes_a_mask() -> None:
+    picked = make().select(torch.tensor([True, False, True]))
+    assert picked.prompts == ["p", "r"]
+    assert picked.prompt_index.tolist() == [6, 8]
+    assert make().select([True, False, True]).completions == ["x", "z"]
+
+
 def test_select_of_nothing() -> None:
     nothing = make().select(torch.zeros(0, dtype=torch.int64))
     assert len(nothing) == 0
@@ -88,3 +95,9 @@ def test_to_moves_every_tensor() -> None:
 def test_episodes_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         make().prompts = []  # type: ignore[misc]
+
+
+def test_select_by_a_mask_takes_lists_and_tensors_alike() -> None:
+    picked = make().select(torch.tensor([False, True, True]))
+    assert picked.completions == ["y", "z"]
+    assert picked.scores.tolist() == [0.2, 0.3]

@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from textenv.envs.registry import card, registered_ids
+from textenv.envs.registry import card, find_id, registered_ids
 from textenv.errors import TextenvError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _check(id: tyro.conf.Positional[str]) -> None:
     """
     from textenv.envs.checker import check
 
-    check(id)
+    check(find_id(id))
     print(f"{id} keeps the contract.")
 
 

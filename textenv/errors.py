@@ -5,6 +5,7 @@ TextenvError
 ├── ActionError (ValueError)          an action that is not a token id
 ├── OrderError (RuntimeError)         a call at the wrong time, such as a step before the first reset
 ├── RewardError (RuntimeError)        a reward that failed or returned what is not a score
+├── TrainingError (RuntimeError)      a training that has diverged
 ├── LoadError (OSError)               a model, tokenizer or data set that cannot be loaded
 └── ContractError (AssertionError)    an environment that does not keep the contract of `textenv.check`
 
@@ -33,6 +34,10 @@ class OrderError(TextenvError, RuntimeError):
 
 class RewardError(TextenvError, RuntimeError):
     """A reward that failed or returned what is not a score."""
+
+
+class TrainingError(TextenvError, RuntimeError):
+    """A training that has diverged."""
 
 
 class LoadError(TextenvError, OSError):

@@ -1,6 +1,5 @@
 """A whole training run: measure, learn, measure again, and say what came of it."""
 
-import contextlib
 import dataclasses
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from textenv.agents.ppo import PPO, PPOConfig
-from textenv.envs.registry import task_of
+from textenv.envs.registry import find_id, task_of
 from textenv.errors import ArgumentError
 from textenv.models.policy import LanguagePolicy, Precision
 from textenv.reports.alarm import collapse_signs
@@ -37,7 +36,7 @@ class TrainConfig:
     """Id of the environment."""
     agent: Literal["ppo"] = "ppo"
     """Algorithm."""
-    episodes: int = 5120
+    episodes: int = 6144
     """Episodes to learn from."""
     seed: int = 0
     """Of the draws, the prompts and the order of minibatches."""
@@ -63,6 +62,8 @@ class TrainConfig:
         for name in ("episodes", "num_envs", "eval_prompts"):
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if self.seed < 0:
+            raise ArgumentError(f"seed must be at least 0, got {self.seed}.")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ArgumentError("device is cuda, but torch sees no GPU; use --device cpu.")
 
@@ -77,7 +78,7 @@ def train(config: TrainConfig, console: Console | None = None) -> dict[str, Any]
         ArgumentError: the run folder exists, or the environment or model do not fit.
     """
     console = console or Console()
-    out = config.out or Path("runs") / f"{config.env.replace('/', '-')}-{config.agent}-{config.seed}"
+    out = config.out or Path("runs") / f"{config.env.replace('/', '-').replace(':', '-')}-{config.agent}-{config.seed}"
     device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
     envs = _make_envs(config, device)
     rules = envs.unwrapped.rules
@@ -85,14 +86,16 @@ def train(config: TrainConfig, console: Console | None = None) -> dict[str, Any]
     agent = PPO(policy, envs, config.ppo, seed=config.seed)
     run = Run(out, {**dataclasses.asdict(config), "out": str(out), "device": device})
 
-    chosen = np.random.default_rng(config.seed).permutation(len(envs.unwrapped.prompts))[: config.eval_prompts]
+    # Streams of their own, so that the evaluations share no draws with the training.
+    prompt_seed, before_seed, after_seed = (int(seed) for seed in np.random.SeedSequence(config.seed).generate_state(3))
+    chosen = np.random.default_rng(prompt_seed).permutation(len(envs.unwrapped.prompts))[: config.eval_prompts]
     prompts = np.repeat(chosen, BEST_OF)
     console.print(f"{config.env}: measuring the policy before training ({len(prompts)} episodes) …")
-    before = measure(policy, agent.reference, envs, prompts, seed=config.seed)
+    before = measure(policy, agent.reference, envs, prompts, seed=before_seed)
     started = time.perf_counter()
     tokens = _learn(agent, run, config, console)
     seconds = time.perf_counter() - started
-    after = measure(policy, agent.reference, envs, prompts, seed=config.seed + 1)
+    after = measure(policy, agent.reference, envs, prompts, seed=after_seed)
 
     rows = {"before": summarise(before), "after": summarise(after)}
     rows[f"best of {BEST_OF}"] = best_of_n(before, BEST_OF)
@@ -107,11 +110,11 @@ def train(config: TrainConfig, console: Console | None = None) -> dict[str, Any]
 
 def _make_envs(config: TrainConfig, device: str) -> Any:
     """Make the environments; an id that is not textenv's is refused."""
-    with contextlib.suppress(gymnasium.error.Error, ImportError):
-        gymnasium.spec(config.env)  # imports the module before the colon of an id such as "my_envs:Haiku-v0"
-    task = task_of(config.env.rpartition(":")[2])
-    reward: Any = load_reward(config.reward or task.reward, device=device)
-    return gymnasium.make_vec(config.env, num_envs=config.num_envs, reward=reward)
+    name = find_id(config.env)
+    fields: dict[str, Any] = {"reward": load_reward(config.reward or task_of(name).reward, device=device)}
+    if config.model is not None:
+        fields["tokenizer"] = config.model  # the policy's tokens are the environment's actions
+    return gymnasium.make_vec(name, num_envs=config.num_envs, **fields)
 
 
 def _learn(agent: PPO, run: Run, config: TrainConfig, console: Console) -> int:

@@ -60,8 +60,9 @@ class Episodes:
         return ((self.allowed[..., None] >> bits) & 1).bool().flatten(2)[..., :vocabulary]
 
     def select(self, index: torch.Tensor | Sequence[int]) -> "Episodes":
-        """Take some episodes, in the order of `index`."""
+        """Take some episodes: by index and in its order, or by a mask (B,)."""
         rows = torch.as_tensor(index)
+        rows = rows.nonzero()[:, 0] if rows.dtype == torch.bool else rows.long()
         picked: dict[str, Any] = {}
         for name, value in vars(self).items():
             if isinstance(value, torch.Tensor):

@@ -1,5 +1,6 @@
 """PPO against the enumerated gradient and the known optimum."""
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from textenv.agents.losses import clipped_surrogate
 from textenv.agents.ppo import PPO, PPOConfig
 from textenv.envs.exact import ExactMDP
 from textenv.envs.rules import Rules
-from textenv.errors import ArgumentError
+from textenv.errors import ArgumentError, TrainingError
 from textenv.models.loading import toy_causal_lm
 from textenv.models.policy import LanguagePolicy
 from textenv.rollouts.collect import collect
@@ -133,7 +134,7 @@ def test_reaches_the_known_optimum(seed: int) -> None:
     mdp = ExactMDP(envs.unwrapped.rules, policy)
     config = PPOConfig(episodes_per_update=512, minibatch_size=128, epochs=2, learning_rate=3e-3, kl_coef=BETA)
     PPO(policy, envs, config, seed=seed).learn(24_576)
-    assert mdp.regret(policy, BETA) >= 0.95
+    assert mdp.normalised_return(policy, BETA) >= 0.95
 
 
 def test_critic_learns_too() -> None:
@@ -143,7 +144,7 @@ def test_critic_learns_too() -> None:
     config = PPOConfig(advantage="critic", epochs=2, episodes_per_update=512, minibatch_size=128, learning_rate=2e-3, kl_coef=BETA)
     seen: list[float] = []
     PPO(policy, envs, config).learn(8_192, lambda metrics, _: seen.append(metrics["explained_variance"]))
-    assert mdp.regret(policy, BETA) >= 0.85
+    assert mdp.normalised_return(policy, BETA) >= 0.85
     assert seen[0] == pytest.approx(0, abs=0.1)
     assert seen[-1] > 0.4
 
@@ -179,6 +180,72 @@ def test_goes_on_from_a_saved_state_to_the_bit() -> None:
     resumed.learn(64 * 2)
     expected = straight.policy.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in resumed.policy.state_dict().items())
+
+
+def test_a_killed_schedule_goes_on_to_the_bit() -> None:
+    envs = make_envs(32)
+    straight = PPO(LanguagePolicy.for_rules(envs.unwrapped.rules), envs, SMALL, seed=3)
+    rates: list[float] = []
+    states: list[dict[str, Any]] = []
+
+    def after(metrics: dict[str, float], _: Episodes) -> None:
+        rates.append(metrics["learning_rate"])
+        states.append(copy.deepcopy(straight.state_dict()))
+
+    straight.learn(64 * 4, after)
+    resumed = PPO(LanguagePolicy.for_rules(envs.unwrapped.rules), make_envs(32), SMALL, seed=99)
+    resumed.load_state_dict(states[1])
+    again: list[float] = []
+    resumed.learn(64 * 2, lambda metrics, _: again.append(metrics["learning_rate"]))
+    assert rates == pytest.approx([2e-3, 1.5e-3, 1e-3, 0.5e-3])
+    assert again == rates[2:]
+    expected = straight.policy.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in resumed.policy.state_dict().items())
+
+
+def test_dropout_of_a_loaded_model_is_off_in_the_update() -> None:
+    envs = make_envs(32)
+    rules = envs.unwrapped.rules
+    model = toy_causal_lm(rules.tokenizer, rules.width)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.5
+    agent = PPO(LanguagePolicy(model, rules.tokenizer), envs, replace(SMALL, learning_rate=1e-9))
+    assert agent.update(agent.collect())["approx_kl"] < 1e-9
+
+
+def test_a_gradient_that_is_not_finite_stops_the_training() -> None:
+    envs = make_envs(32)
+    agent = PPO(LanguagePolicy.for_rules(envs.unwrapped.rules), envs, SMALL)
+    before = {name: value.clone() for name, value in agent.policy.state_dict().items()}
+    episodes = agent.collect()
+    with pytest.raises(TrainingError, match="gradient is not finite"):
+        agent.update(replace(episodes, rewards=episodes.rewards * torch.nan))
+    assert all(torch.equal(value, before[name]) for name, value in agent.policy.state_dict().items())
+
+
+def test_refuses_episodes_that_are_no_groups() -> None:
+    envs = make_envs(32)
+    agent = PPO(LanguagePolicy.for_rules(envs.unwrapped.rules), envs, SMALL)
+    with pytest.raises(ArgumentError, match="groups of 8 episodes of the same prompt"):
+        agent.update(collect(agent.policy, envs, 64, seed=1))
+
+
+def test_refuses_a_reference_or_envs_that_do_not_fit() -> None:
+    envs = make_envs(4)
+    rules = envs.unwrapped.rules
+    with pytest.raises(ArgumentError, match=r"reference.s temperature is 0\.5, the policy.s 1\.0"):
+        PPO(LanguagePolicy.for_rules(rules), envs, reference=LanguagePolicy.for_rules(rules, temperature=0.5))
+    with pytest.raises(ArgumentError, match=r"from gymnasium\.make_vec, got CartPoleVectorEnv"):
+        PPO(LanguagePolicy.for_rules(rules), gymnasium.make_vec("CartPole-v1"))
+
+
+def test_refuses_texts_longer_than_the_context() -> None:
+    envs = make_envs(4)
+    longer = make_envs(4, max_new_tokens=9)
+    policy = LanguagePolicy.for_rules(envs.unwrapped.rules)  # 8 positions
+    with pytest.raises(ArgumentError, match="up to 13 tokens, but the model reads only 8"):
+        collect(policy, longer, 4, seed=0)
 
 
 def test_reference_stays_and_is_the_start() -> None:

@@ -16,6 +16,9 @@ from textenv.build.embedding import (
 )
 from textenv.build.language_model import train_tokenizer
 
+# All tokens weigh the same, so that the direction taken out is that of the most frequent topic.
+EVEN = EmbeddingRecipe(dimensions=4, rarity=1e6)
+
 
 def test_cooccurrences_by_hand() -> None:
     # Within 2 tokens: 0-1, 0-2, 1-2, 1-0, 2-0 of the first document; 3-3 of the second; nothing across.
@@ -24,30 +27,36 @@ def test_cooccurrences_by_hand() -> None:
     np.testing.assert_array_equal(counts, expected)
 
 
-def test_token_vectors_put_company_together() -> None:
+def documents_of_topics(shares: list[float]) -> list[list[int]]:
+    """Draw documents from topics 0 to 3 of five tokens each.
+
+    The last topic is four times as frequent, so that its direction is the common one that is taken out.
+    """
     rng = np.random.default_rng(0)
-    topics = [rng.integers(5 * topic, 5 * topic + 5, size=40).tolist() for topic in (0, 1, 2) for _ in range(30)]
-    vectors = token_vectors(cooccurrences(topics, vocab_size=16, window=8), EmbeddingRecipe(dimensions=4))
-    assert vectors.shape == (16, 4)
+    topics = [0, 1, 2, 3, 3, 3, 3] * 30
+    return [(5 * topic + rng.choice(5, size=40, p=shares)).tolist() for topic in topics]
+
+
+def test_token_vectors_put_company_together() -> None:
+    vectors = token_vectors(cooccurrences(documents_of_topics([0.2] * 5), vocab_size=21, window=8), EVEN)
+    assert vectors.shape == (21, 4)
     assert vectors.dtype == np.float32
     assert np.isfinite(vectors).all()
-    np.testing.assert_allclose(vectors[15], 0, atol=1e-6)  # a token that was never seen
-    unit = vectors[:15] / np.linalg.norm(vectors[:15], axis=1, keepdims=True)
+    lengths = np.linalg.norm(vectors, axis=1)
+    assert lengths[15:].max() < 0.2 * lengths[:15].min()  # the common topic, and a token that was never seen
+    unit = vectors[:15] / lengths[:15, None]
     same = np.kron(np.eye(3), np.ones((5, 5))).astype(bool)
     similarity = unit @ unit.T
-    assert similarity[same].min() > 0.9
-    assert similarity[~same].max() < 0.5
+    assert similarity[same].min() > 0.95
+    assert similarity[~same].max() < 0.2
 
 
 def test_token_vectors_weigh_rare_tokens_more() -> None:
-    rng = np.random.default_rng(0)
-    shares = [0.8, 0.05, 0.05, 0.05, 0.05]
-    documents = [(5 * topic + rng.choice(5, size=60, p=shares)).tolist() for topic in (0, 1, 2) for _ in range(30)]
-    counts = cooccurrences(documents, vocab_size=15, window=4)
-    weighted, plain = (token_vectors(counts, EmbeddingRecipe(dimensions=4, rarity=rarity)) for rarity in (0.05, 1e6))
+    counts = cooccurrences(documents_of_topics([0.8, 0.05, 0.05, 0.05, 0.05]), vocab_size=20, window=4)
+    weighted, plain = (token_vectors(counts, recipe) for recipe in (EmbeddingRecipe(dimensions=4, rarity=0.5), EVEN))
     ratio, plain_ratio = (np.linalg.norm(vectors[0]) / np.linalg.norm(vectors[1:5], axis=1) for vectors in (weighted, plain))
-    # The frequent token has p = .27, the others .017: their weights are .16 and .75.
-    np.testing.assert_allclose(ratio / plain_ratio, 0.16 / 0.75, rtol=0.3)
+    # The frequent token of a topic has p = .8 / 7, the others .05 / 7: their weights are .814 and .986.
+    np.testing.assert_allclose(ratio / plain_ratio, 0.814 / 0.986, rtol=0.02)
 
 
 def test_retrieval_accuracy_of_known_encoders() -> None:
@@ -64,10 +73,10 @@ def test_retrieval_accuracy_of_known_encoders() -> None:
 
 
 def test_trained_model_survives_the_disk(tmp_path: Path) -> None:
-    topics = ("sea ship sail", "bread oven flour", "sun moon star", "desk pen book")
+    topics = ("sea ship sail", "bread oven flour", "sun moon star", *["desk pen book"] * 4)
     texts = [f" {topic}" * 6 for topic in topics] * 20
     tokenizer = train_tokenizer(texts, vocab_size=340, context=64)  # enough for each word to be one token
-    model = train_embedding(texts, tokenizer, EmbeddingRecipe(dimensions=4))
+    model = train_embedding(texts, tokenizer, EVEN)
     save_embedding(model, tmp_path / "embed")
     loaded = SentenceTransformer(str(tmp_path / "embed"), device="cpu")
     shown = [" sea ship", " ship sail sail", " bread", " flour oven"]
@@ -75,7 +84,7 @@ def test_trained_model_survives_the_disk(tmp_path: Path) -> None:
     np.testing.assert_array_equal(vectors, model.encode(shown, show_progress_bar=False))
     assert vectors.dtype == np.float16
     similarity = np.asarray(loaded.similarity(vectors, vectors))
-    assert min(similarity[0, 1], similarity[2, 3]) > 0.9
-    assert similarity[:2, 2:].max() < 0.3
-    assert measure(loaded, texts[:4]) == {"half_retrieval_among_4": 1.0, "texts": 4.0}
+    assert min(similarity[0, 1], similarity[2, 3]) > 0.95
+    assert similarity[:2, 2:].max() < 0.2
+    assert measure(loaded, texts[:3]) == {"half_retrieval_among_3": 1.0, "texts": 3.0}
     assert sum(path.stat().st_size for path in (tmp_path / "embed").rglob("*")) < 60_000

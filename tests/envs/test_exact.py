@@ -105,7 +105,7 @@ def test_gradient_against_finite_differences() -> None:
         assert (values[0] - values[1]) / 2e-4 == pytest.approx(float(gradient[name][index]), rel=2e-2)
 
 
-def test_frontier_and_regret() -> None:
+def test_frontier_and_normalised_return() -> None:
     envs: Any = gymnasium.make_vec("TextCopy-v0", num_envs=1)
     rules = envs.unwrapped.rules
     reference = LanguagePolicy.for_rules(rules)
@@ -114,7 +114,7 @@ def test_frontier_and_regret() -> None:
     assert [point.score for point in frontier] == sorted(point.score for point in frontier)
     assert [point.kl for point in frontier] == sorted(point.kl for point in frontier)
     assert frontier[-1].score == pytest.approx(1)
-    assert mdp.regret(reference, 0.1) == pytest.approx(0)
+    assert mdp.normalised_return(reference, 0.1) == pytest.approx(0)
     other = mdp.evaluate(LanguagePolicy(toy_causal_lm(rules.tokenizer, rules.width, seed=5), rules.tokenizer), 0.1)
     assert other.objective < mdp.solve(0.1).evaluation.objective
 

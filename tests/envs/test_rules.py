@@ -5,7 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tokenizers
+import tokenizers.decoders
+import tokenizers.models
+import tokenizers.pre_tokenizers
 from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerFast
 
 from textenv.envs.rules import Outcome, Rules
 from textenv.envs.single import TextEnv
@@ -52,6 +57,10 @@ def test_stop_rules_end_an_episode(toy: Callable[..., Task], stop: Any) -> None:
     assert outcome.ended.tolist() == [True, True, False, True, True, True]
     assert reasons(outcome) == ["stop", "stop", "stop", "length", "eos"]
     assert outcome.penalties.tolist() == [0, 0, 0, 0.5, 0]
+
+
+def test_an_end_of_text_goes_before_a_stop_rule(toy: Callable[..., Task]) -> None:
+    assert reasons(judge(Rules(toy(stop=lambda completion: completion == "")), [EOS])) == ["eos"]
 
 
 def test_a_stop_rule_reads_the_completion_not_the_prompt(toy: Callable[..., Task]) -> None:
@@ -203,3 +212,24 @@ def test_nothing_is_scored_while_nothing_ends(toy: Callable[..., Task]) -> None:
     outcome = judge(Rules(toy(reward=never)), [0], [1, 2])
     assert not outcome.ended.any()
     assert (len(outcome.scores), len(outcome.penalties), outcome.infos) == (0, 0, [])
+
+
+def test_a_mask_that_leaves_nothing_is_refused(toy: Callable[..., Task]) -> None:
+    rules = Rules(toy(min_new_tokens=1, action_mask=lambda observation: np.arange(4) == 3))  # only the end of text
+    with pytest.raises(ArgumentError, match="allows nothing but"):
+        rules.action_masks(np.full((1, rules.width), -1, dtype=np.int32), np.zeros(1, dtype=np.int64))
+
+
+def test_a_completion_keeps_the_space_before_its_first_word() -> None:
+    pieces = tokenizers.Tokenizer(tokenizers.models.WordLevel({"▁I": 0, "▁said": 1, "▁hello": 2, "</s>": 3}, unk_token="</s>"))
+    pieces.pre_tokenizer, pieces.decoder = tokenizers.pre_tokenizers.Metaspace(), tokenizers.decoders.Metaspace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=pieces, eos_token="</s>")
+    seen: list[str] = []
+
+    def reward(completions: list[str], pieces: list[list[str]]) -> list[list[float]]:
+        seen.extend([*completions, *pieces[0]])
+        return [[0.0] * len(row) for row in pieces]
+
+    task = Task(prompts=["I said"], reward=reward, tokenizer=tokenizer, max_prompt_tokens=2, max_new_tokens=3)
+    Rules(task).outcome(np.array([[0, 1, 2, 2, 3]], dtype=np.int32), np.array([3]), np.array([0]))
+    assert seen == [" hello hello", " hello", " hello", ""]

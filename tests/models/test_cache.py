@@ -132,13 +132,17 @@ def test_same_observations_are_not_forwarded_again(monkeypatch: pytest.MonkeyPat
     assert torch.equal(policy.next_log_probs(rows.observations), first)
 
 
-@pytest.mark.parametrize("kind", ["optimiser", "fused optimiser", "load"])
+@pytest.mark.parametrize("kind", ["optimiser", "fused optimiser", "load", "in place"])
 def test_training_between_two_acts_of_one_episode(kind: str) -> None:
     policy, rows = make_policy("gpt2"), Rows(4, seed=4)
     other = {name: value + 0.05 for name, value in make_policy("gpt2").model.state_dict().items()}
     policy.next_log_probs(rows.observations)
     if kind == "load":
         policy.model.load_state_dict(other)
+    elif kind == "in place":
+        with torch.no_grad():
+            policy.model.get_parameter("lm_head.weight").mul_(0.5)
+            policy.model.get_parameter("transformer.h.0.mlp.c_fc.weight").add_(0.1)
     else:
         optimiser = torch.optim.AdamW(policy.parameters(), lr=0.05, fused=kind.startswith("fused"))
         policy.next_log_probs(rows.observations, cached=False)[:, 0].sum().backward()
@@ -161,3 +165,9 @@ def test_training_mode_forgets() -> None:
     with torch.no_grad():
         full = policy.next_log_probs(rows.observations, cached=False)
     assert torch.allclose(policy.next_log_probs(rows.observations), full, rtol=0, atol=1e-5)
+
+
+def test_nothing_to_read_needs_no_forward() -> None:
+    policy = make_policy("gpt2")
+    act = policy.act(np.full((3, 16), -1, dtype=np.int32))
+    assert act.actions.tolist() == [0, 0, 0]

@@ -123,6 +123,11 @@ def test_measure_asks_judge_and_reference() -> None:
         ref_log_probs, _ = reference.response_log_probs(found.episodes.tokens, 4)
     assert torch.allclose(found.divergence.ref_log_probs, ref_log_probs, atol=1e-5)
     assert torch.allclose(found.divergence.k1, (found.episodes.log_probs - ref_log_probs).sum(1), atol=1e-5)
+    row = summarise(found)
+    tokens = int(found.episodes.lengths.sum())
+    assert tokens > 4
+    assert row["perplexity"] == pytest.approx(math.exp(-float(ref_log_probs.sum()) / tokens), rel=1e-4)
+    assert row["length"] == pytest.approx(tokens / 4)
     again = measure(policy, reference, envs, [2, 0, 1, 1], seed=0)
     assert torch.equal(found.episodes.tokens, again.episodes.tokens)
 

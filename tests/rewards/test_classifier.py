@@ -12,6 +12,8 @@ from transformers import (
     GPT2Config,
     GPT2ForSequenceClassification,
     PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaForSequenceClassification,
 )
 
 from textenv.errors import ArgumentError, LoadError
@@ -136,6 +138,18 @@ def test_long_texts_are_cut_at_the_models_last_position() -> None:
     assert score(Classifier(model, tokenizer), ["a", text]) == pytest.approx(
         [score(Classifier(model, tokenizer), ["a"])[0], expected], abs=1e-5
     )
+
+
+def test_roberta_keeps_two_positions_for_itself() -> None:
+    tokenizer = bert_tokenizer()
+    sizes: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    model = RobertaForSequenceClassification(
+        RobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=LIMIT + 2, pad_token_id=1, initializer_range=0.5, **sizes)
+    )
+    text = "good bad film " * LIMIT
+    with torch.no_grad():
+        logits = model.eval()(**tokenizer(text, truncation=True, max_length=LIMIT, return_tensors="pt")).logits[0]
+    assert score(Classifier(model, tokenizer), [text]) == pytest.approx([logits.softmax(-1)[1].item()], abs=1e-5)
 
 
 @pytest.mark.parametrize("case", ["left padding", "no padding token", "no padding id"])

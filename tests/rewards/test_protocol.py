@@ -147,6 +147,11 @@ def test_an_exception_keeps_its_cause() -> None:
     assert isinstance(caught.value.__cause__, KeyError)
 
 
+def test_a_callable_without_a_signature_is_named() -> None:
+    with pytest.raises(RewardError, match="The reward max does not tell its arguments; wrap it in a function"):
+        call_reward(max, PROMPTS, COMPLETIONS)
+
+
 def test_a_missing_column_is_named() -> None:
     def rouge(completions: Any, summary: Any) -> list[float]:
         raise AssertionError("is not called")

@@ -248,3 +248,9 @@ def test_refusals() -> None:
         collect(policy, envs, 2, prompt_index=[0, 36])
     with pytest.raises(ArgumentError, match="n of at least 1, got 0"):
         collect(policy, envs, 0)
+    with pytest.raises(ArgumentError, match="seed must be at least 0, got -1"):
+        collect(policy, envs, 4, seed=-1)
+    with pytest.raises(ArgumentError, match="have up to 9 tokens, but the model reads only 8"):
+        collect(policy, make(max_new_tokens=5), 4)
+    with pytest.raises(ArgumentError, match="CartPole"):
+        collect(policy, gymnasium.make_vec("CartPole-v1", num_envs=2), 4)

@@ -10,7 +10,7 @@ import torch
 
 from textenv.envs.exact import ExactMDP
 from textenv.models.loading import toy_causal_lm
-from textenv.models.policy import LanguagePolicy
+from textenv.models.policy import LanguagePolicy, Precision
 from textenv.rollouts.collect import collect
 from textenv.rollouts.divergence import divergence
 
@@ -62,12 +62,15 @@ def test_each_episode_by_hand() -> None:
         assert found.ref_log_probs[row].tolist() == pytest.approx(chosen[1].tolist() + [0.0] * (4 - length), abs=1e-5)
 
 
-@pytest.mark.parametrize("fields", [{}, {"min_new_tokens": 3}])
-def test_zero_for_the_reference_itself(fields: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("fields", "precision", "tolerance"), [({}, "fp32", 1e-5), ({"min_new_tokens": 3}, "fp32", 1e-5), ({}, "bf16", 0.1)]
+)
+def test_zero_for_the_reference_itself(fields: dict[str, Any], precision: Precision, tolerance: float) -> None:
     envs = gymnasium.make_vec("TextCopy-v0", num_envs=16, **fields)
     policy = make_policy(envs, 1)
+    policy.precision = precision
     found = divergence(policy, policy, collect(policy, envs, 40, seed=4))
     assert found.exact.shape == (40,)
     assert (found.exact == 0).all()
     for estimate in (found.k1, found.k2, found.k3):
-        assert estimate.abs().max() < 1e-5
+        assert estimate.abs().max() < tolerance

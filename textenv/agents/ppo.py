@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from textenv.agents.losses import clipped_surrogate, clipped_value_loss
-from textenv.errors import ArgumentError
+from textenv.envs.vector import text_envs
+from textenv.errors import ArgumentError, TrainingError
 from textenv.models.policy import LanguagePolicy
 from textenv.rewards.kl import KLController, k1, k2, k3
 from textenv.rollouts.advantages import gae, leave_one_out, masked_mean, masked_whiten, reward_to_go
@@ -51,7 +52,7 @@ class PPOConfig:
     """Of Adam, with ε 1e-5 and no weight decay."""
     linear_decay: bool = True
     """Lower the learning rate linearly to 0 over the episodes that `learn` is asked for."""
-    kl_coef: float = 0.05
+    kl_coef: float = 0.035
     """β, in units of score a nat: the objective is E[score] - β KL(π‖π_ref)."""
     kl_target: float | None = None
     """Nats a sequence to steer β to (Ziegler's controller); None keeps β fixed."""
@@ -75,14 +76,22 @@ class PPOConfig:
     """Gradients are clipped to this Euclidean norm."""
 
     def __post_init__(self) -> None:
-        positive = ("episodes_per_update", "epochs", "minibatch_size", "learning_rate", "clip_range", "value_clip_range", "max_grad_norm")
+        positive: tuple[str, ...] = (
+            "episodes_per_update",
+            "epochs",
+            "minibatch_size",
+            "learning_rate",
+            "clip_range",
+            "value_clip_range",
+            "max_grad_norm",
+        )
         for name in positive:
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ArgumentError(f"{name} must be positive, got {getattr(self, name)!r}.")
         for name in ("gamma", "lam"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ArgumentError(f"{name} must be between 0 and 1, got {getattr(self, name)!r}.")
-        if self.kl_coef < 0:
+        if not 0 <= self.kl_coef < math.inf:
             raise ArgumentError(f"kl_coef must be at least 0, got {self.kl_coef!r}.")
         if self.advantage not in ("leave_one_out", "critic"):
             raise ArgumentError(f'advantage must be "leave_one_out" or "critic", got {self.advantage!r}.')
@@ -92,7 +101,7 @@ class PPOConfig:
             )
         if self.episodes_per_update % self.minibatch_size:
             raise ArgumentError(f"minibatch_size={self.minibatch_size} must divide episodes_per_update={self.episodes_per_update}.")
-        if self.minibatch_size % (self.micro_batch_size or self.minibatch_size):
+        if self.micro_batch_size is not None and (self.micro_batch_size < 1 or self.minibatch_size % self.micro_batch_size):
             raise ArgumentError(f"micro_batch_size={self.micro_batch_size} must divide minibatch_size={self.minibatch_size}.")
 
 
@@ -107,7 +116,8 @@ class PPO:
         seed: of the draws and of the order of prompts and minibatches.
 
     Raises:
-        ArgumentError: the envs shape the reward by a KL of their own, or the policy has another vocabulary.
+        ArgumentError: the envs are not textenv's or shape the reward by a KL of their own, or policy, reference and envs do not
+            fit together.
     """
 
     def __init__(
@@ -119,19 +129,24 @@ class PPO:
         reference: LanguagePolicy | None = None,
         seed: int = 0,
     ) -> None:
-        inner: Any = envs.unwrapped
+        inner = text_envs(envs)
         if inner.kl_shaping is not None:
             raise ArgumentError("PPO adds the KL itself; make the envs without kl_coef and give it to PPOConfig.")
         if policy.vocabulary != inner.rules.vocabulary:
             raise ArgumentError(f"The policy has {policy.vocabulary} tokens, the environment {inner.rules.vocabulary}; use one tokenizer.")
         self.policy, self.envs, self.config = policy, envs, config or PPOConfig()
-        self.reference = reference or copy.deepcopy(policy).requires_grad_(False)
+        self.reference = (reference or copy.deepcopy(policy)).requires_grad_(False)
+        self.reference.cache.clear()
+        for name in ("vocabulary", "temperature", "device"):
+            if getattr(self.reference, name) != getattr(policy, name):
+                raise ArgumentError(f"The reference's {name} is {getattr(self.reference, name)}, the policy's {getattr(policy, name)}.")
         self.optimiser = torch.optim.Adam(policy.parameters(), lr=self.config.learning_rate, eps=1e-5, fused=True)
         self.controller = KLController(coefficient=self.config.kl_coef, target=self.config.kl_target, horizon=self.config.kl_horizon)
         self.generator = torch.Generator(device=policy.device).manual_seed(seed)
         self.order = np.random.default_rng(seed)
         self.waiting = np.zeros(0, dtype=np.int64)  # prompts left of the present pass over the prompt set
         self.episodes = 0
+        self.schedule = (0, 0)  # episodes at which the linear decay starts and ends
 
     def learn(self, episodes: int, callback: Callable[[dict[str, float], Episodes], None] | None = None) -> None:
         """Collect and update until at least so many more episodes have been played.
@@ -140,7 +155,9 @@ class PPO:
             episodes: to play.
             callback: called after each update with its metrics and episodes.
         """
-        start, end = self.episodes, self.episodes + episodes
+        if self.schedule[1] != self.episodes + episodes:  # else it goes on with a schedule that was loaded
+            self.schedule = (self.episodes, self.episodes + episodes)
+        start, end = self.schedule
         while self.episodes < end:
             if self.config.linear_decay:
                 self.optimiser.param_groups[0]["lr"] = self.config.learning_rate * (end - self.episodes) / (end - start)
@@ -154,12 +171,16 @@ class PPO:
         size = self.config.group_size if self.config.advantage == "leave_one_out" else 1
         groups = self.config.episodes_per_update // size
         while len(self.waiting) < groups:
-            self.waiting = np.concatenate([self.waiting, self.order.permutation(len(self.envs.unwrapped.prompts))])  # type: ignore[attr-defined]
+            self.waiting = np.concatenate([self.waiting, self.order.permutation(len(text_envs(self.envs).prompts))])
         chosen, self.waiting = self.waiting[:groups], self.waiting[groups:]
         return self.refer(collect(self.policy, self.envs, groups * size, prompt_index=np.repeat(chosen, size), generator=self.generator))
 
     def update(self, episodes: Episodes) -> dict[str, float]:
         """Improve the policy by one batch of episodes.
+
+        Raises:
+            ArgumentError: with the leave-one-out baseline, episodes that are no groups of one prompt each.
+            TrainingError: the gradient is not finite.
 
         Returns:
             Metrics by name; KLs in nats a sequence, entropy in nats a token.
@@ -174,6 +195,9 @@ class PPO:
             advantages = gae(rewards, batch.values, mask, config.gamma, config.lam)
             returns = advantages + batch.values
         else:
+            groups = batch.prompt_index.reshape(-1, config.group_size) if len(batch) % config.group_size == 0 else None
+            if groups is None or (groups != groups[:, :1]).any():
+                raise ArgumentError(f"update needs groups of {config.group_size} episodes of the same prompt, one after the other.")
             returns = reward_to_go(rewards, mask, config.gamma)
             advantages = leave_one_out(returns, mask, config.group_size)
         if config.whiten_advantages:
@@ -235,6 +259,8 @@ class PPO:
                 ):
                     sums[name] += value.item() / tokens
         norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), config.max_grad_norm)
+        if not torch.isfinite(norm):
+            raise TrainingError(f"The gradient is not finite after {self.episodes} episodes; lower learning_rate or max_grad_norm.")
         self.optimiser.step()
         return {**sums, "grad_norm": float(norm)}
 
@@ -261,6 +287,7 @@ class PPO:
             "order": self.order.bit_generator.state,
             "waiting": self.waiting.tolist(),
             "episodes": self.episodes,
+            "schedule": list(self.schedule),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -272,6 +299,7 @@ class PPO:
         self.order.bit_generator.state = state["order"]
         self.waiting = np.array(state["waiting"], dtype=np.int64)
         self.episodes = state["episodes"]
+        self.schedule = (state["schedule"][0], state["schedule"][1])
 
 
 def _explained_variance(values: torch.Tensor, returns: torch.Tensor, mask: torch.Tensor) -> float:

@@ -123,7 +123,7 @@ class ExactMDP:
         """Ask a policy for its distribution in every state: one (S, V) float64 a level, with gradient."""
         result = []
         for level in self.levels:
-            raw = policy.next_log_probs(level.observations, cached=False).double()
+            raw = policy.next_log_probs(level.observations, cached=False).double().cpu()
             result.append(torch.log_softmax(raw.masked_fill(~level.allowed, -torch.inf), -1))
         return result
 
@@ -162,10 +162,16 @@ class ExactMDP:
             for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True)
         }
 
-    def regret(self, policy: "LanguagePolicy", kl_coef: float) -> float:
-        """Tell how much of the attainable a policy attains: (J - J_ref)/(J* - J_ref), 1 at the optimum, 0 at the reference."""
+    def normalised_return(self, policy: "LanguagePolicy", kl_coef: float) -> float:
+        """Tell how much of the attainable a policy attains: (J - J_ref)/(J* - J_ref), 1 at the optimum, 0 at the reference.
+
+        Raises:
+            ArgumentError: nothing is attainable, the reference is optimal itself.
+        """
         start = self.evaluate(self.reference, kl_coef).objective
         best = self.solve(kl_coef).evaluation.objective
+        if best - start < 1e-12:
+            raise ArgumentError("The reference is optimal itself, so a policy has nothing to attain; choose another reward or kl_coef.")
         return (self.evaluate(policy, kl_coef).objective - start) / (best - start)
 
     def frontier(self, kl_coefs: Sequence[float]) -> list[Evaluation]:

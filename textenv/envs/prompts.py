@@ -71,6 +71,8 @@ def _columns_of(source: Any) -> dict[str, list[Any]]:
     """Turn any accepted prompt source into columns."""
     if isinstance(source, str | Path):
         source = _read_file(Path(source)) if Path(source).suffix in _SUFFIXES else _read_hub(str(source))
+    if hasattr(source, "iloc") and not hasattr(source, "columns"):  # a pandas series
+        source = source.tolist()
     if hasattr(source, "iloc"):  # a pandas frame
         return {str(name): source[name].tolist() for name in source.columns}
     if hasattr(source, "column_names"):  # a `datasets` object

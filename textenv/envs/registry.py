@@ -41,6 +41,25 @@ def registered_ids() -> list[str]:
     return sorted({*BUILT_IN, *_registered})
 
 
+def find_id(id: str) -> str:
+    """Find an id as Gymnasium writes it, with or without the module that registers it: "Haiku-v0" or "my_envs:Haiku-v0".
+
+    Returns:
+        The id without its module, which has been imported.
+
+    Raises:
+        ArgumentError: the module cannot be imported, or nothing is registered under the id.
+    """
+    module, _, name = id.rpartition(":")
+    if module:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ArgumentError(f'The module of "{id}" cannot be imported: {error}.') from error
+    task_of(name)
+    return name
+
+
 def card(id: str) -> str:
     """Return the card of an environment: its module's docstring, or one line for a registered task."""
     if id in BUILT_IN:

@@ -3,7 +3,9 @@
 `Rules` keeps no state of an episode, so the state machine and the exact solver share it.
 """
 
+import itertools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -38,7 +40,9 @@ class Rules:
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self.tokenizer = load_tokenizer(task.tokenizer) if isinstance(task.tokenizer, str) else task.tokenizer
+        self.tokenizer = load_tokenizer(task.tokenizer) if isinstance(task.tokenizer, str | Path) else task.tokenizer
+        if not hasattr(self.tokenizer, "eos_token_id"):
+            raise ArgumentError(f"tokenizer must be a name, a path or a tokenizer of transformers, got {type(self.tokenizer).__name__}.")
         if self.tokenizer.eos_token_id is None:
             raise ArgumentError("The tokenizer has no end-of-text token; set tokenizer.eos_token.")
         self.eos = int(cast(int, self.tokenizer.eos_token_id))
@@ -50,6 +54,7 @@ class Rules:
         self.stop = stop_function(task.stop)
         truncate = task.on_long_prompt == "truncate"
         self.prompts = load_prompts(task.prompts, self.tokenizer, self.prompt_columns, truncate=truncate)
+        self.restricted = task.min_new_tokens > 0 or task.action_mask is not None
         self.allowed = np.ones(self.vocabulary, dtype=np.bool_)
         self.allowed[[i for i in self.tokenizer.all_special_ids if i != self.eos and i < self.vocabulary]] = False
 
@@ -68,6 +73,10 @@ class Rules:
         if self.task.action_mask is not None:
             for row, observation in enumerate(observations):
                 masks[row] &= self._task_mask(observation)
+            if not masks.any(1).all():
+                raise ArgumentError(
+                    "action_mask allows nothing but tokens that are forbidden, such as the end of text before min_new_tokens."
+                )
         return masks
 
     def _task_mask(self, observation: NDArray[np.int32]) -> NDArray[np.bool_]:
@@ -78,10 +87,18 @@ class Rules:
         return mask
 
     def completions(self, observations: NDArray[np.int32], lengths: NDArray[np.int64]) -> list[str]:
-        """Decode the responses of n rows."""
+        """Decode the responses of n rows, each as it reads after its prompt."""
         start = self.prompt_columns
-        rows = [row[start : start + length].tolist() for row, length in zip(observations, lengths, strict=True)]
-        return self.tokenizer.batch_decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        rows = [row[: length + start][row[: length + start] >= 0].tolist() for row, length in zip(observations, lengths, strict=True)]
+        prompts = [ids[: len(ids) - int(length)] for ids, length in zip(rows, lengths, strict=True)]
+        options: dict[str, Any] = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
+        whole, before = (self.tokenizer.batch_decode(part, **options) for part in (rows, prompts))
+        # Decoded alone, a response would lose the space before its first word with some tokenizers.
+        alone = self.tokenizer.batch_decode([ids[len(prompt) :] for ids, prompt in zip(rows, prompts, strict=True)], **options)
+        return [
+            text[len(prompt) :] if text.startswith(prompt) else response
+            for text, prompt, response in zip(whole, before, alone, strict=True)
+        ]
 
     def outcome(self, observations: NDArray[np.int32], lengths: NDArray[np.int64], prompt_index: NDArray[np.int64]) -> Outcome:
         """Judge rows whose last token has just been written.
@@ -137,9 +154,9 @@ class Rules:
         return scores, infos
 
     def _pieces(self, observations: NDArray[np.int32], lengths: NDArray[np.int64]) -> list[list[str]]:
-        """Give each response as token strings, an end-of-text token as ""."""
-        flat = observations[:, self.prompt_columns :]
-        return [
-            [str(self.tokenizer.decode([token], skip_special_tokens=True)) for token in row[:length].tolist()]
-            for row, length in zip(flat, lengths, strict=True)
-        ]
+        """Give each response as the text that each token added, an end-of-text token as ""."""
+        pieces = []
+        for row, length in zip(observations, lengths, strict=True):
+            growing = [self.completions(row[None], np.array([t]))[0] for t in range(length + 1)]
+            pieces.append([after.removeprefix(before) for before, after in itertools.pairwise(growing)])
+        return pieces

@@ -1,5 +1,6 @@
 """KL shaping inside the environment, for agents that do not know a reference."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -50,30 +51,53 @@ class KLShaping:
             ArgumentError: β is negative or no number.
             LoadError: the reference cannot be loaded.
         """
-        if isinstance(kl_coef, bool) or not isinstance(kl_coef, int | float) or not 0 <= kl_coef < float("inf"):
+        if isinstance(kl_coef, bool) or not isinstance(kl_coef, int | float | np.floating) or not 0 <= kl_coef < float("inf"):
             raise ArgumentError(f"kl_coef must be a number of at least 0, got {kl_coef!r}.")
         if kl_coef == 0:
             return None
         from textenv.models.policy import LanguagePolicy
 
         if not hasattr(reference, "next_log_probs"):
+            if not isinstance(reference, str | Path | None):
+                raise ArgumentError(f"reference must be a name, a path or a policy, got {type(reference).__name__}.")
             reference = LanguagePolicy.for_rules(rules, reference)
+        if getattr(reference, "vocabulary", rules.vocabulary) != rules.vocabulary:
+            raise ArgumentError(f"The reference has {reference.vocabulary} tokens, the environment {rules.vocabulary}; use one tokenizer.")
         return cls(reference, float(kl_coef))
 
-    def __call__(self, observations: NDArray[np.int32], actions: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Compute the payment for each row's action: observations (n, P+T), actions (n,) to (n,)."""
+    def __call__(
+        self, observations: NDArray[np.int32], actions: NDArray[np.int64], allowed: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float64]:
+        """Compute the payment for each row's action.
+
+        Args:
+            observations: (N, P+T); what stands for rows of only -1 means nothing.
+            actions: (N,).
+            allowed: (N, V) tokens over which both distributions are renormalised.
+
+        Returns:
+            (N,).
+        """
         chosen = torch.from_numpy(actions)[:, None]
         with torch.no_grad():
-            reference = self.reference.next_log_probs(observations).double().cpu()  # (n, V)
-            paid = _log_prob(reference, chosen)  # (n,)
+            reference = self._distribution(self.reference, observations, allowed)  # (N, V)
+            here = _chosen(reference, chosen)
             if self.policy is not None:
-                paid -= _log_prob(self.policy.next_log_probs(observations).double().cpu(), chosen)
+                policy = self._distribution(self.policy, observations, allowed)
+                paid = here - _chosen(policy, chosen)
             else:
-                paid += torch.special.entr(reference.exp()).sum(-1)
+                paid = here + torch.special.entr(reference.exp()).sum(-1)
         return (self.kl_coef * paid).numpy()
 
+    @staticmethod
+    def _distribution(model: TokenDistribution, observations: NDArray[np.int32], allowed: NDArray[np.bool_] | None) -> torch.Tensor:
+        log_probs = model.next_log_probs(observations).double().cpu()
+        if allowed is None:
+            return log_probs
+        return torch.log_softmax(log_probs.masked_fill(~torch.from_numpy(allowed), -torch.inf), -1)
 
-def _log_prob(log_probs: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-    """Take the log-probability of a token, a forbidden one (-inf) counting as the least probable allowed: (n, V), (n, 1) to (n,)."""
-    least = log_probs.masked_fill(log_probs == -torch.inf, torch.inf).amin(1)
-    return log_probs.gather(1, chosen)[:, 0].maximum(least)
+
+def _chosen(log_probs: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities (N,) of tokens (N, 1); a forbidden one counts as the least probable allowed one, so payments stay finite."""
+    least = log_probs.masked_fill(log_probs == -torch.inf, torch.inf).min(1).values
+    return torch.maximum(log_probs.gather(1, tokens)[:, 0], least)

@@ -33,8 +33,9 @@ class TextEnv(gym.Env[NDArray[np.int32], np.int64]):
     metadata: dict[str, Any] = {"render_modes": ["ansi", "human"], "render_fps": 8}  # noqa: RUF012
 
     def __init__(self, task: str | Task, *, render_mode: str | None = None, **arguments: Any) -> None:
-        if "autoreset_mode" in arguments:
-            raise ArgumentError("autoreset_mode is a keyword of gymnasium.make_vec; a single environment is reset by its user.")
+        for name in ("autoreset_mode", "num_envs"):
+            if name in arguments:
+                raise ArgumentError(f"{name} is a keyword of gymnasium.make_vec, not of gymnasium.make, whose environment is one.")
         self._row = TextVectorEnv(task, 1, autoreset_mode=AutoresetMode.DISABLED, render_mode=render_mode, **arguments)
         self.task = self._row.task
         self.rules = self._row.rules

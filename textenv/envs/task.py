@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -13,7 +14,7 @@ from textenv.errors import ArgumentError, did_you_mean
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-RewardLike: TypeAlias = str | Callable[..., Any]
+RewardLike: TypeAlias = str | Path | Callable[..., Any]
 StopRule: TypeAlias = str | Sequence[str] | Callable[[str], bool]
 
 
@@ -29,7 +30,7 @@ class Task:
     """A list of texts or of rows, a DataFrame, a `datasets` object or hub id, or a path to .txt, .jsonl, .csv or .parquet."""
     reward: RewardLike
     """The score: an embedded name, a local path, a hub id, or any callable (see `textenv.rewards`)."""
-    tokenizer: "str | PreTrainedTokenizerBase" = "tiny-en"
+    tokenizer: "str | Path | PreTrainedTokenizerBase" = "tiny-en"
     """An embedded name, a local path, a hub id or a tokenizer."""
     max_prompt_tokens: int = 32
     """P: columns of the observation for the prompt."""
@@ -62,7 +63,7 @@ class Task:
         penalty = self.missing_eos_penalty
         if isinstance(penalty, bool) or not isinstance(penalty, int | float | np.number) or not 0 <= penalty < float("inf"):
             raise ArgumentError(f"missing_eos_penalty must be a number of at least 0, got {self.missing_eos_penalty!r}.")
-        if self.reward is None or not (isinstance(self.reward, str) or callable(self.reward)):
+        if not (isinstance(self.reward, str | Path) or callable(self.reward)):
             raise ArgumentError(f"reward must be a name, a path or a callable, got {self.reward!r}.")
 
     def replace(self, **fields: Any) -> "Task":

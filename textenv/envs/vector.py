@@ -259,7 +259,7 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
 
     def _write(self, live: NDArray[np.int64], actions: NDArray[np.int64]) -> NDArray[np.float64]:
         """Append a token to each live row, score the rows that end, and return what these rows are paid."""
-        shaping = self.kl_shaping(self._tokens[live], actions) if self.kl_shaping else np.zeros(len(live))  # (n,)
+        shaping = self._shaping(live, actions)
         columns = self.rules.prompt_columns + self._length[live]
         self._tokens[live, columns] = actions
         try:
@@ -277,6 +277,29 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
         rewards[outcome.ended] += outcome.scores - outcome.penalties
         return rewards
 
+    def _shaping(self, live: NDArray[np.int64], actions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What the KL shaping pays each live row; rows that do not move are hidden from it, so that it keeps its place in the others."""
+        if self.kl_shaping is None:
+            return np.zeros(len(live))
+        shown, chosen = np.full_like(self._tokens, -1), np.zeros(self.num_envs, dtype=np.int64)
+        shown[live], chosen[live] = self._tokens[live], actions
+        masks = self.action_masks() if self.rules.restricted else None
+        return self.kl_shaping(shown, chosen, masks)[live]
+
     def _final_info(self, row: int) -> dict[str, Any]:
         info = self._outcome[row]
         return {**info, "shaping": float(self._shaped[row])} if self.kl_shaping else info
+
+
+def text_envs(envs: Any) -> TextVectorEnv:
+    """Take the text environments out of their wrappers.
+
+    Raises:
+        ArgumentError: they are none.
+    """
+    inner = getattr(envs, "unwrapped", None)
+    if not isinstance(inner, TextVectorEnv):
+        raise ArgumentError(
+            f"This needs the vector env of a text environment, from gymnasium.make_vec, got {type(inner or envs).__name__}."
+        )
+    return inner

@@ -30,7 +30,7 @@ def _bump(*_: Any) -> None:
     _weights_version = next(_optimiser_steps)
 
 
-# A parameter's own version counter does not move under fused optimisers, so every step of any optimiser counts.
+# A parameter's own version counter does not move under fused optimisers, so every step of any optimiser counts too.
 register_optimizer_step_post_hook(_bump)
 
 
@@ -61,7 +61,7 @@ class PrefixCache:
         self._seen = np.zeros((0, 0), dtype=np.int32)  # (N, W)
         self._mask = torch.zeros(0, 0, dtype=torch.bool)  # (R, C) columns that hold a row's tokens
         self._hidden = torch.zeros(0, 0)  # (N, D)
-        self._version = -1
+        self._version: tuple[Any, ...] = ()
 
     @torch.no_grad()
     def last_hidden(self, observations: NDArray[np.int32]) -> torch.Tensor:
@@ -75,9 +75,12 @@ class PrefixCache:
         """
         last = last_columns(observations)
         live = last >= 0
-        if self._version != _weights_version or self._seen.shape != observations.shape:
+        version = (_weights_version, self.trunk.device, self.trunk.dtype, sum(p._version for p in self.trunk.parameters()))
+        if self._version != version or self._seen.shape != observations.shape:
             self.clear()
-            self._version = _weights_version
+            self._version = version
+        if not live.any():
+            return torch.zeros(len(live), self.trunk.config.get_text_config().hidden_size, device=self.trunk.device)
         if not self._spliceable or self._cache is None:
             self._read_all(observations, live)
             return self._hidden

@@ -22,7 +22,7 @@ def load_tokenizer(name: str | Path) -> "PreTrainedTokenizerBase":
     Raises:
         LoadError: there is none.
     """
-    place = locate(name, "tokenizer")
+    place = locate(name)
     if Path(place).is_dir() and not any((Path(place) / file).is_file() for file in ("tokenizer.json", "tokenizer_config.json")):
         raise LoadError(f"{name} holds no tokenizer; save one there with tokenizer.save_pretrained({str(name)!r}).")
     try:
@@ -38,7 +38,7 @@ def load_causal_lm(name: str | Path, device: str = "cpu") -> "PreTrainedModel":
         LoadError: it is not there or cannot be read.
         ArgumentError: it is an encoder-decoder.
     """
-    place = locate(name, "model")
+    place = locate(name)
     if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
         raise LoadError(f"{name} holds no model: it has no config.json.")
     try:

@@ -53,7 +53,8 @@ class LanguagePolicy(nn.Module):
         precision: "fp32", or "bf16" for autocast.
 
     Raises:
-        ArgumentError: the temperature is not positive, or the tokenizer has no end-of-text token.
+        ArgumentError: the temperature is not positive, the precision unknown, or the tokenizer has no end-of-text token
+            or more tokens than the model.
         LoadError: the model's logits are more than its head applied to its trunk.
     """
 
@@ -66,8 +67,10 @@ class LanguagePolicy(nn.Module):
         precision: Precision = "fp32",
     ) -> None:
         super().__init__()
-        if not temperature > 0:
+        if not 0 < temperature < float("inf"):
             raise ArgumentError(f"temperature must be positive, got {temperature!r}; use act(greedy=True) for the most probable token.")
+        if precision not in ("fp32", "bf16"):
+            raise ArgumentError(f'precision must be "fp32" or "bf16", got {precision!r}.')
         if tokenizer.eos_token_id is None:
             raise ArgumentError("The tokenizer has no end-of-text token; set tokenizer.eos_token.")
         self.model = model
@@ -80,6 +83,9 @@ class LanguagePolicy(nn.Module):
         nn.init.zeros_(self.value_head.bias)
         self.value_head.to(model.device)
         head_rows = int(cast(nn.Linear, model.get_output_embeddings()).weight.shape[0])
+        if head_rows < self.vocabulary:
+            raise ArgumentError(f"The tokenizer has {self.vocabulary} tokens, but the model only {head_rows}; they do not belong together.")
+        _remove_dropout(model)
         banned = torch.arange(head_rows) >= self.vocabulary
         banned[[i for i in tokenizer.all_special_ids if i != tokenizer.eos_token_id and i < head_rows]] = True
         self.banned: torch.Tensor
@@ -121,7 +127,7 @@ class LanguagePolicy(nn.Module):
             **options: of `from_pretrained`.
 
         Raises:
-            ArgumentError: the model's tokenizer differs from the task's.
+            ArgumentError: the model's tokenizer differs from the task's, or its context is too short.
             LoadError: the model cannot be loaded.
         """
         name = name or rules.task.model
@@ -130,6 +136,7 @@ class LanguagePolicy(nn.Module):
             model = toy_causal_lm(rules.tokenizer, rules.width, device=device)
             return cls(model, rules.tokenizer, **options)
         policy = cls.from_pretrained(name, **options)
+        policy.check_fits(rules.width)
         if policy.tokenizer.get_vocab() != rules.tokenizer.get_vocab():
             raise ArgumentError(f'The model "{name}" has another tokenizer than the environment; make it with tokenizer="{name}".')
         return policy
@@ -138,6 +145,19 @@ class LanguagePolicy(nn.Module):
     def trunk(self) -> "PreTrainedModel":
         """The model without its head."""
         return cast("PreTrainedModel", self.model.base_model)
+
+    def check_fits(self, width: int) -> None:
+        """Refuse texts that are longer than the model's context.
+
+        Raises:
+            ArgumentError: the observation has more columns than the model has positions.
+        """
+        context = getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or width
+        if width > context:
+            raise ArgumentError(
+                f"The environment's texts have up to {width} tokens, but the model reads only {context}; lower max_prompt_tokens or "
+                "max_new_tokens, or take another model."
+            )
 
     @property
     def device(self) -> torch.device:
@@ -279,3 +299,12 @@ class LanguagePolicy(nn.Module):
         ours = self.logits(self.trunk(input_ids=tokens, use_cache=False).last_hidden_state)
         if not torch.allclose(ours, self.model(input_ids=tokens, use_cache=False).logits, rtol=1e-3, atol=1e-4):
             raise LoadError(f"{type(self.model).__name__} does more than apply a head to its trunk's hidden states, which textenv needs.")
+
+
+def _remove_dropout(model: "PreTrainedModel") -> None:
+    """Switch dropout off for good: log-probabilities in training must be those that the tokens were drawn with."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        elif isinstance(getattr(module, "attention_dropout", None), float):
+            cast(Any, module).attention_dropout = 0.0  # passed to the attention kernel, not a module of its own

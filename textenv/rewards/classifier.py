@@ -76,7 +76,7 @@ class Classifier:
         texts = [text or end for text in texts]
         scores = np.zeros(len(texts))
         order = np.argsort([len(text) for text in texts], kind="stable")  # texts of like length share a batch
-        limit = min(self.tokenizer.model_max_length, getattr(self.model.config, "max_position_embeddings", 512) or 512)
+        limit = min(self.tokenizer.model_max_length, self._positions())
         # Right padding, because decoder-only classifiers count positions from the first column; without a padding token, one by one.
         size = 1 if None in (self.tokenizer.pad_token_id, self.model.config.pad_token_id) else BATCH
         options: dict[str, Any] = {"truncation": True, "max_length": limit, "return_tensors": "pt"}
@@ -96,3 +96,8 @@ class Classifier:
         independent = logits.shape[1] == 1 or self.model.config.problem_type == "multi_label_classification"
         probabilities = logits.sigmoid() if independent else logits.softmax(-1)
         return probabilities[:, self.label_index]
+
+    def _positions(self) -> int:
+        """Count the tokens that the model reads; RoBERTa's kind keeps two positions for padding."""
+        positions = getattr(self.model.config, "max_position_embeddings", None) or 512
+        return positions - 2 if "roberta" in self.model.config.model_type else positions

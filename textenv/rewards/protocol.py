@@ -31,7 +31,7 @@ def accepted(reward: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str
     Raises:
         RewardError: it needs an argument that is not there.
     """
-    parameters = inspect.signature(reward).parameters.values()
+    parameters = _parameters(reward).values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return {name: value for name, value in offered.items() if name != "pieces" or takes_pieces(reward)}
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
@@ -46,7 +46,16 @@ def accepted(reward: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str
 
 def takes_pieces(reward: Callable[..., Any]) -> bool:
     """Tell whether a reward returns one value a token."""
-    return "pieces" in inspect.signature(reward).parameters
+    return "pieces" in _parameters(reward)
+
+
+def _parameters(reward: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(reward).parameters
+    except ValueError as error:
+        raise RewardError(
+            f"The reward {reward_name(reward)} does not tell its arguments; wrap it in a function that names them."
+        ) from error
 
 
 def _floats(values: Any, n: int, what: str, name: str, prompts: Sequence[str], completions: Sequence[str]) -> NDArray[np.float64]:

@@ -7,14 +7,13 @@ import torch
 from gymnasium.vector import AutoresetMode
 from numpy.typing import ArrayLike, NDArray
 
+from textenv.envs.vector import TextVectorEnv, text_envs
 from textenv.errors import ArgumentError
 from textenv.models.policy import LanguagePolicy
 from textenv.types import Episodes
 
 if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
-
-    from textenv.envs.vector import TextVectorEnv
 
 
 class _Buffer:
@@ -55,8 +54,10 @@ class _Buffer:
         )
 
 
-def _prompt_queue(envs: "TextVectorEnv", n: int, seed: int | None, prompt_index: ArrayLike | None) -> NDArray[np.int64]:
+def _prompt_queue(envs: TextVectorEnv, n: int, seed: int | None, prompt_index: ArrayLike | None) -> NDArray[np.int64]:
     """Check what `collect` is asked for and choose the prompts."""
+    if seed is not None and seed < 0:
+        raise ArgumentError(f"seed must be at least 0, got {seed}.")
     if n < 1:
         raise ArgumentError(f"collect needs n of at least 1, got {n}.")
     if envs.autoreset_mode is AutoresetMode.DISABLED:
@@ -97,16 +98,17 @@ def collect(
         The episodes in the order of their prompts, on the CPU.
 
     Raises:
-        ArgumentError: n is not positive, the prompts are not n, or the envs have autoreset disabled.
+        ArgumentError: n is not positive, the prompts are not n, the envs are not textenv's or have autoreset disabled, or
+            their texts are longer than the policy's context.
         RewardError: the reward failed.
     """
-    inner: TextVectorEnv = envs.unwrapped  # type: ignore[assignment]  # wrappers hide the class
+    inner = text_envs(envs)
     queue = _prompt_queue(inner, n, seed, prompt_index)
     if generator is None and seed is not None:
         generator = torch.Generator(device=policy.device).manual_seed(seed)
     rules = inner.rules
-    restricted = rules.task.min_new_tokens > 0 or rules.task.action_mask is not None
-    buffer = _Buffer(n, rules.prompt_columns, rules.response_columns, rules.vocabulary, restricted)
+    policy.check_fits(rules.width)
+    buffer = _Buffer(n, rules.prompt_columns, rules.response_columns, rules.vocabulary, rules.restricted)
     policy.eval()
     observations, infos = envs.reset(seed=seed, options={"prompt_queue": queue})
     playing = np.full(envs.num_envs, -1)  # the episode of each row, -1 for none
@@ -119,7 +121,7 @@ def collect(
             return buffer.episodes(queue)
         rows = np.flatnonzero(playing >= 0)
         episodes, at = playing[rows], buffer.length[playing[rows]]
-        masks = inner.action_masks() if restricted else None
+        masks = inner.action_masks() if rules.restricted else None
         if masks is not None and buffer.allowed is not None:
             buffer.allowed[episodes, at] = np.packbits(masks[rows], axis=1)
         act = policy.act(observations, allowed=masks, generator=generator, greedy=greedy)

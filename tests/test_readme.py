@@ -1,0 +1,35 @@
+"""What the README shows runs, and what it lists exists."""
+
+import re
+from pathlib import Path
+
+from textenv.envs.registry import BUILT_IN
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_first_example_is_short_and_runs() -> None:
+    assert len(BLOCKS[0].strip().splitlines()) <= 10
+    names: dict[str, object] = {}
+    exec(compile(BLOCKS[0], "README.md", "exec"), names)
+    assert names["terminated"] is True
+    info = names["info"]
+    assert isinstance(info, dict)
+    assert 0 <= info["score"] <= 1
+
+
+def test_the_other_examples_run() -> None:
+    for block in BLOCKS[1:]:
+        exec(compile(block, "README.md", "exec"), {})
+
+
+def test_the_table_lists_every_id() -> None:
+    assert set(re.findall(r"^\| `(\w+-v\d+)` \|", README, flags=re.MULTILINE)) == set(BUILT_IN)
+
+
+def test_the_two_commands_exist() -> None:
+    makefile = (Path(__file__).parent.parent / "Makefile").read_text()
+    for command in ("demo", "test"):
+        assert f"make {command}" in README
+        assert re.search(rf"^{command}:", makefile, flags=re.MULTILINE)

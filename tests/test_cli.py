@@ -52,8 +52,8 @@ def test_list_does_not_wait_for_torch(tmp_path: Path) -> None:
 
 
 def test_check(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["check", "TextCopy-v0"])
-    assert capsys.readouterr().out == "TextCopy-v0 keeps the contract.\n"
+    main(["check", "textenv:TextCopy-v0"])  # the module before the colon is imported first
+    assert capsys.readouterr().out == "textenv:TextCopy-v0 keeps the contract.\n"
 
 
 def test_files_of_a_run(run: Path) -> None:

@@ -1,5 +1,6 @@
 """What the README shows runs, and what it lists exists."""
 
+import json
 import re
 from pathlib import Path
 
@@ -33,3 +34,25 @@ def test_the_two_commands_exist() -> None:
     for command in ("demo", "test"):
         assert f"make {command}" in README
         assert re.search(rf"^{command}:", makefile, flags=re.MULTILINE)
+
+
+def test_numbers_are_those_of_the_results() -> None:
+    results = Path(__file__).parent.parent / "benchmarks" / "results"
+    runs = json.loads((results / "text_sentiment.json").read_text())["runs"]
+    for policy in ("before", "after"):
+        scores = [run["table"][policy]["score"] for run in runs]
+        assert f"| {policy} | {sum(scores) / len(scores):.3f} ({min(scores):.3f} to {max(scores):.3f}) |" in README
+    shares = [run["share"] for run in json.loads((results / "known_optimum.json").read_text())["runs"]]
+    assert f"{min(shares):.3f} to {max(shares):.3f}" in README
+
+
+def test_numbers_are_those_of_the_cards() -> None:
+    assets = Path(__file__).parent.parent / "textenv" / "assets"
+    for name, keys in {
+        "tiny-en": ("bits_per_byte",),
+        "tiny-sentiment": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
+        "tiny-sentiment-judge": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
+    }.items():
+        row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` |"))
+        metrics = json.loads((assets / name / "metrics.json").read_text())
+        assert all(f"{metrics[key]:.3f}" in row for key in keys)

@@ -112,6 +112,15 @@ def test_a_run_can_start_from_anothers_model(tmp_path: Path) -> None:
     assert 0 < max((learnt[name] - value).abs().max().item() for name, value in reference.items()) < 0.01  # two steps of 3e-3
 
 
+def test_a_model_brings_its_tokenizer(tmp_path: Path) -> None:
+    tokenizer = toy_tokenizer("(>cba")  # other ids for the same letters
+    toy_causal_lm(tokenizer, 8).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    train(config(tmp_path / "run", model=str(tmp_path / "model"), episodes=1), quiet())
+    episodes = pd.read_parquet(tmp_path / "run" / "episodes" / "part-00001.parquet")
+    assert [tokenizer.decode(list(ids), skip_special_tokens=True) for ids in episodes["tokens"]] == episodes["completion"].tolist()
+
+
 def test_an_id_may_name_its_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     summary = train(config(None, env="textenv:TextCopy-v0", episodes=1), quiet())

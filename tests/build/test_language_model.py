@@ -1,7 +1,7 @@
 import math
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -151,7 +151,7 @@ def test_no_checkpoint_is_none(tmp_path: Path) -> None:
 
 def test_training_learns_and_resumes(tokenizer: PreTrainedTokenizerFast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, _ = build_rows([("all", TEXTS, 4)], tokenizer, SMALL)
-    pad, eos = tokenizer.pad_token_id, tokenizer.eos_token_id
+    pad, eos = cast(int, tokenizer.pad_token_id), cast(int, tokenizer.eos_token_id)
     monkeypatch.setattr(language_model, "CHECKPOINT_STEPS", 5)
     straight = train(rows, pad, eos, SMALL, tmp_path / "straight", "cpu")
     before, after = (bits_per_byte(model, tokenizer, TEXTS[:3], "cpu")["bits_per_byte"] for model in (new_model(SMALL, pad, eos), straight))

@@ -154,6 +154,11 @@ class IgnoresSeeds(TextEnv):
         return super().reset(options=options)
 
 
+class TakesNoSeed(TextEnv):
+    def reset(self, **others: Any) -> Any:
+        return super().reset(**others)
+
+
 class SwallowsErrors(TextEnv):
     def step(self, action: Any) -> Any:
         action = action if np.shape(action) == () and int(action) == action and 0 <= action < 4 else 0
@@ -204,6 +209,7 @@ BROKEN = {
     WritesElsewhere: "must write its token into the next response column",
     NamesAnotherPrompt: "must be the prompt of that index",
     IgnoresSeeds: "gymnasium.utils.env_checker says: .*seed",
+    TakesNoSeed: "gymnasium.utils.env_checker says: .*`seed`",
     SwallowsErrors: "the action 4 must raise ActionError",
     GoesOnAfterTheEnd: "a step after the end must raise OrderError",
     StepsBeforeReset: "a step before the first reset must raise OrderError",

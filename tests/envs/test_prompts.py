@@ -39,7 +39,7 @@ def test_a_list_of_texts() -> None:
     assert found.tokens.tolist() == [[-1, -1, 0, 1], [-1, -1, -1, EOS], [-1, -1, 1, 2]]  # an empty prompt starts as the model does
     assert found.tokens.dtype == np.int32
     assert found.dropped.tolist() == [0, 0, 0]
-    assert load(("ab", "", "b.")).texts == found.texts
+    assert load(("ab", "", "b.")).texts == load(pd.Series(["ab", "", "b."])).texts == found.texts
 
 
 @pytest.mark.parametrize("kind", ["rows", "frame", "data set", "stream", ".jsonl", ".csv", ".parquet", "path"])

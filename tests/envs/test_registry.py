@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import textenv
-from textenv.envs.registry import BUILT_IN, card, register, registered_ids, task_of
+from textenv.envs.registry import BUILT_IN, card, find_id, register, registered_ids, task_of
 from textenv.envs.task import Task
 from textenv.errors import ArgumentError
 from textenv.models.loading import toy_tokenizer
@@ -143,6 +143,14 @@ def test_wrong_arguments_are_not_printed_with_all_others(make: Callable[..., Any
     with pytest.raises(ArgumentError) as error:
         make("TextCopy-v0", **fields)
     assert "kwargs" not in str(error.value)
+
+
+def test_ids_may_name_the_module_that_registers_them() -> None:
+    assert find_id("TextCopy-v0") == find_id("textenv:TextCopy-v0") == "TextCopy-v0"
+    with pytest.raises(ArgumentError, match='The module of "no_such_module:TextCopy-v0" cannot be imported'):
+        find_id("no_such_module:TextCopy-v0")
+    with pytest.raises(ArgumentError, match='Did you mean "TextCopy-v0"'):
+        find_id("textenv:TextCoppy-v0")
 
 
 # Built-in environments

@@ -1,6 +1,7 @@
 """What holds for every episode of a task."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,13 @@ def test_a_tokenizer_needs_an_end_of_text(toy: Callable[..., Task]) -> None:
         Rules(toy(tokenizer=tokenizer))
     with pytest.raises(LoadError, match="no-such-tokenizer"):
         Rules(toy(tokenizer="no-such-tokenizer"))
+    with pytest.raises(ArgumentError, match="tokenizer must be a name, a path or a tokenizer of transformers, got int"):
+        Rules(toy(tokenizer=3))
+
+
+def test_a_tokenizer_may_be_a_folder(toy: Callable[..., Task], tmp_path: Path) -> None:
+    toy_tokenizer("ab").save_pretrained(tmp_path)
+    assert (Rules(toy(tokenizer=tmp_path)).vocabulary, Rules(toy(tokenizer=str(tmp_path))).vocabulary) == (3, 3)
 
 
 def no_double(observation: NDArray[np.int32]) -> NDArray[np.bool_]:

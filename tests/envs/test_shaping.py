@@ -16,6 +16,7 @@ from textenv.envs.shaping import KLShaping
 from textenv.envs.single import TextEnv
 from textenv.envs.task import Task
 from textenv.errors import ArgumentError
+from textenv.models.loading import toy_tokenizer
 from textenv.models.policy import LanguagePolicy
 
 
@@ -59,6 +60,35 @@ def test_a_forbidden_token_is_paid_as_the_least_probable_allowed_one() -> None:
     assert pay(KLShaping(Table(0.75, 0.25, 0.0), 1.0), [2, 1]) == pytest.approx([entropy - log(4)] * 2, abs=1e-6)
     both = KLShaping(Table(0.75, 0.25, 0.0), 1.0, policy=Table(0.5, 0.5, 0.0))
     assert pay(both, [2]) == pytest.approx([log(0.25) - log(0.5)], abs=1e-6)
+
+
+def test_both_distributions_are_renormalised_over_the_allowed_tokens() -> None:
+    allowed = np.array([[True, False, True]] * 3)
+    # (.5, .25, .25) becomes (2/3, 0, 1/3), (.25, .5, .25) becomes (.5, 0, .5); the forbidden token counts as the last one
+    observations, actions = np.zeros((3, 6), dtype=np.int32), np.array([0, 1, 2])
+    shaping = KLShaping(Table(0.5, 0.25, 0.25), 2.0)
+    entropy = 2 / 3 * log(3 / 2) + 1 / 3 * log(3)
+    expected = [2 * (log(2 / 3) + entropy), 2 * (log(1 / 3) + entropy), 2 * (log(1 / 3) + entropy)]
+    assert shaping(observations, actions, allowed).tolist() == pytest.approx(expected, abs=1e-6)
+    shaping.policy = Table(0.25, 0.5, 0.25)
+    expected = [2 * log(4 / 3), 2 * log(2 / 3), 2 * log(2 / 3)]
+    assert shaping(observations, actions, allowed).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_env_renormalises_over_its_action_masks(toy: Callable[..., Task]) -> None:
+    table = Table(0.5, 0.25, 0.125, 0.125)
+    paid, _ = play(TextEnv(toy(min_new_tokens=1), reference=table, kl_coef=1.0), [0, 3])
+    early = [4 / 7, 2 / 7, 1 / 7]  # without the end of text
+    entropy = [-sum(p * log(p) for p in early), 0.5 * log(2) + 0.25 * log(4) + 2 * 0.125 * log(8)]
+    assert paid == pytest.approx([log(4 / 7) + entropy[0], 1.0 - log(8) + entropy[1]], abs=1e-6)
+
+
+def test_a_reference_that_cannot_be_one_is_refused(toy: Callable[..., Task]) -> None:
+    with pytest.raises(ArgumentError, match="reference must be a name, a path or a policy, got int"):
+        TextEnv(toy(), reference=3, kl_coef=0.1)
+    other = LanguagePolicy.for_rules(Rules(toy(tokenizer=toy_tokenizer("a"))))
+    with pytest.raises(ArgumentError, match="The reference has 2 tokens, the environment 4"):
+        TextEnv(toy(), reference=other, kl_coef=0.1)
 
 
 def test_without_a_hook_the_mean_is_zero_in_every_state_of_a_task(toy: Callable[..., Task]) -> None:

@@ -61,10 +61,22 @@ def test_order_of_calls(env: TextEnv) -> None:
     assert not env.step(np.int64(0))[2]
 
 
-@pytest.mark.parametrize("action", [4, -1, 0.0, np.float32(1), True, np.True_, "a", None, [0], np.array([0]), [0, 1]])
-def test_impossible_actions_are_refused(env: TextEnv, action: Any) -> None:
+@pytest.mark.parametrize(
+    ("actions", "message"),
+    [
+        ([4, -1], "is no token id; they go from 0 to 3"),
+        ([0.0, np.float32(1), None], "Actions are token ids, so integers"),
+        ([True, np.True_, "a", [0], np.array([0]), [0, 1]], "step needs one token id from 0 to 3, got"),
+    ],
+)
+def test_impossible_actions_are_refused(env: TextEnv, actions: list[Any], message: str) -> None:
+    for action in actions:
+        assert_refused(env, action, message)
+
+
+def assert_refused(env: TextEnv, action: Any, message: str) -> None:
     before, _ = env.reset(seed=0)
-    with pytest.raises(ActionError):
+    with pytest.raises(ActionError, match=message):
         env.step(action)
     after = env.step(np.int64(1))[0]
     before[3] = 1
@@ -156,9 +168,10 @@ def test_truncation_comes_only_from_a_time_limit() -> None:
         assert gymnasium.spec(id).max_episode_steps is None
 
 
-def test_autoreset_mode_belongs_to_make_vec() -> None:
-    with pytest.raises(ArgumentError, match="make_vec"):
-        gymnasium.make("TextCopy-v0", autoreset_mode="SAME_STEP")
+@pytest.mark.parametrize("keyword", [{"autoreset_mode": "SAME_STEP"}, {"num_envs": 2}])
+def test_keywords_of_make_vec_are_refused(keyword: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentError, match=f"{next(iter(keyword))} is a keyword of gymnasium.make_vec"):
+        gymnasium.make("TextCopy-v0", **keyword)
 
 
 def test_module_prefix_registers() -> None:
@@ -211,8 +224,8 @@ def test_render(toy: Callable[..., Task], capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize("id", BUILT_IN)
 def test_stock_agents_learn(id: str, algorithm: Any) -> None:
     env: Any = gymnasium.make(id, max_new_tokens=4)
-    sizes = {} if algorithm is A2C else {"batch_size": 24, "n_epochs": 1}
-    agent = algorithm("MlpPolicy", env, n_steps=24, policy_kwargs={"net_arch": [8]}, device="cpu", seed=0, **sizes)
+    sizes: dict[str, Any] = {} if algorithm is A2C else {"batch_size": 24, "n_epochs": 1}
+    agent: Any = algorithm("MlpPolicy", env, n_steps=24, policy_kwargs={"net_arch": [8]}, device="cpu", seed=0, **sizes)
     before = copy.deepcopy(agent.policy.state_dict())
     agent.learn(48)
     assert agent.num_timesteps == 48

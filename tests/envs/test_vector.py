@@ -21,7 +21,7 @@ import textenv
 from textenv.envs.checker import check_rows
 from textenv.envs.registry import BUILT_IN
 from textenv.envs.task import Task
-from textenv.envs.vector import TextVectorEnv
+from textenv.envs.vector import TextVectorEnv, text_envs
 from textenv.errors import ActionError, ArgumentError, OrderError, RewardError
 from textenv.models.loading import toy_tokenizer
 from textenv.models.policy import LanguagePolicy
@@ -678,6 +678,14 @@ def test_render_shows_every_row(toy: Callable[..., Task], capsys: pytest.Capture
     envs.render_mode = None
     with pytest.warns(UserWarning, match="without a render_mode"):
         assert envs.render() is None
+
+
+def test_text_envs_are_found_under_wrappers(toy: Callable[..., Task]) -> None:
+    envs = TextVectorEnv(toy(), 2)
+    assert text_envs(DictInfoToList(envs)) is text_envs(envs) is envs
+    for other in (gymnasium.make_vec("CartPole-v1", num_envs=1), gymnasium.make("TextCopy-v0"), None):
+        with pytest.raises(ArgumentError, match="needs the vector env of a text environment"):
+            text_envs(other)
 
 
 def test_prompts_are_those_of_the_set(toy: Callable[..., Task]) -> None:

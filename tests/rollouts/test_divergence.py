@@ -69,7 +69,11 @@ def test_zero_for_the_reference_itself(fields: dict[str, Any], precision: Precis
     envs = gymnasium.make_vec("TextCopy-v0", num_envs=16, **fields)
     policy = make_policy(envs, 1)
     policy.precision = precision
-    found = divergence(policy, policy, collect(policy, envs, 40, seed=4))
+    episodes = collect(policy, envs, 40, seed=4)
+    found = divergence(policy, policy, episodes)
+    with torch.no_grad():
+        log_probs, _ = policy.response_log_probs(episodes.tokens, 4, episodes.allowed_tokens(5))
+    assert torch.allclose(found.ref_log_probs, log_probs, atol=1e-5)
     assert found.exact.shape == (40,)
     assert (found.exact == 0).all()
     for estimate in (found.k1, found.k2, found.k3):

@@ -144,7 +144,7 @@ class Build:
         """Return tiny-en in single precision."""
         folder, tokenizer = self.work / "tiny-en", self.tokenizer()
         if not (folder / "model" / "model.safetensors").is_file():
-            pad, eos = int(tokenizer.pad_token_id), int(tokenizer.eos_token_id)
+            pad, eos = cast(int, tokenizer.pad_token_id), cast(int, tokenizer.eos_token_id)
             trained = language_model.train(self.rows()[0], pad, eos, self.recipes.language_model, folder, self.device)
             _put(folder / "model", trained.save_pretrained)
         return cast(GPT2LMHeadModel, GPT2LMHeadModel.from_pretrained(folder / "model", dtype=torch.float32).eval())

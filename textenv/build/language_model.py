@@ -112,7 +112,7 @@ def build_rows(
 ) -> tuple[NDArray[np.uint16], dict[str, int]]:
     """Tokenise and pack the mixture; also return the tokens of each of its parts."""
     rng = np.random.default_rng(recipe.seed)
-    eos, pad = int(tokenizer.eos_token_id), int(tokenizer.pad_token_id)
+    eos, pad = cast(int, tokenizer.eos_token_id), cast(int, tokenizer.pad_token_id)
     documents: list[list[int]] = []
     counts: dict[str, int] = {}
     for name, texts, passes in mixture:
@@ -233,7 +233,7 @@ def bits_per_byte(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, te
     Returns:
         bits_per_byte, nats_per_token, bytes_per_token, tokens.
     """
-    eos, context = int(tokenizer.eos_token_id), int(model.config.n_positions)
+    eos, context = cast(int, tokenizer.eos_token_id), int(model.config.n_positions)
     windows: list[tuple[list[int], int]] = []  # tokens and how many of the leading ones are context only
     for ids in tokenizer(texts, verbose=False)["input_ids"]:
         tokens, scored = [eos, *ids], 1

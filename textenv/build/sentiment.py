@@ -95,7 +95,7 @@ def reading(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
     """
     end = str(tokenizer.eos_token)
     own = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    own.post_processor = TemplateProcessing(single=f"$A {end}", special_tokens=[(end, int(tokenizer.eos_token_id))])
+    own.post_processor = TemplateProcessing(single=f"$A {end}", special_tokens=[(end, cast(int, tokenizer.eos_token_id))])
     return PreTrainedTokenizerFast(
         tokenizer_object=own,
         bos_token=end,
@@ -219,7 +219,9 @@ def log_odds_of(model: GPT2ForSequenceClassification, tokenizer: PreTrainedToken
         ids = tokenizer(texts, truncation=True, verbose=False)["input_ids"]
         result = np.empty(len(texts))
         for batch in batches([len(row) for row in ids], 16_384, Random(0)):
-            logits = model(input_ids=padded([ids[i] for i in batch], int(tokenizer.pad_token_id), device), use_cache=False).logits  # (n, 2)
+            logits = model(
+                input_ids=padded([ids[i] for i in batch], cast(int, tokenizer.pad_token_id), device), use_cache=False
+            ).logits  # (n, 2)
             result[batch] = (logits[:, 1] - logits[:, 0]).double().cpu().numpy()
         return result
 
@@ -285,7 +287,7 @@ def _fine_tune(
             optimiser.param_groups[0]["lr"] = recipe.lr * min(1.0, share / recipe.warmup) * (1 - share)
             # Dropout is seeded by the step, so that an interrupted training goes on as it would have.
             torch.manual_seed(recipe.seed + turn * 1_000_000 + step)
-            rows = padded([ids[i] for i in order[step]], int(tokenizer.pad_token_id), device)
+            rows = padded([ids[i] for i in order[step]], cast(int, tokenizer.pad_token_id), device)
             answers = torch.tensor([wanted[i] for i in order[step]], device=device)
             with torch.autocast(device, dtype=torch.bfloat16):
                 logits = model(input_ids=rows, use_cache=False).logits  # (n, 2)

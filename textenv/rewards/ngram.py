@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ class NgramClassifier:
         """
         config = config or NgramConfig()
         counts = _counts(texts, config)  # (n, features)
-        document_frequency = np.asarray((counts > 0).sum(axis=0)).ravel()
+        document_frequency = np.asarray(counts.sum(axis=0)).ravel()  # of marks that are 0 or 1
         idf = np.log((1 + len(texts)) / (1 + document_frequency)) + 1
         linear = LogisticRegression(C=inverse_penalty, max_iter=1000).fit(_weighted(counts, idf), labels)
         return cls(linear.coef_[0].astype(np.float64), idf, float(linear.intercept_[0]), config)
@@ -100,13 +100,13 @@ class NgramClassifier:
 
 def _counts(texts: list[str], config: NgramConfig) -> csr_matrix:
     """Mark which buckets each text touches: (n, features) of zeros and ones."""
-    hashing = HashingVectorizer(
+    hashing: Any = HashingVectorizer(
         n_features=config.features,
         ngram_range=(1, config.longest),
         token_pattern=config.token_pattern,
         alternate_sign=False,
         binary=True,
-        norm=None,
+        norm=cast(Any, None),
     )
     return cast(csr_matrix, hashing.transform(texts))
 

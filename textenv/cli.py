@@ -48,8 +48,11 @@ def _train(config: "TrainConfig") -> None:
 
     Example: textenv train TextSentiment-v0 --agent ppo --out runs/demo
     """
+    from transformers.utils import logging
+
     from textenv.training import train
 
+    logging.disable_progress_bar()  # of loading weights, which takes no time
     train(config)
 
 

@@ -24,13 +24,19 @@ def cells(table: Table) -> list[list[str]]:
 
 
 def test_comparison() -> None:
-    before = {"n": 1024, "score": 0.49, "score_se": 0.01, "judge": 0.5, "judge_se": 0.012, "kl_k1": -0.0012, "kl_k1_se": 0.002}
+    before = {"n": 1024, "score": 0.49, "score_se": 0.01, "judge": 0.5, "judge_se": 0.012, "kl_k1": -0.12, "kl_k1_se": 0.02}
     before |= {"kl_exact": 0.0, "kl_exact_se": 0.0, "distinct2": 0.31, "perplexity": 71.28, "length": 22.5, "kl_k3": 9.0}
     best = {"n": 64.0, "score": 0.8765, "score_se": math.nan, "kl_k1": math.nan, "kl_exact": 1.835}
-    head, *rows = cells(comparison_table({"before": before, "best of 16": best}))
-    assert head == ["policy", "score", "judge", "KL k1 (nats/seq)", "KL exact (nats/seq)", "distinct-2", "ref. perplexity", "length", "n"]
-    shown = ["0.490 ± 0.010", "0.500 ± 0.012", "-0.001 ± 0.002", "0.000 ± 0.000", "0.310", "71.3", "22.500", "1024"]
-    assert rows == [["before", *shown], ["best of 16", "0.876", "", "", "1.835", "", "", "", "64"]]
+    table = comparison_table({"before": before, "best of 16": best})
+    assert [column.header for column in table.columns] == ["policy", "score", "judge", "KL k1", "KL exact", "dist-2", "ppl", "n"]
+    rows = [list(row) for row in zip(*(column.cells for column in table.columns), strict=True)]
+    shown = ["0.490 ±.010", "0.500 ±.012", "-0.12 ±.02", "0.00 ±.00", "0.31", "71.3", "1024"]
+    assert rows == [["before", *shown], ["best of 16", "0.876", "", "", "1.83", "", "", "64"]]
+    console = Console(file=io.StringIO(), width=80)
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    assert sum(line.split()[:1] in (["before"], ["best"]) for line in console.file.getvalue().splitlines()) == 2
+    assert all(cell in console.file.getvalue() for cell in shown)  # no cell is folded
 
 
 def measured(completions: list[str], scores: list[float], judge: list[float] | None) -> Measured:

@@ -8,27 +8,28 @@ from rich.table import Table
 
 from textenv.reports.evaluation import Measured
 
+# Short enough that the table fits 80 columns: field, heading, digits.
 _COLUMNS = {
-    "score": "score",
-    "judge": "judge",
-    "kl_k1": "KL k1 (nats/seq)",
-    "kl_exact": "KL exact (nats/seq)",
-    "distinct2": "distinct-2",
-    "perplexity": "ref. perplexity",
-    "length": "length",
-    "n": "n",
+    "score": ("score", 3),
+    "judge": ("judge", 3),
+    "kl_k1": ("KL k1", 2),
+    "kl_exact": ("KL exact", 2),
+    "distinct2": ("dist-2", 2),
+    "perplexity": ("ppl", 1),
+    "n": ("n", 0),
 }
 
 
 def comparison_table(rows: Mapping[str, Mapping[str, float]]) -> Table:
     """Put summaries (see `reports.evaluation.summarise`) under each other, with ± one standard error where it is known."""
-    table = Table("policy", *_COLUMNS.values())
+    caption = "± one standard error; KL in nats a sequence; ppl: perplexity under the reference; dist-2: distinct-2 of n texts"
+    table = Table("policy", *(heading for heading, _ in _COLUMNS.values()), box=None, pad_edge=False, padding=(0, 1, 0, 0), caption=caption)
     for name, row in rows.items():
         cells = []
-        for key in _COLUMNS:
+        for key, (_, digits) in _COLUMNS.items():
             value, error = row.get(key, math.nan), row.get(f"{key}_se", math.nan)
-            text = "" if math.isnan(value) else f"{value:.0f}" if key == "n" else f"{value:.1f}" if key == "perplexity" else f"{value:.3f}"
-            cells.append(text if math.isnan(error) or not text else f"{text} ± {error:.3f}")
+            text = "" if math.isnan(value) else f"{value:.{digits}f}"
+            cells.append(text if math.isnan(error) or not text else f"{text} ±{f'{error:.{digits}f}'.removeprefix('0')}")
         table.add_row(name, *cells)
     return table
 

@@ -2,7 +2,7 @@
 
 With `MlpPolicy` they know nothing of language and do not get far; this shows that the environment is a plain one.
 
-Run: python examples/stable_baselines3.py [steps]
+Run: python examples/other_agents.py [steps]
 """
 
 import os

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from textenv.envs.vector import text_envs
 from textenv.errors import ArgumentError
 from textenv.models.policy import LanguagePolicy
 from textenv.rewards.loading import load_reward
@@ -57,7 +58,7 @@ def measure(policy: LanguagePolicy, reference: LanguagePolicy, envs: "VectorEnv[
         seed: of the draws.
     """
     episodes = collect(policy, envs, len(prompt_index), seed=seed, prompt_index=prompt_index)
-    rules = envs.unwrapped.rules  # type: ignore[attr-defined]
+    rules = text_envs(envs).rules
     judge = None
     if rules.task.judge is not None:
         columns = {name: [values[i] for i in episodes.prompt_index.tolist()] for name, values in rules.prompts.columns.items()}

@@ -13,18 +13,16 @@ def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return (values * mask).sum() / mask.sum()
 
 
-def masked_whiten(values: torch.Tensor, mask: torch.Tensor, *, centred: bool = True) -> torch.Tensor:
-    """Scale to variance 1, and to mean 0 unless `centred` is False; variance is the biased one, plus 1e-8.
+def masked_whiten(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Centre to mean 0 and scale to variance 1; the variance is the biased one, plus 1e-8.
 
     Args:
         values: (B, T).
         mask: (B, T).
-        centred: remove the mean.
     """
     mean = masked_mean(values, mask)
     variance = masked_mean((values - mean).square(), mask)
-    whitened = (values - mean) * torch.rsqrt(variance + 1e-8)
-    return (whitened if centred else whitened + mean) * mask
+    return (values - mean) * torch.rsqrt(variance + 1e-8) * mask
 
 
 def reward_to_go(rewards: torch.Tensor, mask: torch.Tensor, gamma: float = 1.0) -> torch.Tensor:

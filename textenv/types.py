@@ -38,6 +38,10 @@ class Episodes:
     """(B, T, ⌈V/8⌉) uint8, the allowed tokens of every state as packed bits, for tasks that restrict them."""
     ref_log_probs: torch.Tensor | None = None
     """(B, T) float32, of the response tokens under the reference, once it has been asked."""
+    advantages: torch.Tensor | None = None
+    """(B, T) float32, as the learner weighs the response tokens, once it has estimated them."""
+    returns: torch.Tensor | None = None
+    """(B, T) float32, what the value of each state should have been, once the learner has estimated it."""
 
     def __len__(self) -> int:
         return len(self.tokens)

@@ -220,7 +220,7 @@ def test_a_gradient_that_is_not_finite_stops_the_training() -> None:
     before = {name: value.clone() for name, value in agent.policy.state_dict().items()}
     episodes = agent.collect()
     with pytest.raises(TrainingError, match="gradient is not finite"):
-        agent.update(replace(episodes, rewards=episodes.rewards * torch.nan))
+        agent.update(replace(episodes, rewards=episodes.rewards * torch.nan, advantages=None))
     assert all(torch.equal(value, before[name]) for name, value in agent.policy.state_dict().items())
 
 

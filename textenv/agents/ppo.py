@@ -173,7 +173,30 @@ class PPO:
         while len(self.waiting) < groups:
             self.waiting = np.concatenate([self.waiting, self.order.permutation(len(text_envs(self.envs).prompts))])
         chosen, self.waiting = self.waiting[:groups], self.waiting[groups:]
-        return self.refer(collect(self.policy, self.envs, groups * size, prompt_index=np.repeat(chosen, size), generator=self.generator))
+        return self.estimate(collect(self.policy, self.envs, groups * size, prompt_index=np.repeat(chosen, size), generator=self.generator))
+
+    def estimate(self, episodes: Episodes) -> Episodes:
+        """Add the reference's log-probabilities, if they are not there, and advantages and returns of the shaped rewards.
+
+        Raises:
+            ArgumentError: with the leave-one-out baseline, episodes that are no groups of one prompt each.
+        """
+        config = self.config
+        batch = self.refer(episodes) if episodes.ref_log_probs is None else episodes
+        mask = batch.mask  # (B, T)
+        rewards = batch.rewards - self.controller.coefficient * k1(batch.log_probs, cast(torch.Tensor, batch.ref_log_probs)) * mask
+        if config.advantage == "critic":
+            advantages = gae(rewards, batch.values, mask, config.gamma, config.lam)
+            returns = advantages + batch.values
+        else:
+            groups = batch.prompt_index.reshape(-1, config.group_size) if len(batch) % config.group_size == 0 else None
+            if groups is None or (groups != groups[:, :1]).any():
+                raise ArgumentError(f"update needs groups of {config.group_size} episodes of the same prompt, one after the other.")
+            returns = reward_to_go(rewards, mask, config.gamma)
+            advantages = leave_one_out(returns, mask, config.group_size)
+        if config.whiten_advantages:
+            advantages = masked_whiten(advantages, mask)
+        return replace(batch, advantages=advantages, returns=returns)
 
     def update(self, episodes: Episodes) -> dict[str, float]:
         """Improve the policy by one batch of episodes.
@@ -186,38 +209,24 @@ class PPO:
             Metrics by name; KLs in nats a sequence, entropy in nats a token.
         """
         config = self.config
-        batch = (self.refer(episodes) if episodes.ref_log_probs is None else episodes).to(self.policy.device)
-        mask, ref_log_probs = batch.mask, cast(torch.Tensor, batch.ref_log_probs)  # (B, T) each
-        kl = k1(batch.log_probs, ref_log_probs) * mask
-        beta = self.controller.coefficient
-        rewards = batch.rewards - beta * kl
-        if config.advantage == "critic":
-            advantages = gae(rewards, batch.values, mask, config.gamma, config.lam)
-            returns = advantages + batch.values
-        else:
-            groups = batch.prompt_index.reshape(-1, config.group_size) if len(batch) % config.group_size == 0 else None
-            if groups is None or (groups != groups[:, :1]).any():
-                raise ArgumentError(f"update needs groups of {config.group_size} episodes of the same prompt, one after the other.")
-            returns = reward_to_go(rewards, mask, config.gamma)
-            advantages = leave_one_out(returns, mask, config.group_size)
-        if config.whiten_advantages:
-            advantages = masked_whiten(advantages, mask)
-
+        batch = (self.estimate(episodes) if episodes.advantages is None else episodes).to(self.policy.device)
         self.policy.train()
         losses: list[dict[str, float]] = []
         for rows in self._minibatches(len(batch)):
-            losses.append(self._step(batch, advantages, returns, rows))
+            losses.append(self._step(batch, rows))
             if config.target_kl is not None and losses[-1]["approx_kl"] > 1.5 * config.target_kl:
                 break
         self.policy.eval()
 
+        mask, ref_log_probs = batch.mask, cast(torch.Tensor, batch.ref_log_probs)  # (B, T) each
+        kl, beta = k1(batch.log_probs, ref_log_probs) * mask, self.controller.coefficient
         kl_per_sequence = kl.sum(1).mean().item()
         self.controller.update(kl_per_sequence, len(batch))
         self.episodes += len(batch)
         return {
             "episodes": float(self.episodes),
             "score": batch.scores.mean().item(),
-            "reward": rewards.sum(1).mean().item(),
+            "reward": (batch.rewards - beta * kl).sum(1).mean().item(),
             "kl_k1": kl_per_sequence,
             "kl_k2": (k2(batch.log_probs, ref_log_probs) * mask).sum(1).mean().item(),
             "kl_k3": (k3(batch.log_probs, ref_log_probs) * mask).sum(1).mean().item(),
@@ -225,7 +234,7 @@ class PPO:
             "entropy": masked_mean(-batch.log_probs, mask).item(),
             "length": batch.lengths.float().mean().item(),
             "learning_rate": self.optimiser.param_groups[0]["lr"],
-            "explained_variance": _explained_variance(batch.values, returns, mask) if config.advantage == "critic" else math.nan,
+            "explained_variance": _explained_variance(batch) if config.advantage == "critic" else math.nan,
             "optimiser_steps": float(len(losses)),
             **{name: sum(step[name] for step in losses) / len(losses) for name in losses[0]},
         }
@@ -235,7 +244,7 @@ class PPO:
         for _ in range(self.config.epochs):
             yield from torch.from_numpy(self.order.permutation(n)).split(self.config.minibatch_size)
 
-    def _step(self, batch: Episodes, advantages: torch.Tensor, returns: torch.Tensor, rows: torch.Tensor) -> dict[str, float]:
+    def _step(self, batch: Episodes, rows: torch.Tensor) -> dict[str, float]:
         """One optimiser step on a minibatch, its gradient accumulated over micro-batches."""
         config = self.config
         # The mean number of tokens a minibatch, not this one's own: so long and short episodes weigh alike in all.
@@ -243,12 +252,13 @@ class PPO:
         sums = dict.fromkeys(("policy_loss", "value_loss", "approx_kl", "clip_fraction"), 0.0)
         self.optimiser.zero_grad(set_to_none=True)
         for part in rows.split(config.micro_batch_size or len(rows)):
-            piece, index = batch.select(part), part.to(advantages.device)
+            piece = batch.select(part)
+            advantages, returns = cast(torch.Tensor, piece.advantages), cast(torch.Tensor, piece.returns)
             new, values = self.policy.response_log_probs(piece.tokens, piece.prompt_columns, piece.allowed_tokens(self.policy.vocabulary))
-            policy_loss = (clipped_surrogate(new, piece.log_probs, advantages[index], config.clip_range) * piece.mask).sum()
+            policy_loss = (clipped_surrogate(new, piece.log_probs, advantages, config.clip_range) * piece.mask).sum()
             loss, value_loss = policy_loss, torch.zeros(())
             if config.advantage == "critic":
-                value_loss = (clipped_value_loss(values, piece.values, returns[index], config.value_clip_range) * piece.mask).sum()
+                value_loss = (clipped_value_loss(values, piece.values, returns, config.value_clip_range) * piece.mask).sum()
                 loss = policy_loss + config.value_coef * value_loss
             (loss / tokens).backward()
             with torch.no_grad():
@@ -302,7 +312,8 @@ class PPO:
         self.schedule = (state["schedule"][0], state["schedule"][1])
 
 
-def _explained_variance(values: torch.Tensor, returns: torch.Tensor, mask: torch.Tensor) -> float:
+def _explained_variance(batch: Episodes) -> float:
     """1 - Var(R - V)/Var(R) over the tokens: 1 is perfect, 0 no better than a constant."""
-    error, target = (returns - values)[mask], returns[mask]
+    returns = cast(torch.Tensor, batch.returns)
+    error, target = (returns - batch.values)[batch.mask], returns[batch.mask]
     return float(1 - error.var(correction=0) / target.var(correction=0).clamp(min=1e-12))

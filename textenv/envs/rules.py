@@ -55,6 +55,7 @@ class Rules:
         truncate = task.on_long_prompt == "truncate"
         self.prompts = load_prompts(task.prompts, self.tokenizer, self.prompt_columns, truncate=truncate)
         self.restricted = task.min_new_tokens > 0 or task.action_mask is not None
+        self._decoded: dict[bytes, str] = {}  # prompts by their tokens
         self.allowed = np.ones(self.vocabulary, dtype=np.bool_)
         self.allowed[[i for i in self.tokenizer.all_special_ids if i != self.eos and i < self.vocabulary]] = False
 
@@ -88,17 +89,24 @@ class Rules:
 
     def completions(self, observations: NDArray[np.int32], lengths: NDArray[np.int64]) -> list[str]:
         """Decode the responses of n rows, each as it reads after its prompt."""
-        start = self.prompt_columns
-        rows = [row[: length + start][row[: length + start] >= 0].tolist() for row, length in zip(observations, lengths, strict=True)]
-        prompts = [ids[: len(ids) - int(length)] for ids, length in zip(rows, lengths, strict=True)]
-        options: dict[str, Any] = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
-        whole, before = (self.tokenizer.batch_decode(part, **options) for part in (rows, prompts))
-        # Decoded alone, a response would lose the space before its first word with some tokenizers.
-        alone = self.tokenizer.batch_decode([ids[len(prompt) :] for ids, prompt in zip(rows, prompts, strict=True)], **options)
-        return [
-            text[len(prompt) :] if text.startswith(prompt) else response
-            for text, prompt, response in zip(whole, before, alone, strict=True)
-        ]
+        found = []
+        for row, length in zip(observations, lengths.tolist(), strict=True):
+            key = row[: self.prompt_columns].tobytes()
+            prompt = row[: self.prompt_columns][row[: self.prompt_columns] >= 0].tolist()
+            if key not in self._decoded:
+                self._decoded[key] = self._decode(prompt)
+            response = row[self.prompt_columns : self.prompt_columns + length].tolist()
+            whole, before = self._decode(prompt + response), self._decoded[key]
+            # Decoded alone, a response would lose the space before its first word with some tokenizers.
+            found.append(whole[len(before) :] if whole.startswith(before) else self._decode(response))
+        return found
+
+    def _decode(self, ids: list[int]) -> str:
+        """Decode without special tokens, past the checks of transformers that take longer than the decoding."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is not None:
+            return str(backend.decode(ids, skip_special_tokens=True))
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def outcome(self, observations: NDArray[np.int32], lengths: NDArray[np.int64], prompt_index: NDArray[np.int64]) -> Outcome:
         """Judge rows whose last token has just been written.
@@ -124,6 +132,8 @@ class Rules:
         else:
             by_stop = np.array([bool(self.stop(text)) for text in self.completions(observations, lengths)], dtype=np.bool_)
         ended = by_eos | by_stop | by_length
+        if not ended.any():
+            return Outcome(ended, np.zeros(0), np.zeros(0), [])
         reasons = np.where(by_eos, "eos", np.where(by_stop, "stop", "length"))[ended]
         scores, infos = self._score(observations[ended], lengths[ended], prompt_index[ended], reasons.tolist())
         return Outcome(ended, scores, np.where(reasons == "length", self.task.missing_eos_penalty, 0.0), infos)
@@ -131,8 +141,6 @@ class Rules:
     def _score(
         self, observations: NDArray[np.int32], lengths: NDArray[np.int64], prompt_index: NDArray[np.int64], reasons: Sequence[str]
     ) -> tuple[NDArray[np.float64], list[dict[str, Any]]]:
-        if not len(observations):
-            return np.zeros(0), []
         completions = self.completions(observations, lengths)
         prompts = [self.prompts.texts[i] for i in prompt_index]
         columns = {name: [values[i] for i in prompt_index] for name, values in self.prompts.columns.items()}

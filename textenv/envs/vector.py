@@ -156,7 +156,7 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
             rows = np.flatnonzero(self._done).tolist()
             raise OrderError(f'The episodes of the rows {rows} have ended; call reset(options={{"reset_mask": ...}}) for them first.')
         waiting = self._done & ~self._parked  # in NEXT_STEP mode: rows that start a new episode instead
-        live = np.flatnonzero(~self._done & ~self._parked)
+        live = np.flatnonzero(~(self._done | self._parked))
         actions = self._check_actions(actions, live)
         rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, dtype=np.bool_)
         infos: dict[str, Any] = {}
@@ -227,13 +227,18 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
             raise ActionError(f"step needs one token id a row, an array of the shape ({self.num_envs},), got the shape {array.shape}.")
         if not np.issubdtype(array.dtype, np.integer):
             raise ActionError(f"Actions are token ids, so integers; got an array of {array.dtype}.")
-        bad = live[(array[live] < 0) | (array[live] >= self.rules.vocabulary)]
-        if len(bad):
-            raise ActionError(f"Row {bad[0]}: the action {array[bad[0]]} is no token id; they go from 0 to {self.rules.vocabulary - 1}.")
+        if array.min() < 0 or array.max() >= self.rules.vocabulary:
+            bad = live[(array[live] < 0) | (array[live] >= self.rules.vocabulary)]
+            if len(bad):
+                raise ActionError(
+                    f"Row {bad[0]}: the action {array[bad[0]]} is no token id; they go from 0 to {self.rules.vocabulary - 1}."
+                )
         return array.astype(np.int64)
 
     def _start(self, rows: NDArray[np.int64], chosen: NDArray[np.int64] | None, infos: dict[str, Any]) -> dict[str, Any]:
         """Begin an episode in each of these rows, or park it when the queue is empty."""
+        if not len(rows):
+            return infos
         self._tokens[rows] = -1
         self._length[rows] = 0
         self._shaped[rows] = 0.0
@@ -260,20 +265,25 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
     def _write(self, live: NDArray[np.int64], actions: NDArray[np.int64]) -> NDArray[np.float64]:
         """Append a token to each live row, score the rows that end, and return what these rows are paid."""
         shaping = self._shaping(live, actions)
-        columns = self.rules.prompt_columns + self._length[live]
+        lengths = self._length[live]
+        columns = self.rules.prompt_columns + lengths
         self._tokens[live, columns] = actions
+        tokens = self._tokens if len(live) == self.num_envs else self._tokens[live]
         try:
-            outcome = self.rules.outcome(self._tokens[live], self._length[live] + 1, self._prompt[live])
+            outcome = self.rules.outcome(tokens, lengths + 1, self._prompt[live])
         except Exception:
             self._tokens[live, columns] = -1
             raise
-        self._length[live] += 1
-        self._shaped[live] += shaping
+        self._length[live] = lengths + 1
+        if self.kl_shaping is not None:
+            self._shaped[live] += shaping
+        rewards: NDArray[np.float64] = shaping
+        if not outcome.ended.any():
+            return rewards
         ended = live[outcome.ended]
         self._done[ended] = True
         self._score[ended] = outcome.scores
         self._outcome = dict(zip(ended.tolist(), outcome.infos, strict=True))
-        rewards: NDArray[np.float64] = shaping
         rewards[outcome.ended] += outcome.scores - outcome.penalties
         return rewards
 

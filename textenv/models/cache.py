@@ -1,22 +1,26 @@
 """A key-value cache keyed by content: it needs no signal at a reset and survives none it should not.
 
-All rows share the cache's columns and end in its last one. Each call compares the observations with what the cache
-has read: a row with one token more is advanced by that token, a row that is new or changed is read from its start
-and spliced in, a row that is gone leaves.
+Each call compares the observations with what has been read: where a row has one token more, or only its last token is
+another, that token is read; a row that is new or changed is read from its start; a row that is gone leaves its slot.
 """
 
 import itertools
 import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
+from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from textenv.models.layout import align_right, last_columns
+from textenv.models.gpt2 import GPT2Step, is_plain_gpt2
+from textenv.models.kernels import packed_linear
+from textenv.models.layout import align_left, last_columns
+from textenv.models.slots import Slots, as_cache
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -37,30 +41,32 @@ register_optimizer_step_post_hook(_bump)
 class PrefixCache:
     """Last hidden states of observations, at the cost of one token where a row has grown by one.
 
-    Shapes: N slots, W = P+T columns of an observation, R rows in the cache, C columns in the cache, D hidden size.
+    Shapes: N rows, W = P+T columns of an observation, n rows that are read from their start, D hidden size.
 
     Args:
         trunk: the model without its head, from hidden-state-returning transformers classes.
+        arithmetic: context in which the trunk is computed.
     """
 
-    def __init__(self, trunk: "PreTrainedModel") -> None:
-        self.trunk = trunk
-        self._spliceable = True
+    def __init__(self, trunk: "PreTrainedModel", arithmetic: Callable[[], AbstractContextManager[Any]]) -> None:
+        self.trunk, self.arithmetic = trunk, arithmetic
+        self._warned = False
         trunk.register_load_state_dict_post_hook(_bump)
         self.clear()
 
     @property
     def columns(self) -> int:
-        """C."""
-        return self._mask.shape[1]
+        """Columns that were read at the last step."""
+        return self._slots.columns if self._slots else 0
 
     def clear(self) -> None:
         """Forget everything."""
-        self._cache: Any = None
-        self._slots = np.zeros(0, dtype=np.int64)  # (R,) which slot each row of the cache holds
+        self._parameters = list(self.trunk.parameters())
+        self._slots: Slots | None = None
         self._seen = np.zeros((0, 0), dtype=np.int32)  # (N, W)
-        self._mask = torch.zeros(0, 0, dtype=torch.bool)  # (R, C) columns that hold a row's tokens
         self._hidden = torch.zeros(0, 0)  # (N, D)
+        self._gpt2: GPT2Step | None = None
+        self._packed: dict[tuple[int, int], Callable[[torch.Tensor], torch.Tensor]] = {}
         self._version: tuple[Any, ...] = ()
 
     @torch.no_grad()
@@ -75,103 +81,87 @@ class PrefixCache:
         """
         last = last_columns(observations)
         live = last >= 0
-        version = (_weights_version, self.trunk.device, self.trunk.dtype, sum(p._version for p in self.trunk.parameters()))
+        version = (_weights_version, self.trunk.device, self.trunk.dtype, sum(p._version for p in self._parameters))
         if self._version != version or self._seen.shape != observations.shape:
             self.clear()
             self._version = version
+            self._seen = np.full_like(observations, -1)
         if not live.any():
             return torch.zeros(len(live), self.trunk.config.get_text_config().hidden_size, device=self.trunk.device)
-        if not self._spliceable or self._cache is None:
-            self._read_all(observations, live)
+        same = observations == self._seen  # (N, W)
+        if self._slots and same[live].all() and live[self._slots.rows].all():
             return self._hidden
-        before = observations.copy()
-        before[np.arange(len(before)), last] = -1
-        cached = np.zeros(len(live), dtype=np.bool_)
-        cached[self._slots] = True
-        known = cached & live
-        grown = known & (before == self._seen).all(1) & (before >= 0).any(1)
-        same = known & (observations == self._seen).all(1)
-        fresh = live & ~grown & ~same
-        # Where some rows grow, the ones that stand still leave the cache: all its rows move together.
-        self._keep((grown if grown.any() else same)[self._slots])
-        if grown.any():
-            self._advance(observations, last)
-        if fresh.any():
-            self._splice(observations, fresh)
+        same[np.arange(len(live)), last] = True
+        known = np.zeros(len(live), dtype=np.bool_)
+        if self._slots:
+            known[self._slots.rows] = (same.all(1) & live)[self._slots.rows]
+            self._slots.keep(known[self._slots.rows])
+            if len(self._slots.rows):
+                self._read_last(observations, last)
+        fresh = np.flatnonzero(live & ~known)
+        if len(fresh):
+            self._read_whole(observations, fresh)
         self._seen = observations.copy()
         return self._hidden
 
-    def _read(self, observations: NDArray[np.int32], use_cache: bool) -> tuple[torch.Tensor, Any, torch.Tensor]:
-        """Forward whole prefixes: (R, W) to the hidden states (R, D), the cache and its mask (R, C)."""
-        device = self.trunk.device
-        tokens = torch.from_numpy(align_right(observations)).to(device)  # (R, C)
-        mask = tokens >= 0
-        positions = (mask.long().cumsum(1) - 1).clamp_(min=0)
-        cache = DynamicCache(config=self.trunk.config) if use_cache else None
-        output = self.trunk(
-            input_ids=tokens.clamp(min=0).long(),
-            attention_mask=mask.long(),
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=use_cache,
-        )
-        return output.last_hidden_state[:, -1], cache, mask
+    def packed(self, head: nn.Linear, dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Give a linear layer as a function of hidden states, its weights laid out once for as long as they stay."""
+        key = (id(head.weight), head.weight._version)
+        if key not in self._packed:
+            layer = packed_linear(head.weight, head.bias, len(self._seen), dtype)
+            self._packed = {key: lambda hidden: layer(hidden.to(dtype))}
+        return self._packed[key]
 
-    def _read_all(self, observations: NDArray[np.int32], live: NDArray[np.bool_]) -> None:
-        rows = np.flatnonzero(live)
-        hidden, cache, mask = self._read(observations[rows], self._spliceable)
-        self._hidden = hidden.new_zeros(len(observations), hidden.shape[-1])
-        self._hidden[torch.from_numpy(rows).to(hidden.device)] = hidden
-        if self._spliceable and not all(type(layer) is DynamicLayer for layer in cache.layers):
-            self._spliceable = False
-            kinds = sorted({type(layer).__name__ for layer in cache.layers} - {"DynamicLayer"})
+    def _read_last(self, observations: NDArray[np.int32], last: NDArray[np.int64]) -> None:
+        """Forward the last token of every row that has a slot."""
+        assert self._slots is not None
+        rows = self._slots.rows
+        step = self._slots.step(observations[rows, last[rows]], (observations[rows] >= 0).sum(1))
+        if self._gpt2 is not None:
+            hidden = self._gpt2(self._slots, step)
+        else:
+            mask = torch.ones(len(rows), step.columns, device=self._slots.device) if step.mask is None else step.mask
+            with self.arithmetic():
+                hidden = self.trunk(
+                    input_ids=step.tokens[:, None],
+                    attention_mask=mask.long(),
+                    position_ids=step.positions[:, None],
+                    past_key_values=as_cache(self._slots, step),
+                    use_cache=True,
+                ).last_hidden_state[:, -1]
+        self._store(rows, hidden)
+
+    def _read_whole(self, observations: NDArray[np.int32], rows: NDArray[np.int64]) -> None:
+        """Forward rows (n,) from their start and give them slots."""
+        aligned, _ = align_left(torch.from_numpy(observations[rows]).long().to(self.trunk.device))  # (n, L)
+        cache: Any = DynamicCache(config=self.trunk.config)
+        with self.arithmetic():
+            output = self.trunk(input_ids=aligned, attention_mask=torch.ones_like(aligned), past_key_values=cache, use_cache=True)
+        ends = torch.from_numpy((observations[rows] >= 0).sum(1) - 1).to(self.trunk.device)
+        self._store(rows, output.last_hidden_state[torch.arange(len(rows), device=ends.device), ends])
+        if not all(type(layer) is DynamicLayer for layer in cache.layers):
+            self._warn(sorted({type(layer).__name__ for layer in cache.layers} - {"DynamicLayer"}))
+            return
+        layers = [(layer.keys, layer.values) for layer in cache.layers]
+        if self._slots is None:
+            self._slots = Slots(layers, *observations.shape)
+            if is_plain_gpt2(self.trunk):
+                self._gpt2 = GPT2Step(self.trunk, len(rows), layers[0][0].dtype)
+        self._slots.add(rows, layers)
+
+    def _store(self, rows: NDArray[np.int64], hidden: torch.Tensor) -> None:
+        if len(rows) == len(self._seen) and (rows == np.arange(len(rows))).all():
+            self._hidden = hidden
+            return
+        if len(self._hidden) != len(self._seen):
+            self._hidden = hidden.new_zeros(len(self._seen), hidden.shape[-1])
+        self._hidden[torch.from_numpy(rows).to(hidden.device)] = hidden.to(self._hidden.dtype)
+
+    def _warn(self, kinds: list[str]) -> None:
+        if not self._warned:
+            self._warned = True
             warnings.warn(
                 f"{type(self.trunk).__name__} keeps its past in {', '.join(kinds)}, which cannot be spliced; "
                 "every token is computed from the whole prefix, with equal results but slower.",
                 stacklevel=2,
             )
-        if self._spliceable:
-            self._cache, self._slots, self._mask = cache, rows, mask
-            self._seen = observations.copy()
-
-    def _keep(self, keep: NDArray[np.bool_]) -> None:
-        """Drop rows of the cache, and then the leading columns that no row holds."""
-        if keep.all():
-            return
-        index = torch.from_numpy(np.flatnonzero(keep)).to(self._mask.device)
-        self._slots, self._mask = self._slots[keep], self._mask[index]
-        first = int(self._mask.any(0).int().argmax()) if len(index) else 0
-        self._mask = self._mask[:, first:]
-        for layer in self._cache.layers:
-            layer.keys, layer.values = layer.keys[index][:, :, first:], layer.values[index][:, :, first:]
-
-    def _advance(self, observations: NDArray[np.int32], last: NDArray[np.int64]) -> None:
-        """Forward the last token of each row of the cache."""
-        tokens = torch.from_numpy(observations[self._slots, last[self._slots]].astype(np.int64)).to(self._mask.device)
-        positions = self._mask.sum(1)  # (R,)
-        self._mask = F.pad(self._mask, (0, 1), value=True)
-        hidden = self.trunk(
-            input_ids=tokens[:, None],
-            attention_mask=self._mask.long(),
-            position_ids=positions[:, None],
-            past_key_values=self._cache,
-            use_cache=True,
-        ).last_hidden_state[:, -1]
-        self._hidden[torch.from_numpy(self._slots).to(hidden.device)] = hidden
-
-    def _splice(self, observations: NDArray[np.int32], fresh: NDArray[np.bool_]) -> None:
-        """Read fresh rows and put them under the rows of the cache, ending in the same column."""
-        rows = np.flatnonzero(fresh)
-        hidden, cache, mask = self._read(observations[rows], use_cache=True)
-        self._hidden[torch.from_numpy(rows).to(hidden.device)] = hidden
-        if len(self._slots):
-            width = max(mask.shape[1], self._mask.shape[1])
-            left, left_new = width - self._mask.shape[1], width - mask.shape[1]
-            for old, new in zip(self._cache.layers, cache.layers, strict=True):
-                old.keys = torch.cat([F.pad(old.keys, (0, 0, left, 0)), F.pad(new.keys, (0, 0, left_new, 0))])
-                old.values = torch.cat([F.pad(old.values, (0, 0, left, 0)), F.pad(new.values, (0, 0, left_new, 0))])
-            mask = torch.cat([F.pad(self._mask, (left, 0)), F.pad(mask, (left_new, 0))])
-            self._slots = np.concatenate([self._slots, rows])
-        else:
-            self._cache, self._slots = cache, rows
-        self._mask = mask

@@ -1,6 +1,7 @@
 """`LanguagePolicy`: a causal language model that acts, with a value head on its trunk."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
@@ -9,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers.activations import NewGELUActivation
 
 from textenv.errors import ArgumentError, LoadError
 from textenv.models.cache import PrefixCache
+from textenv.models.kernels import FastKernels
 from textenv.models.layout import align_left
 from textenv.models.loading import load_causal_lm, load_tokenizer, toy_causal_lm
 from textenv.models.logprobs import token_log_probs
@@ -86,11 +89,12 @@ class LanguagePolicy(nn.Module):
         if head_rows < self.vocabulary:
             raise ArgumentError(f"The tokenizer has {self.vocabulary} tokens, but the model only {head_rows}; they do not belong together.")
         _remove_dropout(model)
+        _fuse_gelu(model)
         banned = torch.arange(head_rows) >= self.vocabulary
         banned[[i for i in tokenizer.all_special_ids if i != tokenizer.eos_token_id and i < head_rows]] = True
         self.banned: torch.Tensor
         self.register_buffer("banned", banned.to(model.device), persistent=False)  # (V of the head,)
-        self.cache = PrefixCache(self.trunk)
+        self.cache = PrefixCache(self.trunk, self.arithmetic)
         self.eval()
         self._check_head()
 
@@ -170,11 +174,11 @@ class LanguagePolicy(nn.Module):
             self.cache.clear()
         return super().train(mode)
 
-    def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """Autocast to bf16 when that is the precision."""
-        if self.precision == "fp32":
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+    @contextlib.contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """Autocast to bf16 when that is the precision, and use the faster kernels."""
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"), FastKernels():
+            yield
 
     @torch.no_grad()
     def act(
@@ -193,19 +197,23 @@ class LanguagePolicy(nn.Module):
             generator: of the draws.
             greedy: take the most probable token instead of drawing one.
         """
-        live = torch.from_numpy((observations >= 0).any(1)).to(self.device)
-        with self.autocast():
-            hidden = self.cache.last_hidden(observations)[live]  # (n, D)
-            logits = self.logits(hidden)
+        live = np.any(observations >= 0, axis=1)
+        rows = None if live.all() else torch.from_numpy(np.flatnonzero(live)).to(self.device)
+        hidden = self.cache.last_hidden(observations)
+        hidden = hidden if rows is None else hidden[rows]  # (n, D)
+        logits = self._logits_packed(hidden)
         banned: torch.Tensor = self.banned
         if allowed is not None:
-            banned = banned | ~self._pad(torch.from_numpy(allowed).to(self.device)[live])
-        log_probs = masked_log_softmax(logits, self.temperature, banned)  # (n, V)
-        tokens = log_probs.argmax(-1) if greedy else sample_inverse_cdf(log_probs, generator)
-        chosen = log_probs.gather(-1, tokens[:, None])[:, 0]
-        values = self.value_head(hidden.float())[:, 0]
-        spread = [x.new_zeros(len(live)).masked_scatter(live, x) for x in (tokens, chosen, values)]  # (N,) each
-        return Act(spread[0].cpu().numpy(), spread[1], spread[2])
+            banned = banned | ~self._pad(torch.from_numpy(allowed[live]).to(self.device))
+        if self.temperature != 1:
+            logits = logits.float() / self.temperature
+        probs = torch.softmax(logits.masked_fill_(banned, -torch.inf), -1, dtype=torch.float32)  # (n, V)
+        tokens = probs.argmax(-1) if greedy else sample_inverse_cdf(probs, generator)
+        log_probs = probs.gather(-1, tokens[:, None])[:, 0].log()
+        found = [tokens, log_probs, self.value_head(hidden.float())[:, 0]]  # (n,) each
+        if rows is not None:
+            found = [x.new_zeros(len(live)).index_copy_(0, rows, x) for x in found]  # (N,) each
+        return Act(found[0].cpu().numpy(), found[1], found[2])
 
     def next_log_probs(self, observations: NDArray[np.int32], *, cached: bool = True) -> torch.Tensor:
         """Compute the distribution of the next token of every row.
@@ -217,7 +225,7 @@ class LanguagePolicy(nn.Module):
         Returns:
             (N, V) log-probabilities.
         """
-        with self.autocast(), torch.set_grad_enabled(torch.is_grad_enabled() and not cached):
+        with self.arithmetic(), torch.set_grad_enabled(torch.is_grad_enabled() and not cached):
             if cached:
                 hidden = self.cache.last_hidden(observations)
             else:
@@ -228,20 +236,20 @@ class LanguagePolicy(nn.Module):
             return masked_log_softmax(self.logits(hidden), self.temperature, self.banned)[:, : self.vocabulary]
 
     def response_hidden(self, tokens: torch.Tensor, prompt_columns: int) -> torch.Tensor:
-        """Compute the hidden states from which each response token was chosen, in one forward pass.
+        """Compute the hidden states from which the response tokens were chosen, in one forward pass.
 
         Args:
             tokens: (B, W) finished observations.
             prompt_columns: P.
 
         Returns:
-            (B, T, D); where there is no response token, what stands there means nothing.
+            (M, D) for the M response tokens, row after row.
         """
         aligned, first = align_left(tokens)  # (B, L)
         states = self._forward(aligned)  # (B, L, D)
-        before = torch.arange(prompt_columns - 1, tokens.shape[1] - 1, device=tokens.device)  # (T,) columns one before
-        columns = (before - first[:, None]).clamp_(max=states.shape[1] - 1)  # (B, T)
-        return states.gather(1, columns[:, :, None].expand(-1, -1, states.shape[-1]))
+        row, column = (tokens[:, prompt_columns:] >= 0).nonzero(as_tuple=True)  # (M,) each
+        before = column + (prompt_columns - 1) - first[row]  # the column of the token before, once aligned
+        return states.flatten(0, 1).index_select(0, row * states.shape[1] + before)
 
     def response_log_probs(
         self, tokens: torch.Tensor, prompt_columns: int, allowed: torch.Tensor | None = None
@@ -256,14 +264,15 @@ class LanguagePolicy(nn.Module):
         Returns:
             Log-probabilities and values, (B, T) each, 0 where there is no token.
         """
-        with self.autocast():
-            hidden = self.response_hidden(tokens, prompt_columns)
-            response = tokens[:, prompt_columns:]
-            mask = response >= 0  # (B, T)
-            banned = self.banned if allowed is None else self.banned | ~self._pad(allowed[mask])
-            flat = token_log_probs(self.logits, hidden[mask], response[mask], self.temperature, banned)
-        values = self.value_head(hidden.float())[..., 0] * mask
-        return flat.new_zeros(mask.shape).masked_scatter(mask, flat), values
+        response = tokens[:, prompt_columns:]
+        mask = response >= 0  # (B, T)
+        banned = self.banned if allowed is None else self.banned | ~self._pad(allowed[mask])
+        with self.arithmetic():
+            hidden = self.response_hidden(tokens, prompt_columns)  # (M, D)
+            log_probs = token_log_probs(self.logits, hidden, response[mask], self.temperature, banned)  # (M,)
+        values = self.value_head(hidden.float())[:, 0]
+        padded = [flat.new_zeros(mask.shape).masked_scatter(mask, flat) for flat in (log_probs, values)]  # (B, T) each
+        return padded[0], padded[1]
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write model, tokenizer and value head; `AutoModelForCausalLM.from_pretrained` loads the model."""
@@ -285,7 +294,17 @@ class LanguagePolicy(nn.Module):
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Apply the head: hidden states (..., D) to logits (..., V of the head)."""
-        logits: torch.Tensor = cast(nn.Module, self.model.get_output_embeddings())(hidden)
+        with self.arithmetic():  # said here too, for the backward pass computes pieces of it again
+            return self._cap(cast(nn.Module, self.model.get_output_embeddings())(hidden))
+
+    def _logits_packed(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Apply the head without a gradient, with weights that the cache has laid out."""
+        head = cast(nn.Module, self.model.get_output_embeddings())
+        if type(head) is not nn.Linear:
+            return self.logits(hidden)
+        return self._cap(self.cache.packed(head, torch.float32 if self.precision == "fp32" else torch.bfloat16)(hidden))
+
+    def _cap(self, logits: torch.Tensor) -> torch.Tensor:
         cap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
         return logits if cap is None else torch.tanh(logits / cap) * cap
 
@@ -296,9 +315,19 @@ class LanguagePolicy(nn.Module):
     @torch.no_grad()
     def _check_head(self) -> None:
         tokens = torch.zeros(1, 2, dtype=torch.long, device=self.device)
-        ours = self.logits(self.trunk(input_ids=tokens, use_cache=False).last_hidden_state)
-        if not torch.allclose(ours, self.model(input_ids=tokens, use_cache=False).logits, rtol=1e-3, atol=1e-4):
+        with self.arithmetic():
+            ours = self.logits(self.trunk(input_ids=tokens, use_cache=False).last_hidden_state)
+            theirs = self.model(input_ids=tokens, use_cache=False).logits
+        if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4):
             raise LoadError(f"{type(self.model).__name__} does more than apply a head to its trunk's hidden states, which textenv needs.")
+
+
+def _fuse_gelu(model: "PreTrainedModel") -> None:
+    """Replace GPT-2's activation, written out in Python, by PyTorch's own of the same formula."""
+    for module in model.modules():
+        for name, child in module.named_children():
+            if type(child) is NewGELUActivation:
+                setattr(module, name, nn.GELU(approximate="tanh"))
 
 
 def _remove_dropout(model: "PreTrainedModel") -> None:

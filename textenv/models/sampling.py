@@ -17,22 +17,22 @@ def masked_log_softmax(logits: torch.Tensor, temperature: float, banned: torch.T
     return torch.log_softmax(logits if banned is None else logits.masked_fill(banned, -torch.inf), dim=-1)
 
 
-def sample_inverse_cdf(log_probs: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+def sample_inverse_cdf(probs: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
     """Draw one token a row by inverting the cumulative distribution at a uniform number.
 
     One uniform number a row decides, so a row's draw does not depend on the other rows' distributions, and a
     token of probability 0 is never drawn.
 
     Args:
-        log_probs: (N, V), normalised.
-        generator: of the uniform numbers, on the device of `log_probs`.
+        probs: (N, V), each row with a positive sum.
+        generator: of the uniform numbers, on the device of `probs`.
 
     Returns:
         (N,) token ids.
     """
-    probs = log_probs.exp()
     cumulative = probs.cumsum(-1)  # (N, V)
+    total = cumulative[:, -1:]
     uniform = torch.rand(len(probs), 1, generator=generator, device=probs.device)
-    tokens = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True).clamp_(max=probs.shape[-1] - 1)
-    # Rounding can carry the product to the very end, past the last token of positive probability.
-    return torch.where(probs.gather(-1, tokens) > 0, tokens, probs.argmax(-1, keepdim=True))[:, 0]
+    # Rounding must not carry the product to the very end, past the last token of positive probability.
+    target = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(cumulative, target, right=True)[:, 0]

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from textenv.envs.vector import TextVectorEnv, text_envs
 from textenv.errors import ArgumentError
-from textenv.models.policy import LanguagePolicy
+from textenv.models.policy import Act, LanguagePolicy
 from textenv.types import Episodes
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ class _Buffer:
 
     def __init__(self, n: int, prompt_columns: int, response_columns: int, vocabulary: int, keep_allowed: bool) -> None:
         self.tokens = np.full((n, prompt_columns + response_columns), -1, dtype=np.int64)
-        self.log_probs, self.values = torch.zeros(n, response_columns), torch.zeros(n, response_columns)
+        self.drawn: list[tuple[torch.Tensor, torch.Tensor]] = []  # log-probabilities and values of each step, (N,) each
+        self.places: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []  # of each step's rows: the row, episode * T + t
         self.rewards = np.zeros((n, response_columns))
         self.scores = np.zeros(n)
         self.length = np.zeros(n, dtype=np.int64)
@@ -38,12 +39,29 @@ class _Buffer:
             self.rewards[episode] += info["token_scores"][row]
             self.rewards[episode, self.length[episode] - 1] -= info["score"][row]
 
+    def add(self, act: Act, rows: NDArray[np.int64], episodes: NDArray[np.int64], rewards: NDArray[np.float64]) -> None:
+        """Note a step of these rows; what is on a GPU stays there until the end."""
+        at = self.length[episodes]
+        self.drawn.append((act.log_probs, act.values))
+        self.places.append((rows, episodes * self.rewards.shape[1] + at))
+        self.rewards[episodes, at] = rewards
+        self.length[episodes] += 1
+
+    def _spread(self, which: int) -> torch.Tensor:
+        """Put the log-probabilities (0) or values (1) of all steps where they belong: (n, T)."""
+        steps = torch.stack([step[which] for step in self.drawn]).cpu()  # (steps, N)
+        step = np.repeat(np.arange(len(self.places)), [len(rows) for rows, _ in self.places])
+        rows, places = (np.concatenate(part) for part in zip(*self.places, strict=True))
+        flat = torch.zeros(self.rewards.size)
+        flat[torch.from_numpy(places)] = steps[torch.from_numpy(step), torch.from_numpy(rows)]
+        return flat.view(self.rewards.shape)
+
     def episodes(self, prompt_index: Any) -> Episodes:
         return Episodes(
             tokens=torch.from_numpy(self.tokens),
             prompt_columns=self.prompt_columns,
-            log_probs=self.log_probs,
-            values=self.values,
+            log_probs=self._spread(0),
+            values=self._spread(1),
             rewards=torch.from_numpy(self.rewards).float(),
             scores=torch.from_numpy(self.scores),
             prompt_index=torch.as_tensor(prompt_index),
@@ -120,16 +138,13 @@ def collect(
         if finished == n:
             return buffer.episodes(queue)
         rows = np.flatnonzero(playing >= 0)
-        episodes, at = playing[rows], buffer.length[playing[rows]]
+        episodes = playing[rows]
         masks = inner.action_masks() if rules.restricted else None
         if masks is not None and buffer.allowed is not None:
-            buffer.allowed[episodes, at] = np.packbits(masks[rows], axis=1)
+            buffer.allowed[episodes, buffer.length[episodes]] = np.packbits(masks[rows], axis=1)
         act = policy.act(observations, allowed=masks, generator=generator, greedy=greedy)
         observations, rewards, terminated, truncated, infos = envs.step(act.actions)
-        buffer.log_probs[episodes, at] = act.log_probs.cpu()[rows]
-        buffer.values[episodes, at] = act.values.cpu()[rows]
-        buffer.rewards[episodes, at] = rewards[rows]
-        buffer.length[episodes] += 1
+        buffer.add(act, rows, episodes, rewards[rows])
         final = infos.get("final_info", infos)
         for row in rows[(terminated | truncated)[rows]]:
             observation = infos["final_obs"][row] if "final_obs" in infos else observations[row]

@@ -50,8 +50,8 @@ def divergence(policy: LanguagePolicy, reference: LanguagePolicy, episodes: Epis
 
 def _log_probs(model: LanguagePolicy, piece: Episodes, allowed: torch.Tensor | None) -> torch.Tensor:
     """Whole distributions in the states of the response tokens: (M, V)."""
-    with model.autocast():
-        hidden = model.response_hidden(piece.tokens, piece.prompt_columns)[piece.mask]
+    with model.arithmetic():
+        hidden = model.response_hidden(piece.tokens, piece.prompt_columns)  # (M, D)
         logits = model.logits(hidden)[:, : model.vocabulary]
     banned = model.banned[: model.vocabulary]
     return masked_log_softmax(logits, model.temperature, banned if allowed is None else banned | ~allowed)

@@ -10,7 +10,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.pytorch_utils import Conv1D
 
 from textenv.models import kernels
-from textenv.models.kernels import FastKernels, packed_linear
+from textenv.models.kernels import FastKernels, fuse_gelu, packed_linear
 
 
 def gradients(layer: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
@@ -105,3 +105,14 @@ def test_packed_layers_equal_plain_ones(dtype: torch.dtype, gelu: bool, onednn: 
         right = layer(x)
         right = F.gelu(right, approximate="tanh") if gelu else right
         assert torch.allclose(packed(x.to(dtype)).float(), right, atol=1e-5 if dtype == torch.float32 else 0.03)
+
+
+def test_the_fused_activation_is_the_same_function() -> None:
+    torch.manual_seed(0)
+    config = GPT2Config(n_embd=32, n_layer=1, n_head=2, vocab_size=30, n_positions=8, bos_token_id=0, eos_token_id=0)
+    model = GPT2LMHeadModel(config).eval()
+    tokens = torch.randint(0, 30, (2, 8))
+    before = model(input_ids=tokens).logits
+    fuse_gelu(model)
+    assert isinstance(model.get_submodule("transformer.h.0.mlp.act"), nn.GELU)
+    assert torch.allclose(model(input_ids=tokens).logits, before, atol=1e-6)

@@ -10,11 +10,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers.activations import NewGELUActivation
 
 from textenv.errors import ArgumentError, LoadError
 from textenv.models.cache import PrefixCache
-from textenv.models.kernels import FastKernels
+from textenv.models.kernels import FastKernels, fuse_gelu
 from textenv.models.layout import align_left
 from textenv.models.loading import load_causal_lm, load_tokenizer, toy_causal_lm
 from textenv.models.logprobs import token_log_probs
@@ -89,7 +88,7 @@ class LanguagePolicy(nn.Module):
         if head_rows < self.vocabulary:
             raise ArgumentError(f"The tokenizer has {self.vocabulary} tokens, but the model only {head_rows}; they do not belong together.")
         _remove_dropout(model)
-        _fuse_gelu(model)
+        fuse_gelu(model)
         banned = torch.arange(head_rows) >= self.vocabulary
         banned[[i for i in tokenizer.all_special_ids if i != tokenizer.eos_token_id and i < head_rows]] = True
         self.banned: torch.Tensor
@@ -320,14 +319,6 @@ class LanguagePolicy(nn.Module):
             theirs = self.model(input_ids=tokens, use_cache=False).logits
         if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4):
             raise LoadError(f"{type(self.model).__name__} does more than apply a head to its trunk's hidden states, which textenv needs.")
-
-
-def _fuse_gelu(model: "PreTrainedModel") -> None:
-    """Replace GPT-2's activation, written out in Python, by PyTorch's own of the same formula."""
-    for module in model.modules():
-        for name, child in module.named_children():
-            if type(child) is NewGELUActivation:
-                setattr(module, name, nn.GELU(approximate="tanh"))
 
 
 def _remove_dropout(model: "PreTrainedModel") -> None:

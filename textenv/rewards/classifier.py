@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification
 
 from textenv.errors import ArgumentError, LoadError, did_you_mean
+from textenv.models.kernels import FastKernels, fuse_gelu
 from textenv.models.loading import load_tokenizer
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Classifier:
             raise ArgumentError(f'The classifier {name} has no label "{label}".{did_you_mean(label, labels)}')
         wanted = label.lower() if label is not None else "positive" if "positive" in lower else lower[-1]
         self.label_index = lower.index(wanted)
+        fuse_gelu(model)
         self.model, self.tokenizer, self.name, self.output, self.reads = model.eval(), tokenizer, name, output, reads
 
     @classmethod
@@ -86,7 +88,8 @@ class Classifier:
             rows = order[start : start + size]
             inputs: Any = self.tokenizer([texts[i] for i in rows], **options)
             inputs = {key: value.to(self.model.device) for key, value in inputs.items()}
-            logits = cast(torch.Tensor, self.model(**inputs).logits).float()  # (rows, labels)
+            with FastKernels():
+                logits = cast(torch.Tensor, self.model(**inputs).logits).float()  # (rows, labels)
             scores[rows] = self._output(logits).cpu().numpy()
         return [float(score) for score in scores]
 

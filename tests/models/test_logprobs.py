@@ -38,3 +38,19 @@ def test_no_chunk_is_larger_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(logprobs, "CHUNK_LOGITS", 35)
     token_log_probs(spy, torch.randn(8, 4), torch.zeros(8, dtype=torch.long), 1.0, torch.zeros(10, dtype=torch.bool))
     assert sizes == [30, 30, 20]
+
+
+@pytest.mark.parametrize(("limit", "times"), [(35, 6), (2**24, 1)])
+def test_logits_beyond_a_chunk_are_computed_again_not_kept(limit: int, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    head = torch.nn.Linear(4, 10)
+
+    def spy(hidden: torch.Tensor) -> torch.Tensor:
+        calls.append(len(hidden))
+        logits: torch.Tensor = head(hidden)
+        return logits
+
+    monkeypatch.setattr(logprobs, "CHUNK_LOGITS", limit)
+    hidden, tokens = torch.randn(8, 4, requires_grad=True), torch.zeros(8, dtype=torch.long)
+    token_log_probs(spy, hidden, tokens, 1.0, torch.zeros(10, dtype=torch.bool)).sum().backward()
+    assert len(calls) == times

@@ -1,5 +1,8 @@
 """Draws by inverting the cumulative distribution."""
 
+from typing import Any
+
+import pytest
 import torch
 
 from textenv.models.sampling import masked_log_softmax, sample_inverse_cdf
@@ -39,3 +42,9 @@ def test_a_row_does_not_depend_on_the_others() -> None:
         sample_inverse_cdf(torch.stack([one, row]), torch.Generator().manual_seed(seed))[0].item() for seed in range(20) for row in other
     ]
     assert draws[::2] == draws[1::2]
+
+
+def test_rounding_to_the_end_draws_no_banned_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "rand", lambda *shape, **_: torch.ones(shape))
+    probs: Any = torch.tensor([[0.2, 0.5, 0.3, 0.0], [0.7, 0.3, 0.0, 0.0]])
+    assert sample_inverse_cdf(probs).tolist() == [1, 0]

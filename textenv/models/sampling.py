@@ -31,8 +31,7 @@ def sample_inverse_cdf(probs: torch.Tensor, generator: torch.Generator | None = 
         (N,) token ids.
     """
     cumulative = probs.cumsum(-1)  # (N, V)
-    total = cumulative[:, -1:]
     uniform = torch.rand(len(probs), 1, generator=generator, device=probs.device)
-    # Rounding must not carry the product to the very end, past the last token of positive probability.
-    target = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
-    return torch.searchsorted(cumulative, target, right=True)[:, 0]
+    tokens = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True).clamp_(max=probs.shape[-1] - 1)
+    # Rounding, of a parallel sum above all, could point at a token of probability 0.
+    return torch.where(probs.gather(-1, tokens) > 0, tokens, probs.argmax(-1, keepdim=True))[:, 0]

@@ -249,30 +249,28 @@ class PPO:
         config = self.config
         # The mean number of tokens a minibatch, not this one's own: so long and short episodes weigh alike in all.
         tokens = batch.mask.sum().item() * len(rows) / len(batch)
-        sums = dict.fromkeys(("policy_loss", "value_loss", "approx_kl", "clip_fraction"), 0.0)
+        sums = torch.zeros(4, device=self.policy.device)  # read once, for on a GPU every reading waits
         self.optimiser.zero_grad(set_to_none=True)
         for part in rows.split(config.micro_batch_size or len(rows)):
             piece = batch.select(part)
             advantages, returns = cast(torch.Tensor, piece.advantages), cast(torch.Tensor, piece.returns)
             new, values = self.policy.response_log_probs(piece.tokens, piece.prompt_columns, piece.allowed_tokens(self.policy.vocabulary))
             policy_loss = (clipped_surrogate(new, piece.log_probs, advantages, config.clip_range) * piece.mask).sum()
-            loss, value_loss = policy_loss, torch.zeros(())
+            loss, value_loss = policy_loss, torch.zeros_like(policy_loss)
             if config.advantage == "critic":
                 value_loss = (clipped_value_loss(values, piece.values, returns, config.value_clip_range) * piece.mask).sum()
                 loss = policy_loss + config.value_coef * value_loss
             (loss / tokens).backward()
             with torch.no_grad():
-                drift = k2(new, piece.log_probs)
-                clipped = ((new - piece.log_probs).exp() - 1).abs() > config.clip_range
-                for name, value in zip(
-                    sums, (policy_loss, value_loss, (drift * piece.mask).sum(), (clipped & piece.mask).sum()), strict=True
-                ):
-                    sums[name] += value.item() / tokens
+                drift = (k2(new, piece.log_probs) * piece.mask).sum()
+                clipped = (((new - piece.log_probs).exp() - 1).abs() > config.clip_range) & piece.mask
+                sums += torch.stack([policy_loss, value_loss, drift, clipped.sum()])
         norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), config.max_grad_norm)
         if not torch.isfinite(norm):
             raise TrainingError(f"The gradient is not finite after {self.episodes} episodes; lower learning_rate or max_grad_norm.")
         self.optimiser.step()
-        return {**sums, "grad_norm": float(norm)}
+        names = ("policy_loss", "value_loss", "approx_kl", "clip_fraction")
+        return {**dict(zip(names, (sums / tokens).tolist(), strict=True)), "grad_norm": float(norm)}
 
     @torch.no_grad()
     def refer(self, episodes: Episodes) -> Episodes:

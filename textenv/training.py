@@ -92,10 +92,12 @@ def train(config: TrainConfig, console: Console | None = None) -> dict[str, Any]
     prompts = np.repeat(chosen, BEST_OF)
     console.print(f"{config.env}: measuring the policy before training ({len(prompts)} episodes) …")
     before = measure(policy, agent.reference, envs, prompts, seed=before_seed)
+    run.evaluation("before", before, policy.tokenizer)
     started = time.perf_counter()
     tokens = _learn(agent, run, config, console)
     seconds = time.perf_counter() - started
     after = measure(policy, agent.reference, envs, prompts, seed=after_seed)
+    run.evaluation("after", after, policy.tokenizer)
 
     rows = {"before": summarise(before), "after": summarise(after)}
     rows[f"best of {BEST_OF}"] = best_of_n(before, BEST_OF)
@@ -134,7 +136,7 @@ def _learn(agent: PPO, run: Run, config: TrainConfig, console: Console) -> int:
             row["tokens_per_second"] = round(tokens / seconds, 1)
             first.update({name: first.get(name, row[name]) for name in ("distinct2", "entropy", "kl_k1")})
             signs = collapse_signs(row, first)
-            run.record({**row, "alarm": "; ".join(signs)}, episodes)
+            run.record({**row, "alarm": "; ".join(signs)}, episodes, agent.policy.tokenizer)
             if run.updates % CHECKPOINT_EVERY == 0:
                 run.checkpoint(agent)
             for sign in signs:

@@ -16,8 +16,8 @@ from textenv.agents.ppo import PPO, PPOConfig
 from textenv.checkpoint import load_state
 from textenv.errors import ArgumentError
 from textenv.models.policy import LanguagePolicy
-from textenv.reports.run import Run, episode_frame, versions
-from textenv.rollouts.collect import collect
+from textenv.reports.evaluation import measure
+from textenv.reports.run import Run, versions
 
 CONFIG = PPOConfig(episodes_per_update=16, group_size=4, minibatch_size=8)
 
@@ -43,7 +43,7 @@ def test_a_run_from_start_to_end(tmp_path: Path) -> None:
     batches = []
     for _ in range(2):
         batches.append(agent.collect())
-        run.record({**agent.update(batches[-1]), "alarm": 'k1, "odd"'}, batches[-1])
+        run.record({**agent.update(batches[-1]), "alarm": 'k1, "odd"'}, batches[-1], agent.policy.tokenizer)
     run.finish(
         agent, {"score": 0.5, "judge": None, "kl_k1": math.nan, "table": {"best": {"n": 4, "kl": math.inf}}, "list": [(math.nan, 1)]}
     )
@@ -85,7 +85,7 @@ def test_a_checkpoint_in_between_is_replaced(tmp_path: Path) -> None:
     agent, run = make_agent(), Run(tmp_path / "run", {})
     for expected in (1, 2):
         batch = agent.collect()
-        run.record(agent.update(batch), batch)
+        run.record(agent.update(batch), batch, agent.policy.tokenizer)
         run.checkpoint(agent)
         state = load_state(run.folder / "checkpoint")
         assert (state["updates"], state["episodes"]) == (expected, 16 * expected)
@@ -110,27 +110,20 @@ def test_what_is_there_is_never_written_over(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "notes.txt").read_text() == (tmp_path / "file").read_text() == "mine"
 
 
-def test_frames_have_no_padding(tmp_path: Path) -> None:
-    agent = make_agent()
-    plain = collect(agent.policy, agent.envs, 12, seed=0)
-    assert "ref_log_probs" not in episode_frame(plain, 1)
-    episodes = agent.refer(plain)
-    frame = episode_frame(episodes, 7)
-    frame.to_parquet(tmp_path / "frame.parquet")
-    frame = pd.read_parquet(tmp_path / "frame.parquet")
-    assert frame["update"].tolist() == [7] * 12
-    assert frame["prompt"].tolist() == episodes.prompts
-    assert frame["finish_reason"].tolist() == episodes.finish_reasons
-    assert frame["prompt_index"].tolist() == episodes.prompt_index.tolist()
-    assert frame["score"].tolist() == episodes.scores.tolist()
-    assert len(set(frame["length"])) > 1
-    tensors = {name: getattr(episodes, name) for name in ("log_probs", "values", "rewards", "ref_log_probs")}
-    for row in range(12):
-        length = int(frame["length"][row])
-        assert frame["tokens"][row].tolist() == episodes.tokens[row, 4 : 4 + length].tolist()
-        for name, tensor in tensors.items():
-            assert tensor is not None
-            np.testing.assert_allclose(frame[name][row], tensor[row, :length].numpy(), atol=1e-7)
+def test_evaluations_are_kept(tmp_path: Path) -> None:
+    agent, run = make_agent(), Run(tmp_path / "run", {})
+    measured = {"before": measure(agent.policy, agent.reference, agent.envs, np.arange(8), seed=0)}
+    run.evaluation("before", measured["before"], agent.policy.tokenizer)
+    batch = agent.collect()
+    run.record(agent.update(batch), batch, agent.policy.tokenizer)
+    measured["after"] = measure(agent.policy, agent.reference, agent.envs, np.arange(8), seed=1)
+    run.evaluation("after", measured["after"], agent.policy.tokenizer)
+    assert {file.name for file in (run.folder / "evaluation").iterdir()} == {"before.parquet", "after.parquet"}
+    for updates, (name, expected) in enumerate(measured.items()):
+        frame = pd.read_parquet(run.folder / "evaluation" / f"{name}.parquet")
+        assert frame["completion"].tolist() == expected.episodes.completions
+        assert frame["kl_exact"].tolist() == expected.divergence.exact.tolist()
+        assert set(frame["update"]) == {updates}
 
 
 def test_versions_name_what_results_depend_on() -> None:

@@ -6,15 +6,17 @@ import math
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal
 
 from textenv.checkpoint import save_state
 from textenv.errors import ArgumentError
+from textenv.reports.evaluation import Measured
+from textenv.reports.frames import episode_frame, measured_frame
 from textenv.types import Episodes
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from textenv.agents.ppo import PPO
 
 
@@ -41,7 +43,7 @@ class Run:
     """Writes a run into a folder of its own.
 
     `config.json`, `metrics.csv` (a row an update), `episodes/part-NNNNN.parquet` (one an update, a row an episode),
-    `checkpoint/`, `model/` (for `from_pretrained`), `summary.json`.
+    `evaluation/before.parquet` and `after.parquet` (a row an episode), `checkpoint/`, `model/` (for `from_pretrained`), `summary.json`.
 
     Args:
         folder: new or empty.
@@ -62,7 +64,7 @@ class Run:
         self.folder = folder
         self.updates = 0
 
-    def record(self, metrics: dict[str, Any], episodes: Episodes) -> None:
+    def record(self, metrics: dict[str, Any], episodes: Episodes, tokenizer: "PreTrainedTokenizerBase") -> None:
         """Append one update: a row of metrics and a part of episodes."""
         self.updates += 1
         row = {"update": self.updates, **metrics}
@@ -73,7 +75,15 @@ class Run:
             if new:
                 writer.writeheader()
             writer.writerow(row)
-        episode_frame(episodes, self.updates).to_parquet(self.folder / "episodes" / f"part-{self.updates:05d}.parquet", index=False)
+        frame = episode_frame(episodes, self.updates, tokenizer)
+        frame.to_parquet(self.folder / "episodes" / f"part-{self.updates:05d}.parquet", index=False)
+
+    def evaluation(self, name: Literal["before", "after"], measured: Measured, tokenizer: "PreTrainedTokenizerBase") -> None:
+        """Write the episodes of an evaluation; a file that is cut off never bears the name."""
+        file = self.folder / "evaluation" / f"{name}.parquet"
+        file.parent.mkdir(exist_ok=True)
+        measured_frame(measured, self.updates, tokenizer).to_parquet(file.with_suffix(".tmp"), index=False)
+        file.with_suffix(".tmp").replace(file)
 
     def checkpoint(self, agent: "PPO") -> None:
         """Save everything that later updates depend on."""
@@ -84,24 +94,3 @@ class Run:
         self.checkpoint(agent)
         agent.policy.save_pretrained(self.folder / "model")
         (self.folder / "summary.json").write_text(_json({**summary, "versions": versions()}))
-
-
-def episode_frame(episodes: Episodes, update: int) -> pd.DataFrame:
-    """One row an episode; tokens, log-probabilities, values and rewards are lists without padding."""
-    mask = episodes.mask
-    by_token = {"tokens": episodes.tokens[:, episodes.prompt_columns :], "log_probs": episodes.log_probs}
-    by_token |= {"values": episodes.values, "rewards": episodes.rewards}
-    if episodes.ref_log_probs is not None:
-        by_token["ref_log_probs"] = episodes.ref_log_probs
-    return pd.DataFrame(
-        {
-            "update": update,
-            "prompt_index": episodes.prompt_index.numpy(),
-            "prompt": episodes.prompts,
-            "completion": episodes.completions,
-            "finish_reason": episodes.finish_reasons,
-            "score": episodes.scores.numpy(),
-            "length": episodes.lengths.numpy(),
-            **{name: [row[keep].tolist() for row, keep in zip(values, mask, strict=True)] for name, values in by_token.items()},
-        }
-    )

@@ -1,0 +1,77 @@
+"""Episodes as data frames: a row an episode, what is known by token as lists without padding."""
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from textenv.reports.evaluation import Measured
+from textenv.types import Episodes
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def episode_frame(episodes: Episodes, update: int, tokenizer: "PreTrainedTokenizerBase") -> pd.DataFrame:
+    """Put episodes into rows.
+
+    Args:
+        episodes: B of them.
+        update: after which the policy drew them, or which learnt from them; the same in all rows.
+        tokenizer: of the tokens; it gives the column `pieces`.
+
+    Returns:
+        B rows: update, prompt_index, prompt, completion, finish_reason, score, length (tokens), and as lists of that length
+        tokens (ids), pieces (strings), log_probs, values, rewards, and ref_log_probs and advantages where they are known.
+    """
+    mask = episodes.mask
+    known = ("log_probs", "values", "rewards", "ref_log_probs", "advantages")
+    by_token = {name: getattr(episodes, name) for name in known if getattr(episodes, name) is not None}
+    by_token = {"tokens": episodes.tokens[:, episodes.prompt_columns :], **by_token}
+    return pd.DataFrame(
+        {
+            "update": update,
+            "prompt_index": episodes.prompt_index.numpy(),
+            "prompt": episodes.prompts,
+            "completion": episodes.completions,
+            "finish_reason": episodes.finish_reasons,
+            "score": episodes.scores.numpy(),
+            "length": episodes.lengths.numpy(),
+            "pieces": token_texts(episodes, tokenizer),
+            **{name: [row[keep].tolist() for row, keep in zip(values, mask, strict=True)] for name, values in by_token.items()},
+        }
+    )
+
+
+def measured_frame(measured: Measured, update: int, tokenizer: "PreTrainedTokenizerBase") -> pd.DataFrame:
+    """Put an evaluation into rows: those of `episode_frame` with judge (NaN without one) and, in nats a sequence, kl_k1 to kl_exact."""
+    kl = measured.divergence
+    frame = episode_frame(dataclasses.replace(measured.episodes, ref_log_probs=kl.ref_log_probs), update, tokenizer)
+    frame["judge"] = math.nan if measured.judge is None else measured.judge
+    for name in ("k1", "k2", "k3", "exact"):
+        frame[f"kl_{name}"] = getattr(kl, name).numpy()
+    return frame
+
+
+def token_texts(episodes: Episodes, tokenizer: "PreTrainedTokenizerBase") -> list[list[str]]:
+    """Give each response as the text that each token added, so that the pieces joined are the completion.
+
+    An end-of-text token adds "". Where a character takes several tokens, the last of them adds it and the others "".
+    """
+    rows = [row[row >= 0].tolist() for row in episodes.tokens]
+    starts = [len(ids) - length for ids, length in zip(rows, episodes.lengths.tolist(), strict=True)]
+    # A piece decoded alone would lose the space before it with some tokenizers.
+    prefixes = [ids[:end] for ids, start in zip(rows, starts, strict=True) for end in range(start, len(ids) + 1)]
+    decoded = iter(tokenizer.batch_decode(prefixes, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+    return [_added([next(decoded) for _ in range(start, len(ids) + 1)]) for ids, start in zip(rows, starts, strict=True)]
+
+
+def _added(growing: list[str]) -> list[str]:
+    """Split a growing text into what each step added; a replacement character stands for one that is not whole yet."""
+    shown, pieces = growing[0], []
+    for text in growing[1:]:
+        whole = shown if text.endswith("\N{REPLACEMENT CHARACTER}") and text != growing[-1] else text
+        pieces.append(whole[len(shown) :])
+        shown = whole
+    return pieces

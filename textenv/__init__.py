@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from textenv.envs.task import Task
     from textenv.envs.vector import TextVectorEnv
     from textenv.models.policy import LanguagePolicy
+    from textenv.reports.loading import load_run
     from textenv.rewards.loading import load_reward
     from textenv.rollouts.collect import collect
     from textenv.types import Episodes
@@ -31,6 +32,7 @@ _LAZY = {
     "collect": "textenv.rollouts.collect:collect",
     "exact": "textenv.envs.exact",
     "load_reward": "textenv.rewards.loading:load_reward",
+    "load_run": "textenv.reports.loading:load_run",
     "rewards": "textenv.rewards",
 }
 
@@ -45,6 +47,7 @@ __all__ = [
     "collect",
     "exact",
     "load_reward",
+    "load_run",
     "register",
     "rewards",
 ]

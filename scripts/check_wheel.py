@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 import textenv
 assert Path(textenv.__file__).is_relative_to(sys.argv[1]), f"imported {textenv.__file__}, not the wheel's textenv"
-heavy = {"pandas", "torch", "transformers"} & set(sys.modules)
+heavy = {"jinja2", "matplotlib", "pandas", "torch", "transformers"} & set(sys.modules)
 assert not heavy, f"import textenv imports {heavy}"
 import gymnasium
 gymnasium.spec("TextSentiment-v0")

@@ -124,7 +124,7 @@ def test_imports_point_up() -> None:
 def test_import_is_light_and_registers() -> None:
     done = python(
         "import sys, textenv, gymnasium\n"
-        "print(*sorted({'pandas', 'torch', 'transformers'} & set(sys.modules)))\n"
+        "print(*sorted({'jinja2', 'matplotlib', 'pandas', 'torch', 'transformers'} & set(sys.modules)))\n"
         "print(*(id for id, spec in gymnasium.registry.items() if str(spec.entry_point).startswith('textenv.')))"
     )
     assert done.returncode == 0, done.stderr

@@ -73,6 +73,7 @@ def test_the_summary_is_of_this_run(tmp_path: Path) -> None:
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
     assert "best of 16" in shown
+    assert f"{summary['score_after']:.3f}" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert f"Trained on 48 episodes, {summary['tokens']} tokens" in shown
 
 

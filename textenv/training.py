@@ -19,6 +19,7 @@ from textenv.models.policy import LanguagePolicy, Precision
 from textenv.reports.alarm import collapse_signs
 from textenv.reports.console import comparison_table, examples_table
 from textenv.reports.evaluation import Measured, best_of_n, distinct, measure, reweighted, summarise
+from textenv.reports.html import write_report
 from textenv.reports.run import Run
 from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import reward_name
@@ -105,6 +106,7 @@ def train(config: TrainConfig, console: Console | None = None) -> dict[str, Any]
         rows[f"exp(score/{config.ppo.kl_coef:g})"] = reweighted(before, BEST_OF, config.ppo.kl_coef)
     summary = _summary(config, rows, seconds, tokens, agent.episodes, rules)
     run.finish(agent, summary)
+    write_report([out], out / "report.html")
     _report(console, before, after, rows, BEST_OF)
     console.print(f"Trained on {agent.episodes} episodes, {tokens} tokens, in {seconds:.0f} s. Written to {out}/.", soft_wrap=True)
     return summary

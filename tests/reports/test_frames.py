@@ -75,7 +75,7 @@ def test_frames_have_no_padding(tmp_path: Path) -> None:
 
 
 def test_pieces_are_what_each_token_added() -> None:
-    tokenizer = load_tokenizer("tiny-en")
+    tokenizer: Any = load_tokenizer("tiny-en")
     end = tokenizer.eos_token_id
     film, snowman = tokenizer.encode(" was good. 5 < 6"), tokenizer.encode(" a ☃!")
     assert len(film) > 4

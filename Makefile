@@ -1,4 +1,4 @@
-# `make demo` trains, `make test` tests, `make check` is what a change must pass.
+# `make demo` trains, `make test` tests, `make check` is what a change must pass; `make browser` looks at the report in Chromium.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,13 +8,16 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
 # Two OpenMP teams that spin beside each other are thirty times slower.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test check clean
+.PHONY: demo test browser check clean
 
 demo: $(VENV)/.stamp-run
 	$(BIN)/textenv train TextSentiment-v0 --agent ppo --out "runs/demo-$(shell date +%Y-%m-%d-%H%M%S)"
 
 test: $(VENV)/.stamp-dev
 	$(BIN)/python -m pytest
+
+browser: $(VENV)/.stamp-browser
+	$(BIN)/python -m pytest -m browser tests
 
 check: $(VENV)/.stamp-dev
 	$(BIN)/python -m ruff check .
@@ -45,3 +48,7 @@ $(VENV)/.stamp-run: pyproject.toml constraints.txt $(VENV)/.stamp-torch
 $(VENV)/.stamp-dev: pyproject.toml constraints.txt $(VENV)/.stamp-torch
 	$(INSTALL) -c constraints.txt -e ".[dev]"
 	touch $(VENV)/.stamp-run $@
+
+$(VENV)/.stamp-browser: pyproject.toml constraints.txt $(VENV)/.stamp-dev
+	$(INSTALL) -c constraints.txt -e ".[browser]"
+	touch $@

@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from textenv.reports.console import comparison_table, examples_table
+from textenv.reports.console import comparison_table, examples_table, measures_table, samples_table
 from textenv.reports.evaluation import Measured
 from textenv.rollouts.divergence import Divergence
 from textenv.types import Episodes
@@ -74,3 +74,30 @@ def test_examples_show_texts_as_they_are() -> None:
 def test_only_the_chosen_rows_are_shown() -> None:
     both = measured(["a", "b", "c"], [0.0, 0.5, 1.0], None)
     assert [row[1] for row in cells(examples_table(both, both, [2, 0]))[1:]] == ["c", "a"]
+
+
+def test_measures_stand_under_each_other_with_their_errors() -> None:
+    row: dict[str, float] = {"n": 512}
+    names = ("score", "judge", "positive", "kl_k1", "kl_k2", "kl_k3", "kl_exact", "length", "distinct2", "perplexity")
+    for index, name in enumerate(names, start=1):
+        row |= {name: index + 0.1234, f"{name}_se": index / 100}
+    table = measures_table({**row, "kl_k2_se": math.nan}, "runs/first in TextCopy-v0")
+    assert table.caption is not None
+    assert "n = 512 episodes" in str(table.caption)
+    head, *rows = cells(table)
+    assert head == ["measure", "value", "± one standard error"]
+    assert rows[0] == ["score", "1.123", "0.010"]
+    assert rows[2] == ["judge ≥ 0.5, share of episodes", "3.123", "0.030"]
+    assert rows[4] == ["KL to the reference, k2, nats a sequence", "5.123", ""]
+    assert rows[-1] == ["perplexity under the reference", "10.12", "0.10"]
+    assert len(rows) == len(names)
+    without = {name: value for name, value in row.items() if not name.startswith(("judge", "positive"))}
+    assert len(cells(measures_table(without, ""))) - 1 == len(names) - 2
+
+
+def test_samples_show_texts_as_they_are() -> None:
+    one = {"prompt": "I [b]say[/b]", "completion": "\n[/x] well", "score": 0.126, "judge": None, "finish_reason": "length"}
+    two = {**one, "judge": 0.5, "finish_reason": "eos"}
+    head, *rows = cells(samples_table([one, two]))
+    assert head == ["prompt", "completion", "score", "judge", "end"]
+    assert rows == [["I [b]say[/b]", "[/x] well", "0.13", "", "length"], ["I [b]say[/b]", "[/x] well", "0.13", "0.50", "eos"]]

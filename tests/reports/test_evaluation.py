@@ -1,5 +1,6 @@
 """Evaluations on hand numbers, and the two baselines against what theory says of them."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +14,17 @@ from textenv.envs.exact import ExactMDP
 from textenv.errors import ArgumentError
 from textenv.models.loading import toy_causal_lm
 from textenv.models.policy import LanguagePolicy
-from textenv.reports.evaluation import Measured, best_of_n, distinct, measure, reweighted, summarise
+from textenv.reports.evaluation import (
+    Measured,
+    best_of_n,
+    clusters,
+    distinct,
+    jackknife,
+    measure,
+    reweighted,
+    standard_error,
+    summarise,
+)
 from textenv.rollouts.divergence import Divergence
 from textenv.types import Episodes
 
@@ -49,20 +60,58 @@ def test_distinct_by_hand() -> None:
 
 
 def test_summary_by_hand() -> None:
-    row = summarise(measured([0.0, 1.0, 2.0, 3.0], judge=[1.0, 1.0, 0.0, 0.0]))
+    row = summarise(measured([0.0, 1.0, 2.0, 3.0], judge=[1.0, 0.5, 0.0, 0.4]))
     error = math.sqrt(5 / 3) / 2  # of 0, 1, 2, 3
-    expected = {"n": 4, "score": 1.5, "score_se": error, "judge": 0.5, "judge_se": math.sqrt(1 / 3) / 2}
+    expected = {"n": 4, "score": 1.5, "score_se": error, "judge": 0.475, "judge_se": math.sqrt(0.5075 / 3) / 2}
+    expected |= {"positive": 0.5, "positive_se": math.sqrt(1 / 3) / 2}
     for factor, name in enumerate(("kl_k1", "kl_k2", "kl_k3", "kl_exact"), start=1):
         expected |= {name: 1.5 * factor, f"{name}_se": error * factor}
-    expected |= {"distinct2": 5 / 8, "perplexity": math.exp(6 / 4), "length": 1.0}
+    expected |= {"distinct2": 5 / 8, "distinct2_se": 0.0, "perplexity": math.exp(6 / 4), "length": 1.0, "length_se": 0.0}
+    without = np.exp(np.array([6, 5, 4, 3]) / 3)  # the perplexity of three of the four
+    expected["perplexity_se"] = math.sqrt(3 / 4 * np.square(without - without.mean()).sum())
     assert row == pytest.approx(expected)
+
+
+def test_standard_error_over_clusters() -> None:
+    values, groups = np.array([1.0, 2.0, 3.0, 6.0]), np.array([0, 0, 1, 1])
+    assert standard_error(values, groups) == pytest.approx(1.5)  # cluster sums of -3 and 3: √(2 (9 + 9)) / 4
+    assert standard_error(values, np.arange(4)) == pytest.approx(values.std(ddof=1) / 2)
+    # The same episode ten times tells nothing new.
+    assert standard_error(np.repeat(values, 10), np.repeat(np.arange(4), 10)) == pytest.approx(standard_error(values, np.arange(4)))
+    assert math.isnan(standard_error(values, np.zeros(4, dtype=np.int64)))
+
+
+def test_jackknife_of_a_mean_is_its_standard_error() -> None:
+    values = np.array([1.0, 2.0, 3.0, 6.0])
+    assert jackknife((values.sum() - values) / 3) == pytest.approx(values.std(ddof=1) / 2)
+
+
+def test_episodes_of_a_prompt_are_one_cluster() -> None:
+    base = measured([0.0] * 5, prompt_index=[7, 3, 7, 9, 3])
+    assert clusters(base.episodes).tolist() == [1, 0, 1, 2, 0]
+    assert clusters(measured([0.0] * 3, prompt_index=[7, 7, 7]).episodes).tolist() == [0, 1, 2]
+
+
+def test_errors_of_distinct_and_perplexity_are_those_of_the_jackknife() -> None:
+    whole = measured([0.0] * 6, prompt_index=[4, 4, 2, 2, 2, 0])
+    texts = ["the cat sat", "the cat ran", "a dog", "the cat", "a dog ran off", "one"]
+    whole = whole._replace(episodes=dataclasses.replace(whole.episodes, completions=texts))
+    row = summarise(whole)
+    left = []
+    for prompt in (0, 2, 4):
+        keep = whole.episodes.prompt_index != prompt
+        left.append(summarise(Measured(whole.episodes.select(keep), None, Divergence(*(values[keep] for values in whole.divergence)))))
+    for name in ("distinct2", "perplexity"):
+        without = np.array([other[name] for other in left])
+        assert without.std() > 0
+        assert row[f"{name}_se"] == pytest.approx(math.sqrt(2 / 3 * np.square(without - without.mean()).sum()))
 
 
 def test_summary_of_one_episode_has_no_errors() -> None:
     row = summarise(measured([2.0]))
     assert row["score"] == 2.0
-    assert math.isnan(row["score_se"])
-    assert "judge" not in row
+    assert all(math.isnan(row[f"{name}_se"]) for name in ("score", "kl_exact", "length", "distinct2", "perplexity"))
+    assert not {"judge", "positive"} & set(row)
 
 
 def test_best_of_n_by_hand() -> None:
@@ -81,7 +130,10 @@ def test_reweighting_by_hand() -> None:
     scores = [0.0, 0.5 * math.log(3), 1.0, 1.0]
     row = reweighted(measured(scores, judge=[0.0, 1.0, 0.2, 0.4], prompt_index=[0, 0, 1, 1]), 2, 0.5)
     kl = math.log(2) + 0.25 * math.log(0.25) + 0.75 * math.log(0.75)
-    assert row == pytest.approx({"n": 4.0, "score": (0.75 * scores[1] + 1.0) / 2, "kl_exact": kl / 2, "judge": (0.75 + 0.3) / 2})
+    expected = {"n": 4.0, "score": (0.75 * scores[1] + 1.0) / 2, "kl_exact": kl / 2, "judge": (0.75 + 0.3) / 2}
+    # Of two prompts, the standard error is half their difference.
+    expected |= {"score_se": (1.0 - 0.75 * scores[1]) / 2, "kl_exact_se": kl / 2, "judge_se": (0.75 - 0.3) / 2}
+    assert row == pytest.approx(expected)
 
 
 def test_reweighting_keeps_its_limits() -> None:

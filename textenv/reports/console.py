@@ -2,35 +2,65 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from textenv.reports.evaluation import Measured
 
-# Short enough that the table fits 80 columns: field, heading, digits.
+# Short enough that the table fits 80 columns: field, heading, digits, whether with its standard error.
 _COLUMNS = {
+    "score": ("score", 3, True),
+    "judge": ("judge", 3, True),
+    "kl_k1": ("KL k1", 2, True),
+    "kl_exact": ("KL exact", 2, True),
+    "distinct2": ("dist-2", 2, False),
+    "perplexity": ("ppl", 1, False),
+    "n": ("n", 0, False),
+}
+
+# Field, what it is, digits.
+_MEASURES = {
     "score": ("score", 3),
-    "judge": ("judge", 3),
-    "kl_k1": ("KL k1", 2),
-    "kl_exact": ("KL exact", 2),
-    "distinct2": ("dist-2", 2),
-    "perplexity": ("ppl", 1),
-    "n": ("n", 0),
+    "judge": ("judge, mean", 3),
+    "positive": ("judge ≥ 0.5, share of episodes", 3),
+    "kl_k1": ("KL to the reference, k1, nats a sequence", 3),
+    "kl_k2": ("KL to the reference, k2, nats a sequence", 3),
+    "kl_k3": ("KL to the reference, k3, nats a sequence", 3),
+    "kl_exact": ("KL to the reference, exact by state, nats a sequence", 3),
+    "length": ("length, tokens", 2),
+    "distinct2": ("distinct-2", 3),
+    "perplexity": ("perplexity under the reference", 2),
 }
 
 
 def comparison_table(rows: Mapping[str, Mapping[str, float]]) -> Table:
-    """Put summaries (see `reports.evaluation.summarise`) under each other, with ± one standard error where it is known."""
+    """Put summaries (see `reports.evaluation.summarise`) under each other, with ± one standard error where there is room for it."""
     caption = "± one standard error; KL in nats a sequence; ppl: perplexity under the reference; dist-2: distinct-2 of n texts"
-    table = Table("policy", *(heading for heading, _ in _COLUMNS.values()), box=None, pad_edge=False, padding=(0, 1, 0, 0), caption=caption)
+    headings = [heading for heading, _, _ in _COLUMNS.values()]
+    table = Table("policy", *headings, box=None, pad_edge=False, padding=(0, 1, 0, 0), caption=caption)
     for name, row in rows.items():
         cells = []
-        for key, (_, digits) in _COLUMNS.items():
+        for key, (_, digits, with_error) in _COLUMNS.items():
             value, error = row.get(key, math.nan), row.get(f"{key}_se", math.nan)
             text = "" if math.isnan(value) else f"{value:.{digits}f}"
-            cells.append(text if math.isnan(error) or not text else f"{text} ±{f'{error:.{digits}f}'.removeprefix('0')}")
+            cells.append(f"{text} ±{f'{error:.{digits}f}'.removeprefix('0')}" if with_error and text and not math.isnan(error) else text)
         table.add_row(name, *cells)
+    return table
+
+
+def measures_table(row: Mapping[str, float], title: str) -> Table:
+    """Put the measures of one summary (see `reports.evaluation.summarise`) under each other, each with its standard error."""
+    caption = (
+        f"n = {row['n']} episodes. Standard errors over prompts, whose episodes are not independent: cluster-robust for means, "
+        "jackknife for distinct-2 and perplexity; over episodes if there is but one prompt."
+    )
+    table = Table("measure", "value", "± one standard error", title=title, caption=caption)
+    for key, (what, digits) in _MEASURES.items():
+        if key in row:
+            error = row[f"{key}_se"]
+            table.add_row(what, f"{row[key]:.{digits}f}", "" if math.isnan(error) else f"{error:.{digits}f}")
     return table
 
 
@@ -43,4 +73,14 @@ def examples_table(before: Measured, after: Measured, rows: Sequence[int]) -> Ta
             judge = "" if measured.judge is None else f"{measured.judge[row]:.2f}"
             cells += [escape(measured.episodes.completions[row].strip()), f"{float(measured.episodes.scores[row]):.2f}", judge]
         table.add_row(*cells)
+    return table
+
+
+def samples_table(samples: Sequence[Mapping[str, Any]]) -> Table:
+    """Show prompts with their completions, scores and ends; each sample has prompt, completion, score, judge and finish_reason."""
+    table = Table("prompt", "completion", "score", "judge", "end", show_lines=True)
+    for sample in samples:
+        judge = "" if sample["judge"] is None else f"{sample['judge']:.2f}"
+        texts = escape(sample["prompt"]), escape(sample["completion"].strip())
+        table.add_row(*texts, f"{sample['score']:.2f}", judge, sample["finish_reason"])
     return table

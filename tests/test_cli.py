@@ -1,144 +1,118 @@
 """The command line, as a user starts it."""
 
-import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
-import torch
-from transformers import AutoModelForCausalLM
 
-from textenv.checkpoint import load_state
-from textenv.cli import main
+from textenv.cli import COMMANDS, main
 from textenv.models.loading import toy_causal_lm, toy_tokenizer
-from textenv.models.policy import LanguagePolicy
 
-SMALL = "--episodes 32 --episodes-per-update 16 --group-size 4 --minibatch-size 8 --eval-prompts 2 --num-envs 16 --seed 5".split()
+ENVS = """
+import pathlib, time, textenv
 
+def slow(completions):
+    pathlib.Path("playing").touch()
+    time.sleep(60)
 
-def textenv(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "COLUMNS": "160"}  # so that no table is folded
-    return subprocess.run([sys.executable, "-m", "textenv", *arguments], cwd=cwd, env=environ, text=True, capture_output=True)
+def broken(completions):
+    raise RuntimeError("out of order")
 
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run trained by the command line."""
-    folder = tmp_path_factory.mktemp("cli")
-    done = textenv("train", "TextCopy-v0", *SMALL, "--learning-rate", "0.003", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "Written to runs/TextCopy-v0-ppo-5/." in done.stdout
-    assert "best of 16" in done.stdout
-    return folder / "runs" / "TextCopy-v0-ppo-5"
+for name, reward in (("Slow-v0", slow), ("Broken-v0", broken)):
+    textenv.register(name, prompts=["ab>"], reward=reward, tokenizer="model", max_prompt_tokens=4, max_new_tokens=4)
+"""
 
 
-def test_list(tmp_path: Path) -> None:
-    done = textenv("list", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    for id in ("TextCopy-v0", "TextSentiment-v0"):
-        assert id in done.stdout
-    assert "copy a word, then end" in done.stdout
-
-
-def test_list_does_not_wait_for_torch(tmp_path: Path) -> None:
-    code = "import sys; from textenv.cli import main; main(['list']); print(sorted({'torch', 'transformers', 'pandas'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, text=True, capture_output=True)
-    assert done.stdout.splitlines()[-1] == "[]", done.stderr
-
-
-def test_check(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["check", "textenv:TextCopy-v0"])  # the module before the colon is imported first
-    assert capsys.readouterr().out == "textenv:TextCopy-v0 keeps the contract.\n"
-
-
-def test_files_of_a_run(run: Path) -> None:
-    assert {path.name for path in run.iterdir()} == {"checkpoint", "config.json", "episodes", "metrics.csv", "model", "summary.json"}
-    assert [path.name for path in sorted((run / "episodes").iterdir())] == ["part-00001.parquet", "part-00002.parquet"]
-    assert {path.suffix for path in run.rglob("*") if path.is_file()} == {".csv", ".json", ".parquet", ".safetensors"}
-    config = json.loads((run / "config.json").read_text())
-    assert (config["env"], config["seed"], config["episodes"], config["num_envs"]) == ("TextCopy-v0", 5, 32, 16)
-    assert (config["ppo"]["group_size"], config["ppo"]["learning_rate"]) == (4, 0.003)
-    assert load_state(run / "checkpoint")["updates"] == 2
-
-
-def test_metrics_of_a_run(run: Path) -> None:
-    metrics = pd.read_csv(run / "metrics.csv")
-    columns = "update episodes score reward kl_k1 kl_k2 kl_k3 kl_coef entropy length learning_rate explained_variance optimiser_steps"
-    columns += " policy_loss value_loss approx_kl clip_fraction grad_norm distinct2 seconds tokens_per_second alarm"
-    assert list(metrics) == columns.split()
-    assert metrics["episodes"].tolist() == [16, 32]
-    assert metrics["optimiser_steps"].tolist() == [2, 2]
-    assert metrics["score"].between(0, 1).all()
-    assert (metrics["seconds"] > 0).all()
-
-
-def test_summary_of_a_run(run: Path) -> None:
-    def refuse(constant: str) -> Any:
-        raise ValueError(f"{constant} is not JSON")
-
-    summary = json.loads((run / "summary.json").read_text(), parse_constant=refuse)
-    promised = "env agent model reward seed episodes tokens train_seconds score_before score_after judge_before judge_after"
-    promised += " kl_k1 kl_exact distinct2_before distinct2_after versions"
-    assert set(promised.split()) <= set(summary)
-    assert (summary["env"], summary["agent"], summary["seed"], summary["episodes"]) == ("TextCopy-v0", "ppo", 5, 32)
-    assert 32 <= summary["tokens"] <= 4 * 32
-    assert summary["kl_exact"] > 0
-    assert set(summary["versions"]) >= {"python", "textenv", "torch", "transformers", "gymnasium"}
-
-
-def test_the_model_of_a_run_loads_both_ways(run: Path) -> None:
-    policy = LanguagePolicy.from_pretrained(run / "model")
-    model = AutoModelForCausalLM.from_pretrained(run / "model").eval()
-    tokens = torch.tensor([[-1, 0, 1, 3, 1, 0, 4, -1], [2, 1, 0, 3, 2, 2, 2, 2]])
-    with torch.no_grad():
-        log_probs, _ = policy.response_log_probs(tokens, 4)
-        for row, found in zip(tokens, log_probs, strict=True):
-            ids = row[row >= 0]
-            table = torch.log_softmax(model(input_ids=ids[None]).logits[0], -1)
-            start = int((row[:4] >= 0).sum())
-            expected = [table[t - 1, ids[t]].item() for t in range(start, len(ids))]
-            assert found[: len(expected)].tolist() == pytest.approx(expected, abs=1e-5)
-    start_weights = toy_causal_lm(toy_tokenizer("abc>"), 8).state_dict()
-    assert any(not torch.equal(value, start_weights[name]) for name, value in model.state_dict().items())
-    state = load_state(run / "checkpoint")["policy"]
-    assert torch.equal(state["model.transformer.wte.weight"], model.state_dict()["transformer.wte.weight"])
-
-
-def test_an_existing_run_is_refused(run: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
-    done = textenv("train", "TextCopy-v0", *SMALL, cwd=run.parent.parent)
-    assert done.returncode == 2
-    assert done.stderr == "textenv: runs/TextCopy-v0-ppo-5 exists already; choose another --out or remove it.\n"
-    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+def textenv(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "textenv", *arguments]
+    return subprocess.run(command, cwd=cwd, env={**os.environ, **environ}, text=True, capture_output=True)
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand in an empty folder beside a model without a tokenizer."""
+    """Stand in a folder beside a model without a tokenizer."""
     toy_causal_lm(toy_tokenizer("abc>"), 8).save_pretrained(tmp_path / "model")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "here"
 
 
+@pytest.fixture
+def strange_envs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in a folder with a model and a module that registers a slow environment and a broken one."""
+    tokenizer = toy_tokenizer("abc>")
+    toy_causal_lm(tokenizer, 8).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    (tmp_path / "strange_envs.py").write_text(ENVS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    done = textenv("--help", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    for name, command in COMMANDS.items():
+        assert any(line.split() == [name, *command.does.split()] for line in done.stdout.splitlines())
+    assert "Example: textenv train" in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_every_command_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([name, "--help"])
+    shown = capsys.readouterr()
+    assert (not caught.value.code, shown.err) == (True, "")
+    example = shown.out.partition("Example: textenv ")[2].partition("\n\n")[0]
+    assert " ".join(example.split()) == COMMANDS[name].example
+    assert all((f"--{option.replace('_', '-')} " in shown.out) == (option in COMMANDS[name].common) for option in ("print_config", "json"))
+
+
+@pytest.mark.parametrize("argument", ["--help", "list"])
+def test_what_is_quick_does_not_wait_for_torch(argument: str, tmp_path: Path) -> None:
+    slow = "{'torch', 'transformers', 'pandas', 'matplotlib'}" if argument == "list" else "{'torch', 'tyro', 'rich'}"
+    code = f"import sys; from textenv.cli import main; main(['{argument}']); print(sorted({slow} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, text=True, capture_output=True)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        ("", "Which command? list, check, train, eval, sample, report, frontier; see textenv --help."),
+        ("lst", 'There is no command "lst". Did you mean "list"?'),
+        ("--hlp", 'There is no command "--hlp". Known: check, eval, frontier, list, report, sample, train.'),
+        ("train TextCopy-v0 --episods 3", 'train has no option "--episods". Did you mean "--episodes"?'),
+        ("train TextCopy-v0 --episodes three", '--episodes needs an integer, got "three".'),
+        ("train TextCopy-v0 --num-envs 0", "num_envs must be at least 1, got 0."),
+        ("train TextCopy-v0 --minibatch-size 100", "minibatch_size=100 must divide episodes_per_update=512."),
+        ("train", "train needs ENV; see textenv train --help."),
+        ("eval tiny-en", "eval needs ENV; see textenv eval --help."),
+        ("eval tiny-en TextSentiment-v0 --episodes 0", "episodes must be at least 1, got 0."),
+        ("eval tiny-en TextSentiment-v0 --temperature 0", "temperature must be positive, got 0.0."),
+        ("sample tiny-en TextSentiment-v0 --n 0", "n must be at least 1, got 0."),
+        ("sample tiny-en TextSentiment-v0 --seed -1", "seed must be at least 0, got -1."),
+        ("frontier TextCopy-v0 --betas 0.1 -1", "betas must be positive and different, got 0.1 -1."),
+        ("frontier TextCopy-v0 --seeds 0", "seeds must be at least 1, got 0."),
+        ("frontier TextCopy-v0 --episodes 0", "episodes must be at least 1, got 0."),
+        ("frontier TextCopi-v0", 'There is no environment "TextCopi-v0". Did you mean "TextCopy-v0"?'),
         ("train TextCopi-v0", 'There is no environment "TextCopi-v0". Did you mean "TextCopy-v0"?'),
         ("check TextCopi-v0", 'There is no environment "TextCopi-v0". Did you mean "TextCopy-v0"?'),
+        ("eval tiny-en TextCopi-v0", 'There is no environment "TextCopi-v0". Did you mean "TextCopy-v0"?'),
         ("train CartPole-v1", 'There is no environment "CartPole-v1".'),
         ("train TextCopy-v0 --model ../model", "../model holds no tokenizer; save one there with tokenizer.save_pretrained('../model')."),
         ("train TextCopy-v0 --model ../nowhere", "There is no folder ../nowhere."),
+        ("sample ../nowhere TextCopy-v0", "There is no folder ../nowhere."),
         ("train TextCopy-v0 --model nobody/nothing", "and no local path, and the Hugging Face hub cannot be reached."),
         (
             "train TextCopy-v0 --reward nobody/nothing",
             "is no embedded reward and no local path, and the Hugging Face hub cannot be reached.",
         ),
+        ("report", "report needs the folder of a run."),
     ],
 )
 def test_bad_input_ends_with_one_sentence(arguments: str, sentence: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -148,26 +122,63 @@ def test_bad_input_ends_with_one_sentence(arguments: str, sentence: str, folder:
     shown = capfd.readouterr()
     assert caught.value.code == 2
     assert shown.out == ""
-    # transformers may draw a bar while it loads.
-    assert [line for line in shown.err.splitlines() if line.startswith("textenv: ")] == [shown.err.splitlines()[-1]]
-    assert sentence in shown.err.splitlines()[-1]
+    assert shown.err.startswith("textenv: ")
+    assert shown.err.count("\n") == 1
+    assert sentence in shown.err
     assert not list(folder.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ("train TextCopy-v0 --episods 3", ["--episods", "--episodes"]),
-        ("train TextCopy-v0 --episodes three", ["--episodes", "'three'"]),
-        ("train TextCopy-v0 --num-envs 0", ["num_envs must be at least 1, got 0."]),
-        ("train TextCopy-v0 --minibatch-size 100", ["minibatch_size=100 must divide episodes_per_update=512."]),
-        ("lst", ["lst", "list, check, train"]),
-    ],
-)
-def test_bad_options_are_explained(arguments: str, words: list[str], folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_misspelt_option_in_a_process_of_its_own(tmp_path: Path) -> None:
+    done = textenv("train", "TextCopy-v0", "--episods", "3", cwd=tmp_path)
+    sentence = 'textenv: train has no option "--episods". Did you mean "--episodes"?\n'
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", sentence)
+
+
+def test_other_failures_have_another_code(strange_envs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        main(arguments.split())
-    shown = " ".join(capfd.readouterr().err.replace("│", " ").split())
-    assert caught.value.code == 2
-    assert all(word in shown for word in words)
-    assert not list(folder.iterdir())
+        main(["sample", "model", "strange_envs:Broken-v0"])
+    shown = capfd.readouterr()
+    assert (caught.value.code, shown.out) == (1, "")
+    assert shown.err.startswith("textenv: The reward broken ")
+    assert "out of order" in shown.err
+    assert shown.err.count("\n") == 1
+
+
+def test_ctrl_c_ends_with_130_and_one_sentence(strange_envs: Path) -> None:
+    command = [sys.executable, "-m", "textenv", "sample", "model", "strange_envs:Slow-v0"]
+    process = subprocess.Popen(command, cwd=strange_envs, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    until = time.monotonic() + 60
+    while not (strange_envs / "playing").exists() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30) == ("", "textenv: interrupted.\n")
+    assert process.returncode == 130
+
+
+def test_a_reader_who_leaves_is_no_error(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f'"{sys.executable}" -m textenv list | true; exit "${{PIPESTATUS[0]}}"'],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+    )
+    assert done.stderr == ""
+
+
+def test_what_is_piped_has_no_colour(tmp_path: Path) -> None:
+    for arguments in (["list"], ["train", "--help"]):
+        done = textenv(*arguments, cwd=tmp_path, TERM="xterm-256color", NO_COLOR="")
+        assert done.returncode == 0
+        assert "\x1b" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["train", "eval", "sample", "frontier"])
+def test_print_config_does_no_work(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["tiny-en", "Nowhere-v0"] if name in ("eval", "sample") else ["Nowhere-v0"]
+    main([name, *names, "--device", "cpu", "--print-config"])
+    first = capsys.readouterr().out
+    assert 'env = "Nowhere-v0"' in first
+    (folder / "config.toml").write_text(first)
+    main([name, "--config", "config.toml", "--print-config"])
+    assert capsys.readouterr().out == first
+    assert [path.name for path in folder.iterdir()] == ["config.toml"]

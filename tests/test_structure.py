@@ -29,6 +29,8 @@ ROOMS: Final = (
     ("web",),
     ("build",),
     ("training",),
+    ("commands",),
+    ("options",),
     ("cli", "__main__"),
     ("textenv",),
 )

@@ -1,75 +1,137 @@
-"""The command line: `textenv train`, `textenv list`, `textenv check`."""
+"""The command line: `textenv COMMAND ...`, also as `python -m textenv`.
 
+Results go to stdout, messages and progress to stderr. Exit codes: 0 success, 2 input that cannot be used (one sentence
+on stderr), 1 any other failure, 130 after ctrl-C.
+"""
+
+import importlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import Final, NamedTuple, NoReturn
+
+from textenv.errors import ArgumentError, LoadError, TextenvError, did_you_mean
 
 # Before torch is imported: two spinning threads beside another busy process are up to 40 times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-import tyro
-from rich.console import Console
-from rich.table import Table
 
-from textenv.envs.registry import card, find_id, registered_ids
-from textenv.errors import TextenvError
+class Command(NamedTuple):
+    """A command and where its code is; nothing of it is imported before it is asked for."""
 
-if TYPE_CHECKING:
-    from textenv.training import TrainConfig
-
-
-def _list() -> None:
-    """List the environments.
-
-    Example: textenv list
-    """
-    table = Table("id", "what it asks for")
-    for id in registered_ids():
-        table.add_row(id, card(id).splitlines()[0].partition(": ")[2])
-    Console().print(table)
+    run: str
+    """"module:function", a function of a dataclass and, for `json`, a boolean."""
+    does: str
+    """One line for `--help`."""
+    example: str
+    """What one types after `textenv`."""
+    common: tuple[str, ...] = ()
+    """Which of the options in `textenv.options` it has."""
 
 
-def _check(id: tyro.conf.Positional[str]) -> None:
-    """Test that an environment keeps the contract.
+_FILE: Final = ("config", "print_config")
 
-    Example: textenv check TextSentiment-v0
-
-    Args:
-        id: of the environment.
-    """
-    from textenv.envs.checker import check
-
-    check(find_id(id))
-    print(f"{id} keeps the contract.")
-
-
-def _train(config: "TrainConfig") -> None:
-    """Train an agent in an environment.
-
-    Example: textenv train TextSentiment-v0 --agent ppo --out runs/demo
-    """
-    from transformers.utils import logging
-
-    from textenv.training import train
-
-    logging.disable_progress_bar()  # of loading weights, which takes no time
-    train(config)
+COMMANDS: Final = {
+    "list": Command("textenv.commands.list:run", "List the environments.", "list --json", ("json",)),
+    "check": Command("textenv.commands.check:run", "Test that an environment keeps the contract.", "check TextSentiment-v0"),
+    "train": Command(
+        "textenv.commands.train:run",
+        "Train an agent in an environment.",
+        "train TextSentiment-v0 --agent ppo --out runs/first",
+        (*_FILE, "json"),
+    ),
+    "eval": Command(
+        "textenv.commands.eval:run",
+        "Measure a policy in an environment.",
+        "eval runs/first TextSentiment-v0 --episodes 512",
+        (*_FILE, "json"),
+    ),
+    "sample": Command(
+        "textenv.commands.sample:run",
+        "Show what a policy writes and how it is scored.",
+        'sample runs/first TextSentiment-v0 --n 4 --prompt "The film"',
+        (*_FILE, "json"),
+    ),
+    "report": Command(
+        "textenv.commands.report:run", "Write an HTML report of one run or several.", "report runs/first runs/second --out report.html"
+    ),
+    "frontier": Command(
+        "textenv.commands.frontier:run",
+        "Train with several KL coefficients and plot score against KL.",
+        "frontier TextSentiment-v0 --betas 0.02 0.035 0.06 0.1 --seeds 3 --out frontier",
+        (*_FILE, "json"),
+    ),
+}
+"""Name to command."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; bad input ends with one sentence and exit code 2."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    app = tyro.extras.SubcommandApp()
-    app.command(name="list")(_list)
-    app.command(name="check")(_check)
-    if arguments[:1] != ["list"]:
-        # The configuration needs the agents, which need torch; `list` does not wait for it.
-        from textenv.training import TrainConfig
+    """Run the command line.
 
-        _train.__annotations__["config"] = tyro.conf.OmitArgPrefixes[TrainConfig]
-    app.command(name="train")(_train)
+    Args:
+        arguments: by default those of the process.
+    """
     try:
-        app.cli(args=arguments, prog="textenv", description="Reinforcement learning environments for language models.")
+        _run(sys.argv[1:] if arguments is None else arguments)
+    except (ArgumentError, LoadError) as error:
+        _stop(str(error), 2)
     except TextenvError as error:
-        print(f"textenv: {error}", file=sys.stderr)
-        sys.exit(2)
+        _stop(str(error), 1)
+    except KeyboardInterrupt:
+        _stop("interrupted.", 130)
+    except BrokenPipeError:
+        # Whoever read stdout has left; Python must not complain of it again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _stop(sentence: str, code: int) -> NoReturn:
+    print(f"textenv: {sentence}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> None:
+    if arguments[:1] in (["-h"], ["--help"]):
+        print(_help())
+        return
+    if not arguments:
+        raise ArgumentError(f"Which command? {', '.join(COMMANDS)}; see textenv --help.")
+    name, *rest = arguments
+    if name not in COMMANDS:
+        raise ArgumentError(f'There is no command "{name}".{did_you_mean(name, COMMANDS)}')
+    command = COMMANDS[name]
+    if "NO_COLOR" in os.environ:
+        os.environ["PYTHON_TYRO_ANSI_CODES"] = "False"
+    # Here, because they take longer than `textenv --help` should.
+    from typing import get_type_hints
+
+    from textenv.options import read_options, to_toml
+
+    module, _, function = command.run.partition(":")
+    run = getattr(importlib.import_module(module), function)
+    config, common = read_options(
+        name,
+        get_type_hints(run)["config"],
+        rest,
+        common=command.common,
+        description=f"{command.does}\n\nExample: textenv {command.example}",
+    )
+    if common.get("print_config"):
+        print(to_toml(config), end="")
+        return
+    run(config, **({"json": common["json"]} if "json" in command.common else {}))
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    return "\n".join(
+        [
+            "usage: textenv COMMAND ...",
+            "",
+            "Reinforcement learning environments for language models.",
+            "",
+            *(f"  {name:{width}}  {command.does}" for name, command in COMMANDS.items()),
+            "",
+            "Example: textenv train TextSentiment-v0 --agent ppo --out runs/first",
+            "Options: textenv COMMAND --help",
+        ]
+    )

@@ -69,8 +69,13 @@ class TrainConfig:
             raise ArgumentError("device is cuda, but torch sees no GPU; use --device cpu.")
 
 
-def train(config: TrainConfig, console: Console | None = None) -> dict[str, Any]:
+def train(config: TrainConfig, console: Console | None = None, *, results: Console | None = None) -> dict[str, Any]:
     """Train as `textenv train` does.
+
+    Args:
+        config: what to train.
+        console: for messages and progress, by default stderr.
+        results: for the closing tables, by default `console`.
 
     Returns:
         What stands in `summary.json`.
@@ -78,7 +83,7 @@ def train(config: TrainConfig, console: Console | None = None) -> dict[str, Any]
     Raises:
         ArgumentError: the run folder exists, or the environment or model do not fit.
     """
-    console = console or Console()
+    console = console or Console(stderr=True)
     out = config.out or Path("runs") / f"{config.env.replace('/', '-').replace(':', '-')}-{config.agent}-{config.seed}"
     device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
     envs = _make_envs(config, device)
@@ -107,7 +112,7 @@ def train(config: TrainConfig, console: Console | None = None) -> dict[str, Any]
     summary = _summary(config, rows, seconds, tokens, agent.episodes, rules)
     run.finish(agent, summary)
     write_report([out], out / "report.html")
-    _report(console, before, after, rows, BEST_OF)
+    _report(results or console, before, after, rows, BEST_OF)
     console.print(f"Trained on {agent.episodes} episodes, {tokens} tokens, in {seconds:.0f} s. Written to {out}/.", soft_wrap=True)
     return summary
 
@@ -127,7 +132,7 @@ def _learn(agent: PPO, run: Run, config: TrainConfig, console: Console) -> int:
     told: set[str] = set()
     tokens, started = 0, time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} episodes"), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("training", total=config.episodes)
 
         def after_update(metrics: dict[str, float], episodes: Episodes) -> None:

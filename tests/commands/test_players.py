@@ -1,0 +1,87 @@
+"""Which policy, reference and environment a command plays with."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from textenv.commands.players import PlayerConfig, load_player
+from textenv.errors import ArgumentError, LoadError
+from textenv.models.loading import toy_causal_lm, toy_tokenizer
+from textenv.models.policy import LanguagePolicy
+
+
+def weights(policy: LanguagePolicy) -> torch.Tensor:
+    found: torch.Tensor = policy.state_dict()["model.transformer.wte.weight"]
+    return found
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model of its own vocabulary."""
+    tokenizer = toy_tokenizer("(>cba")
+    toy_causal_lm(tokenizer, 8, seed=5).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_a_run_is_its_model_against_its_start(run: Path) -> None:
+    policy, reference, envs = load_player(PlayerConfig(policy=str(run), env="TextCopy-v0"), 4)
+    assert torch.equal(weights(policy), weights(LanguagePolicy.from_pretrained(run / "model")))
+    start = LanguagePolicy.for_rules(envs.unwrapped.rules)
+    assert torch.equal(weights(reference), weights(start))
+    assert not torch.equal(weights(policy), weights(start))
+    assert policy.temperature == reference.temperature == 0.8  # the run's
+    assert envs.num_envs == 4
+    assert envs.unwrapped.rules.reward.__name__ == "copied_share"
+
+
+def test_options_come_before_the_run(run: Path, model: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    other = run.with_name("other")
+    shutil.copytree(run, other)
+    (other / "config.json").write_text(json.dumps({**config, "reward": "tiny-sentiment-judge"}))
+    chosen = PlayerConfig(policy=str(other), env="TextCopy-v0", reference=str(run / "model"), temperature=1.5)
+    policy, reference, envs = load_player(chosen, 1)
+    assert torch.equal(weights(policy), weights(reference))
+    assert policy.temperature == reference.temperature == 1.5
+    assert envs.unwrapped.rules.reward.name == "tiny-sentiment-judge"
+    again = load_player(PlayerConfig(policy=str(other), env="TextCopy-v0", reward="tiny-sentiment"), 1)
+    assert again.envs.unwrapped.rules.reward.name == "tiny-sentiment"
+
+
+def test_a_model_is_its_own_reference_and_brings_its_tokenizer(model: Path) -> None:
+    policy, reference, envs = load_player(PlayerConfig(policy=str(model), env="TextCopy-v0"), 1, prompts=["ab>"])
+    assert torch.equal(weights(policy), weights(reference))
+    assert policy.temperature == 1.0
+    assert envs.unwrapped.rules.tokenizer.get_vocab() == policy.tokenizer.get_vocab()
+    assert envs.unwrapped.rules.prompts.texts == ["ab>"]
+
+
+def test_a_run_of_a_model_brings_that_models_tokenizer(run: Path, model: Path, tmp_path: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    shutil.copytree(model, tmp_path / "run" / "model")
+    (tmp_path / "run" / "config.json").write_text(json.dumps({**config, "model": str(model)}))
+    policy, reference, envs = load_player(PlayerConfig(policy=str(tmp_path / "run"), env="TextCopy-v0"), 1)
+    assert torch.equal(weights(policy), weights(reference))
+    assert envs.unwrapped.rules.tokenizer.get_vocab() == policy.tokenizer.get_vocab()
+
+
+def test_what_cannot_play_is_refused(run: Path, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    shutil.copy(run / "config.json", tmp_path / "run")
+    with pytest.raises(LoadError, match=r"run has no model yet; finish its training first\.$"):
+        load_player(PlayerConfig(policy=str(tmp_path / "run"), env="TextCopy-v0"), 1)
+    (tmp_path / "run" / "config.json").write_text("{")
+    with pytest.raises(LoadError, match=r"config\.json is no JSON: "):
+        load_player(PlayerConfig(policy=str(tmp_path / "run"), env="TextCopy-v0"), 1)
+    with pytest.raises(ArgumentError, match="has another tokenizer than the environment"):
+        load_player(PlayerConfig(policy=str(run), env="TextCopy-v0", reference=str(model)), 1)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_cuda_without_a_gpu_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="torch sees no GPU; use --device cpu"):
+        PlayerConfig(policy="tiny-en", env="TextSentiment-v0", device="cuda")

@@ -1,0 +1,190 @@
+"""Options from files and command lines, and what is said of those that do not fit."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from tyro.conf import Positional, UseAppendAction
+
+from textenv.agents.ppo import PPOConfig
+from textenv.errors import ArgumentError
+from textenv.options import read_options, to_toml
+from textenv.training import TrainConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Learner:
+    """How it learns."""
+
+    rate: float = 0.1
+    """Of learning."""
+    batch: int = 8
+    """Episodes a step."""
+    decay: bool = True
+    """Whether the rate falls."""
+
+    def __post_init__(self) -> None:
+        if self.batch % 4:
+            raise ArgumentError(f"batch={self.batch} must be a multiple of 4.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """What to do."""
+
+    env: Positional[str]
+    """Where."""
+    episodes: int = 64
+    """How many."""
+    model: str | None = None
+    """With what."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """On what."""
+    out: Path = Path("runs")
+    """Where to."""
+    betas: tuple[float, ...] = (0.1, 0.2)
+    """How strongly."""
+    prompt: UseAppendAction[tuple[str, ...]] = ()
+    """From what."""
+    learner: Learner = dataclasses.field(default_factory=Learner)
+
+    def __post_init__(self) -> None:
+        if self.episodes % self.learner.batch:
+            raise ArgumentError(f"batch={self.learner.batch} must divide episodes={self.episodes}.")
+
+
+def read(line: str) -> tuple[Config, dict[str, Any]]:
+    return read_options("do", Config, line.split(), common=("config", "print_config", "json"))
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Name a file in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    return Path("do.toml")
+
+
+def test_the_command_line_fills_the_dataclass() -> None:
+    line = "Here-v0 --episodes 32 --model m --device cuda --out a/b --betas 1 2.5 --prompt x --prompt y --rate 1e-3 --no-decay --json"
+    learner = Learner(rate=1e-3, decay=False)
+    expected = Config(
+        env="Here-v0", episodes=32, model="m", device="cuda", out=Path("a/b"), betas=(1.0, 2.5), prompt=("x", "y"), learner=learner
+    )
+    assert read(line) == (expected, {"config": None, "print_config": False, "json": True})
+    assert read("Here-v0") == (Config(env="Here-v0"), {"config": None, "print_config": False, "json": False})
+    assert read("Here-v0 --episodes=16 --episodes=24")[0].episodes == 24
+
+
+def test_a_file_fills_it_too_and_the_command_line_comes_first(file: Path) -> None:
+    file.write_text('env = "There-v0"\nepisodes = 32\nbetas = [1, 2.5]\nout = "a/b"\n[learner]\nrate = 1\nbatch = 16\n')
+    learner = Learner(rate=1.0, batch=16)
+    expected = Config(env="There-v0", episodes=32, betas=(1.0, 2.5), out=Path("a/b"), learner=learner)
+    assert read("--config do.toml") == (expected, {"config": file, "print_config": False, "json": False})
+    found, _ = read("Here-v0 --config=do.toml --batch 4 --betas 3")
+    assert found == dataclasses.replace(expected, env="Here-v0", betas=(3.0,), learner=Learner(rate=1.0, batch=4))
+
+
+def test_only_the_whole_must_be_valid(file: Path) -> None:
+    file.write_text('env = "There-v0"\n[learner]\nbatch = 48\n')  # does not divide the default of episodes
+    assert read("--config do.toml --episodes 96")[0].episodes == 96
+    with pytest.raises(ArgumentError, match=r"^batch=48 must divide episodes=64\.$"):
+        read("--config do.toml")
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("Here-v0 --episods 3", 'do has no option "--episods". Did you mean "--episodes"?'),
+        ("--episods 3", 'do has no option "--episods". Did you mean "--episodes"?'),
+        ("Here-v0 --no-json", 'do has no option "--no-json"'),
+        ("Here-v0 --zzz", 'do has no option "--zzz"; see textenv do --help.'),
+        ("Here-v0 -x", 'do has no option "-x"; see textenv do --help.'),
+        ("Here-v0 There-v0", 'do does not know what to do with "There-v0"; see textenv do --help.'),
+        ("", "do needs ENV; see textenv do --help."),
+        ("Here-v0 --episodes three", '--episodes needs an integer, got "three".'),
+        ("Here-v0 --episodes=1.5", '--episodes needs an integer, got "1.5".'),
+        ("Here-v0 --episodes", "--episodes needs an integer, got nothing."),
+        ("Here-v0 --episodes --device cpu", "--episodes needs an integer, got nothing."),
+        ("Here-v0 --rate fast", '--rate needs a number, got "fast".'),
+        ("Here-v0 --betas 1 two", '--betas needs a list, each a number, got "1 two".'),
+        ("Here-v0 --device tpu", '--device needs "cpu" or "cuda", got "tpu".'),
+        ("Here-v0 --config", "--config needs a path, got nothing."),
+        ("Here-v0 --batch 6", "batch=6 must be a multiple of 4."),
+        ("Here-v0 --episodes 60", "batch=8 must divide episodes=60."),
+    ],
+)
+def test_bad_options_end_in_one_sentence(line: str, sentence: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        read(line)
+    assert str(caught.value).startswith(sentence)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("episods = 3", 'do.toml: there is no option "episods". Did you mean "episodes"?'),
+        ("num-envs = 3", 'do.toml: there is no option "num-envs". Known: '),
+        ("[learner]\nbatches = 3", 'do.toml: there is no option "learner.batches". Did you mean "batch"?'),
+        ("batch = 3", 'do.toml: there is no option "batch".'),
+        ('episodes = "three"', 'do.toml: episodes needs an integer, got "three".'),
+        ("episodes = 1.0", "do.toml: episodes needs an integer, got 1.0."),
+        ("episodes = true", "do.toml: episodes needs an integer, got True."),
+        ("[learner]\nrate = false", "do.toml: learner.rate needs a number, got False."),
+        ("[learner]\ndecay = 1", "do.toml: learner.decay needs true or false, got 1."),
+        ("learner = 3", "do.toml: learner needs a table, got 3."),
+        ("betas = 0.1", "do.toml: betas needs a list, each a number, got 0.1."),
+        ('betas = ["x"]', "do.toml: betas needs a list, each a number, got ['x']."),
+        ('device = "tpu"', 'do.toml: device needs "cpu" or "cuda", got "tpu".'),
+        ("out = 3", "do.toml: out needs a path, got 3."),
+        ("model = 3", "do.toml: model needs a text, got 3."),
+        ("episodes", "do.toml is no TOML: "),
+    ],
+)
+def test_bad_files_end_in_one_sentence(text: str, sentence: str, file: Path) -> None:
+    file.write_text(text)
+    with pytest.raises(ArgumentError) as caught:
+        read("Here-v0 --config do.toml")
+    assert str(caught.value).startswith(sentence)
+
+
+def test_a_file_that_is_not_there(file: Path) -> None:
+    with pytest.raises(ArgumentError, match=r"^do\.toml cannot be read: No such file or directory; give --config a TOML file\.$"):
+        read("Here-v0 --config do.toml")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(env="Here-v0"),
+        Config(
+            env='"quoted"\n',
+            episodes=24,
+            model="m",
+            device="cuda",
+            out=Path("a b"),
+            betas=(),
+            prompt=("é", "[b]"),
+            learner=Learner(batch=4, rate=1e-7),
+        ),
+    ],
+)
+def test_what_is_written_reads_back(config: Config, file: Path) -> None:
+    file.write_text(to_toml(config), encoding="utf-8")
+    assert read("--config do.toml")[0] == config
+
+
+def test_a_training_reads_back(file: Path) -> None:
+    config = TrainConfig(env="TextCopy-v0", seed=3, out=Path("run"), ppo=PPOConfig(micro_batch_size=32, kl_target=6.0, linear_decay=False))
+    file.write_text(to_toml(config), encoding="utf-8")
+    assert read_options("train", TrainConfig, ["--config", "do.toml"], common=("config",)) == (config, {"config": file})
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        read_options("do", Config, ["--help"], common=("json",), description="Do it.\n\nExample: textenv do Here-v0")
+    shown = capsys.readouterr().out
+    assert not caught.value.code
+    assert all(word in shown for word in ("usage: textenv do", "Example: textenv do Here-v0", "ENV", "--rate FLOAT", "--json"))
+    assert "--config" not in shown

@@ -1,0 +1,149 @@
+"""`textenv frontier`."""
+
+import dataclasses
+import json as jsonlib
+import math
+import shutil
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from rich.console import Console
+from tyro.conf import Positional
+
+from textenv.agents.ppo import PPOConfig
+from textenv.commands.output import hide_loading_bars, messages, print_json, results
+from textenv.commands.players import PlayerConfig, load_player
+from textenv.envs.registry import find_id
+from textenv.errors import ArgumentError
+from textenv.models.policy import Precision
+from textenv.reports.console import comparison_table
+from textenv.reports.evaluation import measure, summarise
+from textenv.reports.frontier import best_of_curve, draw_frontier, reweighted_curve, write_points
+from textenv.training import TrainConfig, train
+
+EPISODES_A_PROMPT: Final = 16
+BASE_SAMPLES: Final = 128
+"""Of each prompt: twice the largest n of best of n, and log 128 = 4.9 nats for the re-weighted base."""
+SIZES: Final = range(1, 65)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FrontierConfig:
+    """What to train and measure."""
+
+    env: Positional[str]
+    """Id of the environment."""
+    betas: tuple[float, ...] = (0.02, 0.035, 0.06, 0.1)
+    """KL coefficients, in units of score a nat."""
+    seeds: int = 3
+    """Runs for each, of the seeds from 0 on."""
+    episodes: int = 6144
+    """Episodes that each learns from."""
+    out: Path = Path("frontier")
+    """Folder; runs that are finished in it are not repeated."""
+    model: str | None = None
+    """Policy and reference: an embedded name, a local folder or a hub id; by default the environment's."""
+    reward: str | None = None
+    """Reward: an embedded name, a local folder or a hub id; by default the environment's."""
+    num_envs: int = 256
+    """Episodes played side by side."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the models are."""
+    precision: Precision = "fp32"
+    """Of forward passes: fp32, or bf16 by autocast."""
+    eval_prompts: int = 64
+    """Prompts on which all are measured: 16 episodes each, 128 of the base."""
+    ppo: PPOConfig = dataclasses.field(default_factory=PPOConfig)
+
+    def __post_init__(self) -> None:
+        if not self.betas or not all(0 < beta < math.inf for beta in self.betas) or len(set(self.betas)) < len(self.betas):
+            raise ArgumentError(f"betas must be positive and different, got {' '.join(f'{beta:g}' for beta in self.betas) or 'none'}.")
+        if self.seeds < 1:
+            raise ArgumentError(f"seeds must be at least 1, got {self.seeds}.")
+        self.run_of(self.betas[0], 0)  # refuses the other fields as training does
+
+    def run_of(self, beta: float, seed: int) -> TrainConfig:
+        """Configure one run."""
+        shared = {
+            name: getattr(self, name) for name in ("env", "episodes", "model", "reward", "num_envs", "device", "precision", "eval_prompts")
+        }
+        out = self.out / "runs" / f"beta-{beta:g}-seed-{seed}"
+        return TrainConfig(**shared, seed=seed, out=out, ppo=dataclasses.replace(self.ppo, kl_coef=beta))
+
+
+def frontier(config: FrontierConfig, console: Console) -> list[dict[str, Any]]:
+    """Train what is not trained yet, measure all, and write `frontier.csv`, `frontier.png` and `frontier.svg`.
+
+    Args:
+        config: see `FrontierConfig`.
+        console: for messages and progress.
+
+    Returns:
+        The points, see `reports.frontier.COLUMNS`.
+
+    Raises:
+        ArgumentError: there is no such environment, a model does not fit it, or the folder holds runs of other options.
+        LoadError: a model or the reward cannot be loaded.
+    """
+    find_id(config.env)
+    runs = {(beta, seed): config.run_of(beta, seed) for beta in config.betas for seed in range(config.seeds)}
+    left = [run for run in runs.values() if not _is_finished(run)]
+    for number, run in enumerate(left, start=1):
+        console.print(f"Run {number} of {len(left)}: β {run.ppo.kl_coef:g}, seed {run.seed}.")
+        if run.out is not None:
+            shutil.rmtree(run.out, ignore_errors=True)  # what an interrupted run left
+        train(run, console, results=Console(quiet=True))
+    console.print(f"Measuring {len(runs)} policies and the base …")
+    points = _points(config, runs)
+    write_points(points, config.out / "frontier.csv")
+    figure = draw_frontier(points, f"{config.env}: score against KL")
+    for suffix in ("png", "svg"):
+        figure.savefig(config.out / f"frontier.{suffix}", dpi=150)
+    console.print(f"Written to {config.out / 'frontier.csv'}, .png and .svg.", soft_wrap=True)
+    return points
+
+
+def _is_finished(run: TrainConfig) -> bool:
+    """Tell whether a run is finished; one of other options is refused."""
+    folder = run.out or Path()
+    if not (folder / "summary.json").is_file():
+        return False
+    before = jsonlib.loads((folder / "config.json").read_text(encoding="utf-8"))
+    wanted = jsonlib.loads(jsonlib.dumps(dataclasses.asdict(run), default=str))
+    differing = [name for name in wanted if name in before and name not in ("out", "device") and before[name] != wanted[name]]
+    if differing:
+        raise ArgumentError(f"{folder} was trained with another {' and '.join(differing)}; choose another --out or remove it.")
+    return True
+
+
+def _points(config: FrontierConfig, runs: dict[tuple[float, int], TrainConfig]) -> list[dict[str, Any]]:
+    """Measure base and runs on the same prompts."""
+    trained, base = [], None
+    for (beta, seed), run in runs.items():
+        player = PlayerConfig(policy=str(run.out), env=config.env, device=config.device, precision=config.precision)
+        policy, reference, envs = load_player(player, config.num_envs)
+        prompts = np.random.default_rng(0).permutation(len(envs.unwrapped.prompts))[: config.eval_prompts]
+        measured = measure(policy, reference, envs, np.repeat(prompts, EPISODES_A_PROMPT), seed=seed)
+        trained.append({"kind": "trained", "beta": beta, "seed": seed, **summarise(measured)})
+        base = base or measure(reference, reference, envs, np.repeat(prompts, BASE_SAMPLES), seed=0)
+    assert base is not None
+    betas = {*config.betas, *np.geomspace(10 * max(config.betas), min(config.betas) / 4, 40).tolist()}
+    return [
+        {"kind": "base", **summarise(base)},
+        *trained,
+        *best_of_curve(base, BASE_SAMPLES, SIZES),
+        *reweighted_curve(base, BASE_SAMPLES, sorted(betas)),
+    ]
+
+
+def run(config: FrontierConfig, *, json: bool) -> None:
+    """Train and measure; print the points, without those that only make the curves smooth."""
+    hide_loading_bars()
+    points = frontier(config, messages())
+    if json:
+        print_json(points)
+        return
+    names = {"base": "base", "trained": "β {beta:g}, seed {seed}", "best_of_n": "best of {best_of}", "reweighted": "exp(score/{beta:g})"}
+    told = [point for point in points if point.get("best_of", 1) in (1, 4, 16, 64) and point.get("beta", config.betas[0]) in config.betas]
+    results().print(comparison_table({names[point["kind"]].format(**point): point for point in told if point.get("best_of") != 1}))

@@ -1,0 +1,98 @@
+"""A policy to be measured or sampled, its environment and its reference, by the names that a command is given."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import gymnasium
+import torch
+from tyro.conf import Positional
+
+from textenv.envs.registry import find_id, task_of
+from textenv.errors import ArgumentError, LoadError
+from textenv.models.policy import LanguagePolicy, Precision
+from textenv.rewards.loading import load_reward
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlayerConfig:
+    """Which policy plays, where, and what judges it."""
+
+    policy: Positional[str]
+    """Folder of a run, whose model it is, or a model: an embedded name, a local folder or a hub id."""
+    env: Positional[str]
+    """Id of the environment."""
+    reference: str | None = None
+    """Reference of the KL: a model; by default what the run started from, and for a model that model itself."""
+    reward: str | None = None
+    """Reward: an embedded name, a local folder or a hub id; by default the run's, or else the environment's."""
+    temperature: float | None = None
+    """Of the distributions of policy and reference; by default the run's, or else 1."""
+    seed: int = 0
+    """Of the prompts and the draws."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the models are."""
+    precision: Precision = "fp32"
+    """Of forward passes: fp32, or bf16 by autocast."""
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ArgumentError(f"seed must be at least 0, got {self.seed}.")
+        if self.temperature is not None and not 0 < self.temperature < float("inf"):
+            raise ArgumentError(f"temperature must be positive, got {self.temperature!r}.")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ArgumentError("device is cuda, but torch sees no GPU; use --device cpu.")
+
+
+class Player(NamedTuple):
+    """What plays."""
+
+    policy: LanguagePolicy
+    reference: LanguagePolicy
+    envs: Any
+    """A `TextVectorEnv`."""
+
+
+def load_player(config: PlayerConfig, num_envs: int, **task_fields: Any) -> Player:
+    """Load policy, reference and environments.
+
+    Args:
+        config: see `PlayerConfig`.
+        num_envs: how many episodes are played side by side.
+        **task_fields: of `Task`, in place of the environment's.
+
+    Raises:
+        ArgumentError: there is no such environment, or the models do not fit it.
+        LoadError: the run has no model, or a model or the reward cannot be loaded.
+    """
+    name = find_id(config.env)
+    run, model = _run_config(config.policy)
+    started_from = config.policy if run is None else run["model"]  # None is the environment's own model
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
+    reward = config.reward or (run or {}).get("reward") or task_of(name).reward
+    fields = {"reward": load_reward(reward, device=device), **task_fields}
+    if started_from is not None:
+        fields["tokenizer"] = started_from  # the policy's tokens are the environment's actions
+    envs: Any = gymnasium.make_vec(name, num_envs=num_envs, **fields)
+    temperature = config.temperature or (run or {}).get("temperature", 1.0)
+    options = {"temperature": temperature, "precision": config.precision, "device": device}
+    rules = envs.unwrapped.rules
+    policy = LanguagePolicy.for_rules(rules, model, **options)
+    return Player(policy, LanguagePolicy.for_rules(rules, config.reference or started_from, **options), envs)
+
+
+def _run_config(policy: str) -> tuple[dict[str, Any] | None, str]:
+    """Tell a run from a model: the run's configuration, None for a model, and the name of the model."""
+    folder = Path(policy)
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except OSError:
+        return None, policy
+    except ValueError as error:
+        raise LoadError(f"{folder / 'config.json'} is no JSON: {error}.") from error
+    if not isinstance(config, dict) or not {"env", "agent", "model", "reward", "temperature"} <= set(config):
+        return None, policy
+    if not (folder / "model").is_dir():
+        raise LoadError(f"The run {folder} has no model yet; finish its training first.")
+    return config, str(folder / "model")

@@ -1,0 +1,294 @@
+"""Options of a command: a frozen dataclass, filled from a TOML file and the command line.
+
+The names are the fields' own, `num_envs` in a file and `--num-envs` on the command line. A nested dataclass is a table
+in a file; its options stand among the others on the command line.
+"""
+
+import contextlib
+import dataclasses
+import difflib
+import io
+import re
+import sys
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import tyro
+
+from textenv.errors import ArgumentError, did_you_mean
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Config = TypeVar("Config")
+
+_COMMON: Final[dict[str, tuple[Any, Any]]] = {
+    "config": (
+        Annotated[Path | None, tyro.conf.arg(help="TOML file of options by their names; those of the command line come first.")],
+        None,
+    ),
+    "print_config": (
+        Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help="Print the options as such a file and stop.")],
+        False,
+    ),
+    "json": (Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help="Print the results as JSON.")], False),
+}
+"""Options that are about a command's input and output: name to type and default."""
+
+_NEEDS: Final = {bool: "true or false", int: "an integer", float: "a number", str: "a text", Path: "a path"}
+
+
+def read_options(
+    command: str, config: type[Config], arguments: Sequence[str], *, common: Sequence[str] = (), description: str = ""
+) -> tuple[Config, dict[str, Any]]:
+    """Fill a command's dataclass; `--help` prints and exits.
+
+    Args:
+        command: its name, for messages.
+        config: a dataclass.
+        arguments: what stands after the command's name.
+        common: those of config, print_config and json that the command has.
+        description: the head of its help.
+
+    Returns:
+        The dataclass, and the values of `common`.
+
+    Raises:
+        ArgumentError: an option or a key is unknown or of the wrong type, one is missing, or the dataclass refuses the values.
+    """
+    common_fields = {name: _COMMON[name] for name in common}
+    hints = {**_flat_hints(config), **{name: hint for name, (hint, _) in common_fields.items()}}
+    _check_names(command, arguments, hints)
+    file = _last_value(arguments, "config") if "config" in common else None
+    table = {} if file is None else _check_table(config, _load(Path(file)), file)
+    parsed = _parse(command, config, common_fields, table, arguments, hints, description)
+    values = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(typing.cast(Any, config))}
+    return config(**values), {name: getattr(parsed, name) for name in common}
+
+
+def to_toml(config: Any) -> str:
+    """Write a dataclass as the file that `--config` reads back to an equal one; a field that is None is left out.
+
+    >>> import dataclasses
+    >>> @dataclasses.dataclass
+    ... class Config:
+    ...     episodes: int = 32
+    ...     reward: str | None = None
+    ...     betas: tuple[float, ...] = (0.1,)
+    >>> print(to_toml(Config()), end="")
+    episodes = 32
+    betas = [
+        0.1,
+    ]
+    """
+    import tomli_w
+
+    return tomli_w.dumps(_plain(dataclasses.asdict(config)))
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {name: _plain(value) for name, value in node.items() if value is not None}
+    if isinstance(node, tuple | list):
+        return [_plain(value) for value in node]
+    return str(node) if isinstance(node, Path) else node
+
+
+# Types
+
+
+def _alternatives(hint: Any) -> list[Any]:
+    """The types a value may have, None left out."""
+    if typing.get_origin(hint) is Annotated:
+        return _alternatives(typing.get_args(hint)[0])
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return [found for option in typing.get_args(hint) for found in _alternatives(option) if found is not type(None)]
+    return [hint]
+
+
+def _needs(hint: Any) -> str:
+    """Say what a value must be.
+
+    >>> _needs(int | None), _needs(Literal["fp32", "bf16"]), _needs(tuple[float, ...])
+    ('an integer', '"fp32" or "bf16"', 'a list, each a number')
+    """
+    words = []
+    for option in _alternatives(hint):
+        if typing.get_origin(option) is Literal:
+            words += [f'"{choice}"' for choice in typing.get_args(option)]
+        elif typing.get_origin(option) is tuple:
+            words.append(f"a list, each {_needs(typing.get_args(option)[0])}")
+        else:
+            words.append(_NEEDS[option])
+    return " or ".join(words)
+
+
+def _convert(value: Any, hint: Any) -> Any:
+    """Turn a value of a TOML file into one of the type of its field.
+
+    Raises:
+        ValueError: it is of none.
+    """
+    for option in _alternatives(hint):
+        if typing.get_origin(option) is Literal:
+            if value in typing.get_args(option):
+                return value
+        elif typing.get_origin(option) is tuple and isinstance(value, list):
+            return tuple(_convert(item, typing.get_args(option)[0]) for item in value)
+        elif option is Path and isinstance(value, str):
+            return Path(value)
+        elif option is float and type(value) is int:
+            return float(value)
+        elif type(value) is option:
+            return value
+    raise ValueError
+
+
+def _hints(config: Any) -> dict[str, Any]:
+    """Field to type."""
+    hints = typing.get_type_hints(config)
+    return {field.name: hints[field.name] for field in dataclasses.fields(config)}
+
+
+def _flat_hints(config: Any) -> dict[str, Any]:
+    """Option to type, those of nested dataclasses among the others."""
+    flat: dict[str, Any] = {}
+    for name, hint in _hints(config).items():
+        flat |= _flat_hints(hint) if dataclasses.is_dataclass(hint) else {name: hint}
+    return flat
+
+
+# The file
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ArgumentError(f"{file} cannot be read: {error.strerror}; give --config a TOML file.") from error
+    except ValueError as error:  # of TOML or of UTF-8
+        raise ArgumentError(f"{file} is no TOML: {error}.") from error
+
+
+def _check_table(config: Any, table: Mapping[str, Any], file: str, prefix: str = "") -> dict[str, Any]:
+    """Check names and types of a table, and convert its values."""
+    hints = _hints(config)
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        if name not in hints:
+            raise ArgumentError(f'{file}: there is no option "{prefix}{name}".{did_you_mean(name, hints)}')
+        if dataclasses.is_dataclass(hints[name]):
+            if not isinstance(value, dict):
+                raise ArgumentError(f"{file}: {prefix}{name} needs a table, got {value!r}.")
+            values[name] = _check_table(hints[name], value, file, f"{prefix}{name}.")
+            continue
+        try:
+            values[name] = _convert(value, hints[name])
+        except ValueError:
+            shown = f'"{value}"' if isinstance(value, str) else repr(value)
+            raise ArgumentError(f"{file}: {prefix}{name} needs {_needs(hints[name])}, got {shown}.") from None
+    return values
+
+
+# The command line
+
+
+def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:
+    """List the options with dashes: as it is written, the name of its field, and the values after it."""
+    for index, argument in enumerate(arguments):
+        if argument.startswith("--") and len(argument) > 2:
+            option, equals, value = argument.partition("=")
+            end = next((i for i in range(index + 1, len(arguments)) if arguments[i].startswith("--")), len(arguments))
+            yield option, option[2:].replace("-", "_"), [value] if equals else list(arguments[index + 1 : end])
+
+
+def _last_value(arguments: Sequence[str], name: str) -> str | None:
+    """The value of an option, None without one."""
+    values = [values[0] for _, option, values in _options(arguments) if option == name and values]
+    return values[-1] if values else None
+
+
+def _check_names(command: str, arguments: Sequence[str], hints: Mapping[str, Any]) -> None:
+    known = {*hints, "help"}
+    known |= {f"no_{name}" for name, hint in hints.items() if _alternatives(hint) == [bool]}
+    for option, name, _ in _options(arguments):
+        if name not in known:
+            close = difflib.get_close_matches(option, [f"--{field.replace('_', '-')}" for field in hints], n=1)
+            advice = f'. Did you mean "{close[0]}"?' if close else f"; see textenv {command} --help."
+            raise ArgumentError(f'{command} has no option "{option}"{advice}')
+
+
+def _unfilled(config: Any, values: Mapping[str, Any]) -> Any:
+    """An instance that holds values and defaults but has checked none: only what the command line makes of it must be valid."""
+    instance = object.__new__(config)
+    for field in dataclasses.fields(config):
+        if dataclasses.is_dataclass(_hints(config)[field.name]):
+            value = _unfilled(_hints(config)[field.name], values.get(field.name, {}))
+        elif field.name in values:
+            value = values[field.name]
+        elif field.default_factory is not dataclasses.MISSING:
+            value = field.default_factory()
+        else:
+            value = tyro.MISSING if field.default is dataclasses.MISSING else field.default
+        object.__setattr__(instance, field.name, value)
+    return instance
+
+
+def _parse(
+    command: str,
+    config: Any,
+    common: Mapping[str, tuple[Any, Any]],
+    table: Mapping[str, Any],
+    arguments: Sequence[str],
+    hints: Mapping[str, Any],
+    description: str,
+) -> Any:
+    """Run tyro over the dataclass and the common options, and put what it says into one sentence."""
+    fields = [(name, hint, dataclasses.field(default=default)) for name, (hint, default) in common.items()]
+    whole: Any = dataclasses.make_dataclass(config.__name__, fields, bases=(config,), frozen=True, kw_only=True)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            parsed, left = tyro.cli(
+                whole,
+                prog=f"textenv {command}",
+                description=description,
+                args=list(arguments),
+                default=_unfilled(whole, table),
+                return_unknown_args=True,
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.PositionalMetavarFromFieldName, tyro.conf.DisallowNone),
+            )
+    except SystemExit as stopped:
+        if not stopped.code:
+            raise
+        cause: BaseException | None = stopped
+        while cause is not None:
+            if isinstance(cause, ArgumentError):
+                raise cause from None
+            cause = cause.__context__
+        raise ArgumentError(_sentence(command, said.getvalue(), arguments, hints)) from None
+    if left:
+        what = "has no option" if left[0].startswith("-") else "does not know what to do with"
+        raise ArgumentError(f'{command} {what} "{left[0]}"; see textenv {command} --help.')
+    return parsed
+
+
+def _sentence(command: str, said: str, arguments: Sequence[str], hints: Mapping[str, Any]) -> str:
+    """Make one sentence of the box in which tyro refuses an argument."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", said)
+    lines = [line.strip(" │|") for line in plain.splitlines()[1:-1]]
+    message = " ".join(lines[: next((i for i, line in enumerate(lines) if not line.strip("─-")), len(lines))])
+    option = re.search(r"(?:Error parsing|argument) '?--([\w-]+)", message)
+    if option:
+        name = option[1].replace("-", "_")
+        given = [" ".join(values) for _, found, values in _options(arguments) if found == name][-1:]
+        got = f'"{given[0]}"' if given and given[0] else "nothing"
+        return f"--{option[1]} needs {_needs(hints[name])}, got {got}."
+    if message.startswith("Missing from"):
+        return f"{command} needs {message.partition(': ')[2].split()[0]}; see textenv {command} --help."
+    return message

@@ -56,9 +56,10 @@ def test_the_summary_is_printed_as_json(
 
 
 def test_files_of_a_run(run: Path) -> None:
-    assert {path.name for path in run.iterdir()} == {"checkpoint", "config.json", "episodes", "metrics.csv", "model", "summary.json"}
+    expected = "checkpoint config.json episodes evaluation metrics.csv model report.html summary.json"
+    assert {path.name for path in run.iterdir()} == set(expected.split())
     assert [path.name for path in sorted((run / "episodes").iterdir())] == ["part-00001.parquet", "part-00002.parquet"]
-    assert {path.suffix for path in run.rglob("*") if path.is_file()} == {".csv", ".json", ".parquet", ".safetensors"}
+    assert {path.suffix for path in run.rglob("*") if path.is_file()} == {".csv", ".html", ".json", ".parquet", ".safetensors"}
     config = json.loads((run / "config.json").read_text())
     assert (config["env"], config["seed"], config["episodes"], config["num_envs"]) == ("TextCopy-v0", 5, 32, 16)
     assert (config["ppo"]["group_size"], config["ppo"]["learning_rate"]) == (4, 0.003)

@@ -88,8 +88,8 @@ def test_jackknife_of_a_mean_is_its_standard_error() -> None:
 
 def test_episodes_of_a_prompt_are_one_cluster() -> None:
     base = measured([0.0] * 5, prompt_index=[7, 3, 7, 9, 3])
-    assert clusters(base.episodes).tolist() == [1, 0, 1, 2, 0]
-    assert clusters(measured([0.0] * 3, prompt_index=[7, 7, 7]).episodes).tolist() == [0, 1, 2]
+    assert clusters(base.episodes.prompt_index.numpy()).tolist() == [1, 0, 1, 2, 0]
+    assert clusters(np.array([7, 7, 7])).tolist() == [0, 1, 2]
 
 
 def test_errors_of_distinct_and_perplexity_are_those_of_the_jackknife() -> None:

@@ -31,7 +31,8 @@ def test_the_summary_stands_as_it_is(loaded: list[LoadedRun]) -> None:
         before, after = run.summary["table"]["before"], run.summary["table"]["after"]
         scores = [f"{row['score']:.3f} ±\N{NO-BREAK SPACE}{row['score_se']:.3f}" for row in (before, after)]
         assert rows["score"][2 * i : 2 * i + 2] == scores
-        assert rows["perplexity"][2 * i : 2 * i + 2] == [f"{before['perplexity']:.1f}", f"{after['perplexity']:.1f}"]
+        perplexities = [f"{row['perplexity']:.1f} ±\N{NO-BREAK SPACE}{row['perplexity_se']:.1f}" for row in (before, after)]
+        assert rows["perplexity"][2 * i : 2 * i + 2] == perplexities
         assert rows["judge"][2 * i : 2 * i + 2] == ["—", "—"]
     assert {cell for cells in rows.values() for cell in cells[4:]} == {"—"}
     best = {row["heading"]: row["cells"] for row in sections.summary_rows(loaded[:1], ["best of 16"])}

@@ -75,13 +75,13 @@ def ask_judge(envs: "VectorEnv[Any, Any, Any]", episodes: Episodes) -> NDArray[n
     return judge
 
 
-def clusters(episodes: Episodes) -> NDArray[np.int64]:
-    """Number the groups of episodes that are independent of each other: (B,).
+def clusters(prompt_index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number the groups of episodes that are independent of each other: (B,), (B,) to (B,).
 
     Episodes of one prompt are alike, so a group is a prompt; when all have the same prompt, each episode is a group, and
     what follows is about that prompt only.
     """
-    _, groups = np.unique(episodes.prompt_index.numpy(), return_inverse=True)
+    _, groups = np.unique(prompt_index, return_inverse=True)
     return groups if groups.max() else np.arange(len(groups))
 
 
@@ -142,7 +142,7 @@ def summarise(measured: Measured) -> dict[str, float]:
         the `jackknife` over the same `clusters`. Judge and positive are left out without a judge.
     """
     episodes, judge, kl = measured.episodes, measured.judge, measured.divergence
-    groups, lengths = clusters(episodes), episodes.lengths.numpy()
+    groups, lengths = clusters(episodes.prompt_index.numpy()), episodes.lengths.numpy()
     means: dict[str, Any] = {"score": episodes.scores, "kl_k1": kl.k1, "kl_k2": kl.k2, "kl_k3": kl.k3, "kl_exact": kl.exact}
     if judge is not None:
         means |= {"judge": judge, "positive": judge >= 0.5}

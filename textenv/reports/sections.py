@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from textenv.reports.evaluation import clusters, standard_error
 from textenv.reports.loading import LoadedRun
 from textenv.reports.plots import Series, curves, histogram
 
@@ -90,8 +91,12 @@ def _lines(index: int, run: LoadedRun, name: str) -> list[Series]:
     if name not in ("score", "judge", "kl_k1", "kl_k2", "kl_k3"):
         return lines
     ends = {"before": 0.0, "after": float(run.metrics["episodes"].max()) if len(run.metrics) else 0.0}
-    found = {phase: run.episodes.loc[run.episodes["phase"] == phase, name].dropna() for phase in ends}
-    points = [(ends[phase], values.mean(), values.sem()) for phase, values in found.items() if len(values)]
+    points = []
+    for phase, end in ends.items():
+        known = run.episodes[(run.episodes["phase"] == phase) & run.episodes[name].notna()]
+        if len(known):
+            values = known[name].to_numpy(dtype=np.float64)
+            points.append((end, values.mean(), standard_error(values, clusters(known["prompt_index"].to_numpy()))))
     return [*lines, Series(index, *np.array(points).T)] if points else lines
 
 

@@ -7,7 +7,7 @@ on stderr), 1 any other failure, 130 after ctrl-C.
 import importlib
 import os
 import sys
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn, get_type_hints
 
 from textenv.errors import ArgumentError, LoadError, TextenvError, did_you_mean
 
@@ -16,49 +16,31 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 class Command(NamedTuple):
-    """A command and where its code is; nothing of it is imported before it is asked for."""
+    """A command: `run` in the module of its name in `textenv.commands`, imported only when it is asked for."""
 
-    run: str
-    """"module:function", a function of a dataclass and, for `json`, a boolean."""
     does: str
     """One line for `--help`."""
     example: str
     """What one types after `textenv`."""
     common: tuple[str, ...] = ()
-    """Which of the options in `textenv.options` it has."""
+    """Which of the options of `textenv.options.COMMON` it has."""
 
 
-_FILE: Final = ("config", "print_config")
+_ALL: Final = ("config", "print_config", "json")
 
 COMMANDS: Final = {
-    "list": Command("textenv.commands.list:run", "List the environments.", "list --json", ("json",)),
-    "check": Command("textenv.commands.check:run", "Test that an environment keeps the contract.", "check TextSentiment-v0"),
-    "train": Command(
-        "textenv.commands.train:run",
-        "Train an agent in an environment.",
-        "train TextSentiment-v0 --agent ppo --out runs/first",
-        (*_FILE, "json"),
-    ),
-    "eval": Command(
-        "textenv.commands.eval:run",
-        "Measure a policy in an environment.",
-        "eval runs/first TextSentiment-v0 --episodes 512",
-        (*_FILE, "json"),
-    ),
+    "list": Command("List the environments.", "list --json", ("json",)),
+    "check": Command("Test that an environment keeps the contract.", "check TextSentiment-v0"),
+    "train": Command("Train an agent in an environment.", "train TextSentiment-v0 --agent ppo --out runs/first", _ALL),
+    "eval": Command("Measure a policy in an environment.", "eval runs/first TextSentiment-v0 --episodes 512", _ALL),
     "sample": Command(
-        "textenv.commands.sample:run",
-        "Show what a policy writes and how it is scored.",
-        'sample runs/first TextSentiment-v0 --n 4 --prompt "The film"',
-        (*_FILE, "json"),
+        "Show what a policy writes and how it is scored.", 'sample runs/first TextSentiment-v0 --n 4 --prompt "The film"', _ALL
     ),
-    "report": Command(
-        "textenv.commands.report:run", "Write an HTML report of one run or several.", "report runs/first runs/second --out report.html"
-    ),
+    "report": Command("Write an HTML report of one run or several.", "report runs/first runs/second --out report.html"),
     "frontier": Command(
-        "textenv.commands.frontier:run",
         "Train with several KL coefficients and plot score against KL.",
         "frontier TextSentiment-v0 --betas 0.02 0.035 0.06 0.1 --seeds 3 --out frontier",
-        (*_FILE, "json"),
+        _ALL,
     ),
 }
 """Name to command."""
@@ -72,6 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     """
     try:
         _run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
     except (ArgumentError, LoadError) as error:
         _stop(str(error), 2)
     except TextenvError as error:
@@ -99,15 +82,12 @@ def _run(arguments: list[str]) -> None:
     if name not in COMMANDS:
         raise ArgumentError(f'There is no command "{name}".{did_you_mean(name, COMMANDS)}')
     command = COMMANDS[name]
-    if "NO_COLOR" in os.environ:
+    if os.environ.get("NO_COLOR"):
         os.environ["PYTHON_TYRO_ANSI_CODES"] = "False"
-    # Here, because they take longer than `textenv --help` should.
-    from typing import get_type_hints
-
+    # Here, because it takes longer than `textenv --help` should.
     from textenv.options import read_options, to_toml
 
-    module, _, function = command.run.partition(":")
-    run = getattr(importlib.import_module(module), function)
+    run = importlib.import_module(f"textenv.commands.{name}").run
     config, common = read_options(
         name,
         get_type_hints(run)["config"],

@@ -27,7 +27,7 @@ else:
 
 Config = TypeVar("Config")
 
-_COMMON: Final[dict[str, tuple[Any, Any]]] = {
+COMMON: Final[dict[str, tuple[Any, Any]]] = {
     "config": (
         Annotated[Path | None, tyro.conf.arg(help="TOML file of options by their names; those of the command line come first.")],
         None,
@@ -61,7 +61,7 @@ def read_options(
     Raises:
         ArgumentError: an option or a key is unknown or of the wrong type, one is missing, or the dataclass refuses the values.
     """
-    common_fields = {name: _COMMON[name] for name in common}
+    common_fields = {name: COMMON[name] for name in common}
     hints = {**_flat_hints(config), **{name: hint for name, (hint, _) in common_fields.items()}}
     _check_names(command, arguments, hints)
     file = _last_value(arguments, "config") if "config" in common else None

@@ -1,6 +1,10 @@
 """Settings that must stand before torch and the Hugging Face libraries are imported."""
 
+import contextlib
 import os
+from collections.abc import Callable, Iterator
+
+import pytest
 
 os.environ["OMP_WAIT_POLICY"] = "passive"
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -8,3 +12,20 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
+
+
+@pytest.fixture
+def largest_file() -> Callable[[int], contextlib.AbstractContextManager[None]]:
+    """Make writing fail, as on a full disk, where a file grows beyond some bytes."""
+    resource = pytest.importorskip("resource")
+
+    @contextlib.contextmanager
+    def limited(size: int) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited

@@ -1,7 +1,11 @@
 """Checkpoints come back to the bit, and there is always a whole one."""
 
+import ast
 import json
 import os
+import pickle
+import random
+import re
 import shutil
 import signal
 import time
@@ -11,8 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from textenv.checkpoint import load_state, save_state
+import textenv
+from textenv.checkpoint import FORMAT, global_generators, load_state, save_state, set_global_generators
+from textenv.errors import LoadError, SaveError
 
 
 def train(
@@ -130,8 +137,121 @@ def test_half_written_files_do_not_matter(tmp_path: Path) -> None:
 
 
 def test_without_a_checkpoint_nothing_is_loaded(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"There is no checkpoint .*checkpoint"):
         load_state(tmp_path / "checkpoint")
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path: Path, largest_file: Any) -> None:
+    save_state(tmp_path / "checkpoint", numbered(1))
+    with largest_file(100), pytest.raises(SaveError, match=r"checkpoint cannot be written: .*File too large"):
+        save_state(tmp_path / "checkpoint", numbered(2))
+    assert load_state(tmp_path / "checkpoint")["step"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def damaged_json(state: dict[str, Any]) -> str:
+    return json.dumps({"format": FORMAT, "state": state})
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "sentence"),
+    [
+        ("state.json", None, "state.json is missing or no checkpoint's"),
+        ("state.json", '{"format": 1, "sta', "state.json is missing or no checkpoint's"),
+        ("state.json", "[1]", "state.json is missing or no checkpoint's"),
+        ("state.json", '{"__items__": []}', "state.json is missing or no checkpoint's"),
+        ("state.json", b"\xff\xfe", "state.json is missing or no checkpoint's"),
+        ("state.json", json.dumps({"format": 2, "state": {}}), "state.json has the format 2, but this version of textenv reads 1"),
+        ("state.json", damaged_json({"a": 1}), "state.safetensors is missing or damaged: '__items__'"),
+        ("state.json", damaged_json({"__tensor__": "state.other"}), "state.safetensors is missing or damaged: 'state.other'"),
+        ("state.safetensors", None, "state.safetensors is missing or damaged: .*No such file"),
+        ("state.safetensors", b"", "state.safetensors is missing or damaged: .*header"),
+        ("state.safetensors", -7, "state.safetensors is missing or damaged: .*incomplete"),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused_by_name(tmp_path: Path, file: str, content: Any, sentence: str) -> None:
+    folder = tmp_path / "checkpoint"
+    save_state(folder, numbered(1))
+    whole = (folder / file).read_bytes()
+    (folder / file).unlink()
+    if content is not None:
+        (folder / file).write_bytes(
+            whole[:content] if isinstance(content, int) else content if isinstance(content, bytes) else content.encode()
+        )
+    with pytest.raises(LoadError, match=f"^{re.escape(str(folder))}/{sentence}") as caught:
+        load_state(folder)
+    assert re.search("(start anew in another|go on with the one that wrote it)\\.$", str(caught.value))
+
+
+def test_tensors_of_another_checkpoint_are_refused(tmp_path: Path) -> None:
+    save_state(tmp_path / "checkpoint", numbered(1))
+    save_file({"theirs": torch.zeros(1)}, tmp_path / "checkpoint" / "state.safetensors")
+    with pytest.raises(LoadError, match=r"state\.safetensors is missing or damaged: 'state\.tensor'"):
+        load_state(tmp_path / "checkpoint")
+
+
+class Malice:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.folder),)
+
+
+def test_a_pickle_in_place_of_a_file_is_never_run(tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    malice = pickle.dumps(Malice(trap))
+    for file in ("state.json", "state.safetensors"):
+        save_state(tmp_path / "checkpoint", numbered(1))
+        (tmp_path / "checkpoint" / file).write_bytes(malice)
+        with pytest.raises(LoadError, match=file):
+            load_state(tmp_path / "checkpoint")
+    save_state(tmp_path / "checkpoint", numbered(1))
+    for file in ("state.pt", "state.pkl", "optimizer.pt", "data.pkl", "state.npy"):
+        (tmp_path / "checkpoint" / file).write_bytes(malice)
+    assert load_state(tmp_path / "checkpoint")["step"] == 1
+    assert not trap.exists()
+    pickle.loads(malice)
+    assert trap.exists()  # it would have worked
+
+
+def pickles_loaded(source: str) -> list[str]:
+    """List what runs whatever a file says; a copy made of an object at hand by dumps within loads is none of it."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            copied = name == "pickle.loads" and ast.unparse(node.args[0]).startswith("pickle.dumps(")
+            loads = re.search(r"^torch\.load$|pickle\.loads?$|Unpickler$|read_pickle$", name) and not copied
+            if loads or any(option.arg == "allow_pickle" for option in node.keywords):
+                found.append(f"line {node.lineno}: {name}")
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            found += [f"line {node.lineno}: {name}" for name in names if re.match("joblib|dill|cloudpickle|shelve|marshal", name)]
+    return found
+
+
+def test_the_package_loads_no_pickle() -> None:
+    for line in ("torch.load(f)", "pickle.loads(f.read())", "pd.read_pickle(f)", "np.load(f, allow_pickle=True)", "import joblib"):
+        assert pickles_loaded(line)
+    found = {file.name: pickles_loaded(file.read_text()) for file in Path(textenv.__file__).parent.rglob("*.py")}
+    assert not {file: lines for file, lines in found.items() if lines}
+
+
+def test_global_generators_go_on(tmp_path: Path) -> None:
+    save_state(tmp_path / "checkpoint", global_generators())
+
+    def draw() -> list[float]:
+        return [random.random(), random.gauss(), float(np.random.normal()), torch.rand(1).item()]
+
+    ours = global_generators()
+    first, second = draw(), draw()
+    set_global_generators(load_state(tmp_path / "checkpoint"))
+    again = draw()
+    set_global_generators(ours)
+    assert draw() == again == first != second
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

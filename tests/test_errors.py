@@ -16,6 +16,7 @@ from textenv import errors
         (errors.RewardError, RuntimeError),
         (errors.LoadError, OSError),
         (errors.ContractError, AssertionError),
+        (errors.SaveError, OSError),
         (errors.TrainingError, RuntimeError),
     ],
 )
@@ -28,7 +29,7 @@ def test_errors_are_caught_by_either_name(error: type[Exception], built_in: type
 
 def test_the_tree_is_complete() -> None:
     raised = {error for error in vars(errors).values() if isinstance(error, type) and issubclass(error, Exception)}
-    assert len(raised) == 8
+    assert len(raised) == 9
     assert all(issubclass(error, errors.TextenvError) for error in raised)
 
 

@@ -18,7 +18,7 @@ PACKAGE: Final = ROOT / "textenv"
 
 # The order in which data passes; imports point up. The package itself, which offers everything, comes last.
 ROOMS: Final = (
-    ("types", "errors", "checkpoint"),
+    ("types", "errors", "files", "interrupts", "checkpoint"),
     ("assets",),
     ("models",),
     ("rewards",),

@@ -5,13 +5,20 @@ A state is a tree of dicts and lists whose leaves are tensors or JSON values, su
 """
 
 import json
-import os
-import shutil
+import random
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+
+from textenv.errors import LoadError
+from textenv.files import replacing
+
+FORMAT: Final = 1
+"""Of `state.json`; a later one that this version cannot read has a higher number."""
 
 _TENSOR = "__tensor__"
 
@@ -39,26 +46,17 @@ def _join(node: Any, tensors: dict[str, torch.Tensor]) -> Any:
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
-    """Replace `folder` by a checkpoint of `state`.
+    """Replace `folder` by a checkpoint of `state`, as `textenv.files.replacing` does.
 
-    The new checkpoint is written beside the old one and synced before it takes its place, so that at
-    every moment either `folder` or `folder` with the suffix `.old` is whole.
+    Raises:
+        SaveError: it cannot be written; the checkpoint that was there is kept.
     """
-    new, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
     tensors: dict[str, torch.Tensor] = {}
     tree = _split(state, "state", tensors)
-    save_file(tensors, new / "state.safetensors")
-    (new / "state.json").write_text(json.dumps(tree))
-    for file in new.iterdir():
-        with file.open("r+b") as handle:
-            os.fsync(handle.fileno())
-    if folder.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    with replacing(folder) as new:
+        new.mkdir(parents=True)
+        save_file(tensors, new / "state.safetensors")
+        (new / "state.json").write_text(json.dumps({"format": FORMAT, "state": tree}))
 
 
 def load_state(folder: Path) -> dict[str, Any]:
@@ -66,9 +64,41 @@ def load_state(folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: neither the checkpoint nor its predecessor is there.
+        LoadError: a file of it is missing, damaged, or written by a later version.
     """
     old = folder.with_name(folder.name + ".old")
     folder = folder if folder.exists() else old
-    tensors = load_file(folder / "state.safetensors")
-    state: dict[str, Any] = _join(json.loads((folder / "state.json").read_text()), tensors)
+    if not folder.exists():
+        raise FileNotFoundError(f"There is no checkpoint {folder}.")
+    tree = _read_tree(folder / "state.json")
+    file = folder / "state.safetensors"
+    try:
+        state: dict[str, Any] = _join(tree, load_file(file))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise LoadError(f"{file} is missing or damaged: {error}; restore the folder from a copy, or start anew in another.") from error
     return state
+
+
+def _read_tree(file: Path) -> Any:
+    try:
+        content = json.loads(file.read_bytes())
+        version, tree = content["format"], content["state"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LoadError(f"{file} is missing or no checkpoint's; restore the folder from a copy, or start anew in another.") from error
+    if version != FORMAT:
+        raise LoadError(f"{file} has the format {version!r}, but this version of textenv reads {FORMAT}; go on with the one that wrote it.")
+    return tree
+
+
+def global_generators() -> dict[str, Any]:
+    """Return the states of the global generators of Python, NumPy and torch's CPU, from which a reward may draw."""
+    name, keys, *rest = np.random.get_state()
+    return {"python": random.getstate(), "numpy": [name, np.asarray(keys).tolist(), *rest], "torch": torch.get_rng_state()}
+
+
+def set_global_generators(states: dict[str, Any]) -> None:
+    """Go on from what `global_generators` returned, which may have been saved as a state."""
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
+    np.random.set_state(tuple(states["numpy"]))
+    torch.set_rng_state(states["torch"])

@@ -6,7 +6,8 @@ TextenvError
 ├── OrderError (RuntimeError)         a call at the wrong time, such as a step before the first reset
 ├── RewardError (RuntimeError)        a reward that failed or returned what is not a score
 ├── TrainingError (RuntimeError)      a training that has diverged
-├── LoadError (OSError)               a model, tokenizer or data set that cannot be loaded
+├── LoadError (OSError)               a model, tokenizer, data set or checkpoint that cannot be loaded
+├── SaveError (OSError)               a file that cannot be written
 └── ContractError (AssertionError)    an environment that does not keep the contract of `textenv.check`
 
 Argument errors derive from ValueError because `gymnasium.make` prints every keyword along with a TypeError.
@@ -14,6 +15,10 @@ Argument errors derive from ValueError because `gymnasium.make` prints every key
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from textenv.types import Episodes
 
 
 class TextenvError(Exception):
@@ -37,11 +42,24 @@ class RewardError(TextenvError, RuntimeError):
 
 
 class TrainingError(TextenvError, RuntimeError):
-    """A training that has diverged."""
+    """A training that has diverged.
+
+    Args:
+        message: what happened.
+        episodes: the batch it happened on, if it is known.
+    """
+
+    def __init__(self, message: str, episodes: "Episodes | None" = None) -> None:
+        super().__init__(message)
+        self.episodes = episodes
 
 
 class LoadError(TextenvError, OSError):
-    """A model, tokenizer or data set that cannot be loaded."""
+    """A model, tokenizer, data set or checkpoint that cannot be loaded."""
+
+
+class SaveError(TextenvError, OSError):
+    """A file that cannot be written."""
 
 
 class ContractError(TextenvError, AssertionError):

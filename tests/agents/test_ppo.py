@@ -13,7 +13,7 @@ from textenv.agents.losses import clipped_surrogate
 from textenv.agents.ppo import PPO, PPOConfig
 from textenv.envs.exact import ExactMDP
 from textenv.envs.rules import Rules
-from textenv.errors import ArgumentError, TrainingError
+from textenv.errors import ArgumentError, LoadError, TrainingError
 from textenv.models.loading import toy_causal_lm
 from textenv.models.policy import LanguagePolicy
 from textenv.rollouts.collect import collect
@@ -203,6 +203,42 @@ def test_a_killed_schedule_goes_on_to_the_bit() -> None:
     assert all(torch.equal(value, expected[name]) for name, value in resumed.policy.state_dict().items())
 
 
+def small_agent(seed: int = 3, **fields: Any) -> PPO:
+    envs = make_envs(32, **fields)
+    return PPO(LanguagePolicy.for_rules(envs.unwrapped.rules), envs, SMALL, seed=seed)
+
+
+def test_a_state_of_another_model_is_refused_before_anything_changes() -> None:
+    wider, agent = small_agent(max_new_tokens=5), small_agent()
+    wider.learn(64)
+    before = copy.deepcopy(agent.state_dict())
+    with pytest.raises(LoadError, match=r"of another model: model\.transformer\.wpe\.weight has the shape \(9, \d+\) there and \(8, \d+\)"):
+        agent.load_state_dict(wider.state_dict())
+    fewer = {name: value for name, value in before["policy"].items() if name != "value_head.bias"}
+    with pytest.raises(LoadError, match=r"value_head\.bias has the shape None there"):
+        agent.load_state_dict({**before, "policy": fewer})
+    with pytest.raises(LoadError, match=r"lacks device, .*, waiting: it is not PPO's"):
+        agent.load_state_dict({"policy": wider.policy.state_dict(), "step": 3})
+    assert all(torch.equal(value, before["policy"][name]) for name, value in agent.policy.state_dict().items())
+    assert (agent.episodes, agent.optimiser.state_dict()["state"]) == (0, {})
+
+
+def test_draws_on_another_device_go_on_from_a_new_seed() -> None:
+    agent = small_agent()
+    agent.learn(64)
+    # What a CUDA generator's state looks like: a seed and an offset, which no CPU generator takes.
+    state = {**agent.state_dict(), "device": "cuda", "generator": torch.zeros(16, dtype=torch.uint8)}
+    tokens = []
+    for episodes in (64, 64, 128):
+        other = small_agent(seed=9)
+        other.load_state_dict({**state, "episodes": episodes})
+        tokens.append(other.collect().tokens)
+        assert all(torch.equal(value, state["policy"][name]) for name, value in other.policy.state_dict().items())
+    assert torch.equal(tokens[0], tokens[1])
+    assert not torch.equal(tokens[0], tokens[2])
+    assert not torch.equal(tokens[0], small_agent().collect().tokens)
+
+
 def test_dropout_of_a_loaded_model_is_off_in_the_update() -> None:
     envs = make_envs(32)
     rules = envs.unwrapped.rules
@@ -219,8 +255,11 @@ def test_a_gradient_that_is_not_finite_stops_the_training() -> None:
     agent = PPO(LanguagePolicy.for_rules(envs.unwrapped.rules), envs, SMALL)
     before = {name: value.clone() for name, value in agent.policy.state_dict().items()}
     episodes = agent.collect()
-    with pytest.raises(TrainingError, match="gradient is not finite"):
-        agent.update(replace(episodes, rewards=episodes.rewards * torch.nan, advantages=None))
+    poisoned = replace(episodes, rewards=episodes.rewards * torch.nan, advantages=None)
+    with pytest.raises(TrainingError, match="gradient is not finite") as caught:
+        agent.update(poisoned)
+    assert caught.value.episodes is not None
+    assert torch.equal(caught.value.episodes.tokens, episodes.tokens)
     assert all(torch.equal(value, before[name]) for name, value in agent.policy.state_dict().items())
 
 

@@ -17,7 +17,7 @@ import torch
 
 from textenv.agents.losses import clipped_surrogate, clipped_value_loss
 from textenv.envs.vector import text_envs
-from textenv.errors import ArgumentError, TrainingError
+from textenv.errors import ArgumentError, LoadError, TrainingError
 from textenv.models.policy import LanguagePolicy
 from textenv.rewards.kl import KLController, k1, k2, k3
 from textenv.rollouts.advantages import gae, leave_one_out, masked_mean, masked_whiten, reward_to_go
@@ -267,7 +267,7 @@ class PPO:
                 sums += torch.stack([policy_loss, value_loss, drift, clipped.sum()])
         norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), config.max_grad_norm)
         if not torch.isfinite(norm):
-            raise TrainingError(f"The gradient is not finite after {self.episodes} episodes; lower learning_rate or max_grad_norm.")
+            raise TrainingError(f"The gradient is not finite after {self.episodes} episodes; lower learning_rate or max_grad_norm.", batch)
         self.optimiser.step()
         names = ("policy_loss", "value_loss", "approx_kl", "clip_fraction")
         return {**dict(zip(names, (sums / tokens).tolist(), strict=True)), "grad_norm": float(norm)}
@@ -292,6 +292,8 @@ class PPO:
             "optimiser": self.optimiser.state_dict(),
             "kl_coef": self.controller.coefficient,
             "generator": self.generator.get_state(),
+            "seed": self.generator.initial_seed(),
+            "device": self.policy.device.type,
             "order": self.order.bit_generator.state,
             "waiting": self.waiting.tolist(),
             "episodes": self.episodes,
@@ -299,11 +301,30 @@ class PPO:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict`."""
+        """Go on from `state_dict`.
+
+        On the kind of device that it comes from, training goes on as it would have. A CUDA generator cannot take a CPU's state
+        nor the reverse: there the draws go on from a seed made of the first one and the number of episodes.
+
+        Raises:
+            LoadError: it is of another agent or of another model.
+        """
+        mine = self.state_dict()
+        if missing := sorted(mine.keys() - state.keys()):
+            raise LoadError(f"The state lacks {', '.join(missing)}: it is not PPO's.")
+        ours, theirs = ({name: tuple(value.shape) for name, value in part["policy"].items()} for part in (mine, state))
+        for name in sorted(ours.keys() | theirs.keys()):
+            if ours.get(name) != theirs.get(name):
+                raise LoadError(
+                    f"The state is of another model: {name} has the shape {theirs.get(name)} there and {ours.get(name)} in this policy."
+                )
         self.policy.load_state_dict(state["policy"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.controller.coefficient = state["kl_coef"]
-        self.generator.set_state(state["generator"])
+        if state["device"] == self.policy.device.type:
+            self.generator.set_state(state["generator"])
+        else:
+            self.generator.manual_seed(int(np.random.SeedSequence((state["seed"], state["episodes"])).generate_state(1)[0]))
         self.order.bit_generator.state = state["order"]
         self.waiting = np.array(state["waiting"], dtype=np.int64)
         self.episodes = state["episodes"]

@@ -1,23 +1,36 @@
 """A whole run: it repeats itself, and what it reports is what it did."""
 
+import contextlib
+import dataclasses
 import io
 import json
+import random
+import shlex
+import signal
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+import tyro
 from rich.console import Console
 
+import textenv
 from textenv.agents.ppo import PPOConfig
 from textenv.checkpoint import load_state
-from textenv.errors import ArgumentError, LoadError
+from textenv.errors import ArgumentError, LoadError, SaveError, TrainingError
 from textenv.models.loading import toy_causal_lm, toy_tokenizer
 from textenv.models.policy import LanguagePolicy
-from textenv.training import TrainConfig, train
+from textenv.reports import run as run_module
+from textenv.reports.run import Run
+from textenv.training import TrainConfig, command, train
+from textenv.types import Episodes
 
 PPO = PPOConfig(episodes_per_update=16, group_size=4, minibatch_size=8, learning_rate=3e-3, kl_coef=0.05)
+LIMITS: dict[str, Any] = {"tokenizer": toy_tokenizer("abc>"), "max_prompt_tokens": 4, "max_new_tokens": 4}
 TIMES = ["seconds", "tokens_per_second"]
 
 
@@ -27,6 +40,11 @@ def config(out: Path | None, **fields: Any) -> TrainConfig:
 
 def quiet() -> Console:
     return Console(file=io.StringIO(), width=200)
+
+
+def shown(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
 
 
 def metrics(run: Path) -> pd.DataFrame:
@@ -70,11 +88,114 @@ def test_the_summary_is_of_this_run(tmp_path: Path) -> None:
     shorter = train(config(tmp_path / "shorter", seed=2, episodes=16), quiet())["table"]
     for name in ("before", "best of 16", "exp(score/0.05)"):  # which training does not move
         assert json.dumps(shorter[name]) == json.dumps(table[name])
-    assert isinstance(console.file, io.StringIO)
-    shown = console.file.getvalue()
-    assert "best of 16" in shown
+    assert "best of 16" in shown(console)
     assert f"{summary['score_after']:.3f}" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    assert f"Trained on 48 episodes, {summary['tokens']} tokens" in shown
+    assert f"Trained on 48 episodes, {summary['tokens']} tokens" in shown(console)
+
+
+@dataclass
+class Noisy:
+    """A reward that draws from the global generators, and raises a signal at one of its calls."""
+
+    signal_at: int = -1
+    number: int = signal.SIGTERM
+    calls: int = 0
+
+    def __call__(self, completions: list[str]) -> list[float]:
+        self.calls += 1
+        if self.calls == self.signal_at:
+            signal.raise_signal(self.number)
+        noise = [random.random(), float(np.random.random()), torch.rand(1).item()]
+        return [text.count("a") + sum(noise) for text in completions]
+
+
+def noisy(folder: Path, reward: Noisy, seed: int, console: Console | None = None, resume: bool = False) -> None:
+    """Train on a noisy reward, with the global generators seeded."""
+    textenv.register("Noisy-v0", prompts=["a>", "ab>", "b>"], reward=reward, model=None, **LIMITS)
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    train(config(folder, env="Noisy-v0", resume=resume), console or quiet())
+
+
+@pytest.mark.parametrize("signal_at", [1, 12, 15, 22])  # of the reward's calls: before, in and after learning
+def test_a_run_that_is_stopped_goes_on_to_the_same_bits(signal_at: int, tmp_path: Path) -> None:
+    paths = [tmp_path / "straight", tmp_path / "stopped"]
+    reward = Noisy()
+    noisy(paths[0], reward, 0)
+    assert reward.calls > 22
+    console = quiet()
+    with pytest.raises(SystemExit) as caught:
+        noisy(paths[1], Noisy(signal_at), 0, console)
+    assert caught.value.code == 143
+    assert f"Stopped by SIGTERM; go on with: textenv train Noisy-v0 --episodes 48 --out {paths[1]} --num-envs 16" in shown(console)
+    assert shown(console).endswith(" --resume\n")
+    assert not (paths[1] / "summary.json").exists()
+    # A new process has other global generators; without a checkpoint the run starts again.
+    noisy(paths[1], Noisy(), 7 if (paths[1] / "checkpoint").exists() else 0, resume=True)
+    pd.testing.assert_frame_equal(metrics(paths[0]), metrics(paths[1]), check_exact=True)
+    for part in sorted((paths[0] / "episodes").iterdir()):
+        pd.testing.assert_frame_equal(pd.read_parquet(part), pd.read_parquet(paths[1] / "episodes" / part.name), check_exact=True)
+    straight, stopped = ((path / "checkpoint" / "state.safetensors").read_bytes() for path in paths)
+    assert straight == stopped
+    summaries = [json.loads((path / "summary.json").read_text()) for path in paths]
+    assert summaries[0] | {"train_seconds": 0} == summaries[1] | {"train_seconds": 0}
+    assert summaries[0]["tokens"] == sum(pd.read_parquet(part)["length"].sum() for part in (paths[0] / "episodes").iterdir())
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
+    summary = train(config(tmp_path / "run", resume=True), quiet())  # there is none, so it starts
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    console = quiet()
+    again = train(config(tmp_path / "run", resume=True), console)
+    assert shown(console) == f"{tmp_path / 'run'} is finished already.\n"
+    assert again["score_after"] == summary["score_after"]
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    with pytest.raises(ArgumentError, match="run was started with episodes=48, not 64; go on with the former or choose another --out"):
+        train(config(tmp_path / "run", resume=True, episodes=64), quiet())
+
+
+def test_a_training_that_diverges_leaves_its_batch(tmp_path: Path) -> None:
+    ppo = dataclasses.replace(PPO, learning_rate=1e30)
+    with pytest.raises(TrainingError, match=r"not finite after \d+ episodes; lower .*; its batch is in .*/run/failed-batch$") as caught:
+        train(config(tmp_path / "run", ppo=ppo), quiet())
+    episodes = Episodes(**load_state(Path(str(caught.value).rpartition(" ")[2])))
+    assert len(episodes) == 16
+    assert episodes.advantages is not None
+
+
+def test_a_full_disk_ends_with_the_last_checkpoint(tmp_path: Path, largest_file: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "CHECKPOINT_SHARE", 1e9)
+    train(config(tmp_path / "straight"), quiet())
+    fills_up, real = contextlib.ExitStack(), Run.record
+
+    def record(run: Run, *recorded: Any) -> None:
+        real(run, *recorded)
+        if run.counters.updates == 2:
+            fills_up.enter_context(largest_file(50_000))
+
+    monkeypatch.setattr(Run, "record", record)
+    with fills_up, pytest.raises(SaveError, match=r"run/checkpoint cannot be written: .*; once it can, go on"):
+        train(config(tmp_path / "run"), quiet())
+    monkeypatch.setattr(Run, "record", real)
+    assert load_state(tmp_path / "run" / "checkpoint")["updates"] == 1
+    train(config(tmp_path / "run", resume=True), quiet())
+    pd.testing.assert_frame_equal(metrics(tmp_path / "straight"), metrics(tmp_path / "run"), check_exact=True)
+
+
+def test_a_run_without_room_is_refused_before_it_starts() -> None:
+    if not Path("/proc/self").exists():
+        pytest.skip("needs a file system without space")
+    with pytest.raises(ArgumentError, match=r"/proc has 0\.0 MB free"):
+        train(config(Path("/proc/run")), quiet())
+
+
+def test_the_command_gives_the_configuration(tmp_path: Path) -> None:
+    ppo = PPOConfig(episodes_per_update=24, group_size=4, minibatch_size=8, linear_decay=False, kl_target=0.5)
+    given = config(tmp_path / "a run", ppo=ppo, seed=3, temperature=0.7, reward="tiny-sentiment")
+    words = shlex.split(command(given))
+    assert words[:2] == ["textenv", "train"]
+    assert tyro.cli(tyro.conf.OmitArgPrefixes[TrainConfig], args=words[2:]) == given
 
 
 def test_more_is_learnt_than_nothing(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A whole training run: measure, learn, measure again, and say what came of it."""
 
 import dataclasses
+import shlex
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -13,19 +14,21 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from textenv.agents.ppo import PPO, PPOConfig
+from textenv.checkpoint import set_global_generators
 from textenv.envs.registry import find_id, task_of
-from textenv.errors import ArgumentError
+from textenv.envs.vector import text_envs
+from textenv.errors import ArgumentError, TrainingError
+from textenv.interrupts import Interrupted, Interrupts
 from textenv.models.policy import LanguagePolicy, Precision
 from textenv.reports.alarm import collapse_signs
 from textenv.reports.console import comparison_table, examples_table
 from textenv.reports.evaluation import Measured, best_of_n, distinct, measure, reweighted, summarise
 from textenv.reports.html import write_report
-from textenv.reports.run import Run
+from textenv.reports.run import Counters, Run, check_space, find_run
 from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import reward_name
 from textenv.types import Episodes
 
-CHECKPOINT_EVERY = 5
 BEST_OF = 16
 
 
@@ -47,6 +50,8 @@ class TrainConfig:
     """Reward: an embedded name, a local folder or a hub id; by default the environment's."""
     out: Path | None = None
     """Folder of the run, new or empty; by default runs/ID-agent-seed."""
+    resume: bool = False
+    """Go on with the run in `out`, to the same bits as without a break on a CPU; start it if there is none."""
     num_envs: int = 256
     """Episodes played side by side."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -81,39 +86,87 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
         What stands in `summary.json`.
 
     Raises:
-        ArgumentError: the run folder exists, or the environment or model do not fit.
+        ArgumentError: the folder of the run cannot be taken, or the environment or model do not fit.
+        LoadError: the run to resume is damaged.
+        SaveError: the run cannot be written; its last checkpoint is kept.
+        TrainingError: the training has diverged; the batch is saved.
+        SystemExit: SIGINT or SIGTERM came; a checkpoint is saved, and the code is 128 and the signal's number.
     """
     console = console or Console(stderr=True)
     out = config.out or Path("runs") / f"{config.env.replace('/', '-').replace(':', '-')}-{config.agent}-{config.seed}"
+    config = dataclasses.replace(config, out=out)
     device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
+    plain = {**dataclasses.asdict(config), "out": str(out), "device": device}
+    del plain["resume"]  # which says nothing of what is learnt
+    finished = find_run(out, plain, resume=config.resume)
+    if finished is not None:
+        console.print(f"{out} is finished already.", soft_wrap=True)
+        if not (out / "report.html").exists():
+            write_report([out], out / "report.html")
+        return finished
     envs = _make_envs(config, device)
-    rules = envs.unwrapped.rules
-    policy = LanguagePolicy.for_rules(rules, config.model, temperature=config.temperature, precision=config.precision, device=device)
+    policy = LanguagePolicy.for_rules(
+        envs.unwrapped.rules, config.model, temperature=config.temperature, precision=config.precision, device=device
+    )
     agent = PPO(policy, envs, config.ppo, seed=config.seed)
-    run = Run(out, {**dataclasses.asdict(config), "out": str(out), "device": device})
+    check_space(out, policy)
+    run = Run(out, plain, resume=config.resume)
+    try:
+        with Interrupts() as interrupts:
+            return _train(config, agent, run, (console, results or console), interrupts)
+    except Interrupted as stop:
+        sentence = f"Stopped by {stop.signal.name}; go on with: {command(config)} --resume"
+        console.print(sentence, soft_wrap=True, markup=False, highlight=False)
+        raise SystemExit(128 + stop.signal) from stop
+
+
+def command(config: TrainConfig) -> str:
+    """Write the command line that gives a configuration.
+
+    >>> command(TrainConfig(env="TextCopy-v0", seed=3, ppo=PPOConfig(linear_decay=False, epochs=2)))
+    'textenv train TextCopy-v0 --seed 3 --epochs 2 --no-linear-decay'
+    """
+    words = ["textenv", "train", config.env]
+    for part in (config, config.ppo):
+        for field in dataclasses.fields(part):
+            value, option = getattr(part, field.name), field.name.replace("_", "-")
+            if field.name in ("env", "resume", "ppo") or value == field.default:
+                continue
+            words += [f"--{option}" if value else f"--no-{option}"] if isinstance(value, bool) else [f"--{option}", str(value)]
+    return shlex.join(words)
+
+
+def _train(config: TrainConfig, agent: PPO, run: Run, consoles: tuple[Console, Console], interrupts: Interrupts) -> dict[str, Any]:
+    """Measure, learn, measure again and write what came of it."""
+    console, results = consoles
+    at_start, present = run.restore(agent)
+    if run.counters.updates:
+        console.print(f"{run.folder}: going on after {run.counters.updates} updates, {agent.episodes} episodes.", soft_wrap=True)
 
     # Streams of their own, so that the evaluations share no draws with the training.
     prompt_seed, before_seed, after_seed = (int(seed) for seed in np.random.SeedSequence(config.seed).generate_state(3))
-    chosen = np.random.default_rng(prompt_seed).permutation(len(envs.unwrapped.prompts))[: config.eval_prompts]
+    chosen = np.random.default_rng(prompt_seed).permutation(len(text_envs(agent.envs).prompts))[: config.eval_prompts]
     prompts = np.repeat(chosen, BEST_OF)
     console.print(f"{config.env}: measuring the policy before training ({len(prompts)} episodes) …")
-    before = measure(policy, agent.reference, envs, prompts, seed=before_seed)
-    run.evaluation("before", before, policy.tokenizer)
-    started = time.perf_counter()
-    tokens = _learn(agent, run, config, console)
-    seconds = time.perf_counter() - started
-    after = measure(policy, agent.reference, envs, prompts, seed=after_seed)
-    run.evaluation("after", after, policy.tokenizer)
+    # In a resumed run too the reference is what the policy was at the start, and so are the generators a reward may draw from.
+    set_global_generators(at_start)
+    before = measure(agent.reference, agent.reference, agent.envs, prompts, seed=before_seed)
+    run.evaluation("before", before, agent.policy.tokenizer)
+    set_global_generators(present)
+    _learn(config, agent, run, console, interrupts)
+    after = measure(agent.policy, agent.reference, agent.envs, prompts, seed=after_seed)
+    run.evaluation("after", after, agent.policy.tokenizer)
 
     rows = {"before": summarise(before), "after": summarise(after)}
     rows[f"best of {BEST_OF}"] = best_of_n(before, BEST_OF)
     if config.ppo.kl_coef > 0:
         rows[f"exp(score/{config.ppo.kl_coef:g})"] = reweighted(before, BEST_OF, config.ppo.kl_coef)
-    summary = _summary(config, rows, seconds, tokens, agent.episodes, rules)
+    summary = _summary(config, rows, run.counters, agent)
     run.finish(agent, summary)
-    write_report([out], out / "report.html")
-    _report(results or console, before, after, rows, BEST_OF)
-    console.print(f"Trained on {agent.episodes} episodes, {tokens} tokens, in {seconds:.0f} s. Written to {out}/.", soft_wrap=True)
+    write_report([run.folder], run.folder / "report.html")
+    _report(results, before, after, rows, BEST_OF)
+    tokens, seconds = run.counters.tokens, run.counters.seconds
+    console.print(f"Trained on {agent.episodes} episodes, {tokens} tokens, in {seconds:.0f} s. Written to {run.folder}/.", soft_wrap=True)
     return summary
 
 
@@ -126,49 +179,58 @@ def _make_envs(config: TrainConfig, device: str) -> Any:
     return gymnasium.make_vec(name, num_envs=config.num_envs, **fields)
 
 
-def _learn(agent: PPO, run: Run, config: TrainConfig, console: Console) -> int:
-    """Learn with a progress bar and the recorder; return the number of tokens played."""
-    first: dict[str, Any] = {}
-    told: set[str] = set()
-    tokens, started = 0, time.perf_counter()
+def _learn(config: TrainConfig, agent: PPO, run: Run, console: Console, interrupts: Interrupts) -> None:
+    """Learn with a progress bar and the recorder, and end with a checkpoint.
+
+    Raises:
+        Interrupted: after the update in which a signal came.
+        TrainingError: with the place of the batch.
+    """
+    counters, done, started = run.counters, run.counters.seconds, time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} episodes"), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("training", total=config.episodes)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress, interrupts.held():
+        bar = progress.add_task("training", total=config.episodes, completed=agent.episodes)
 
         def after_update(metrics: dict[str, float], episodes: Episodes) -> None:
-            nonlocal tokens
-            tokens += int(episodes.lengths.sum())
-            seconds = time.perf_counter() - started
-            row: dict[str, Any] = {**metrics, "distinct2": distinct(episodes.completions), "seconds": round(seconds, 3)}
-            row["tokens_per_second"] = round(tokens / seconds, 1)
-            first.update({name: first.get(name, row[name]) for name in ("distinct2", "entropy", "kl_k1")})
-            signs = collapse_signs(row, first)
-            run.record({**row, "alarm": "; ".join(signs)}, episodes, agent.policy.tokenizer)
-            if run.updates % CHECKPOINT_EVERY == 0:
-                run.checkpoint(agent)
+            counters.tokens += int(episodes.lengths.sum())
+            counters.seconds = done + time.perf_counter() - started
+            row: dict[str, Any] = {**metrics, "distinct2": distinct(episodes.completions), "seconds": round(counters.seconds, 3)}
+            row["tokens_per_second"] = round(counters.tokens / counters.seconds, 1)
+            for name in ("distinct2", "entropy", "kl_k1"):
+                counters.first.setdefault(name, row[name])
+            signs = collapse_signs(row, counters.first)
             for sign in signs:
-                if sign.split()[0] not in told:
-                    told.add(sign.split()[0])
+                if sign.split()[0] not in counters.told:
+                    counters.told.append(sign.split()[0])
                     console.print(f"[yellow]collapse alarm[/]: {sign}.")
+            run.record({**row, "alarm": "; ".join(signs)}, episodes, agent.policy.tokenizer)
+            if run.checkpoint_is_due or interrupts.received:
+                run.checkpoint(agent)
+            interrupts.check()
             shown = f"score {row['score']:.3f}  KL {row['kl_k1']:.2f}  {row['tokens_per_second']:.0f} tokens/s"
             progress.update(bar, completed=min(agent.episodes, config.episodes), description=shown)
 
-        agent.learn(config.episodes, after_update)
-    return tokens
+        try:
+            agent.learn(config.episodes - agent.episodes, after_update)
+        except TrainingError as error:
+            if error.episodes is None:
+                raise
+            place = run.keep_failed(error.episodes)
+            raise TrainingError(f"{str(error).removesuffix('.')}; its batch is in {place}", error.episodes) from error
+        run.checkpoint(agent)
 
 
-def _summary(
-    config: TrainConfig, rows: dict[str, dict[str, float]], seconds: float, tokens: int, episodes: int, rules: Any
-) -> dict[str, Any]:
+def _summary(config: TrainConfig, rows: dict[str, dict[str, float]], counters: Counters, agent: PPO) -> dict[str, Any]:
+    rules = text_envs(agent.envs).rules
     return {
         "env": config.env,
         "agent": config.agent,
         "model": config.model or rules.task.model or "toy",
         "reward": reward_name(rules.reward),
         "seed": config.seed,
-        "episodes": episodes,
-        "tokens": tokens,
-        "train_seconds": round(seconds, 1),
+        "episodes": agent.episodes,
+        "tokens": counters.tokens,
+        "train_seconds": round(counters.seconds, 1),
         **{
             f"{name}_{when}": rows[when].get(name) for name in ("score", "judge", "distinct2", "perplexity") for when in ("before", "after")
         },

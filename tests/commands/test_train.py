@@ -113,5 +113,5 @@ def test_an_existing_run_is_refused(run: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
     done = textenv("train", "TextCopy-v0", *SMALL, cwd=run.parent.parent)
     assert done.returncode == 2
-    assert done.stderr == "textenv: runs/TextCopy-v0-ppo-5 exists already; choose another --out or remove it.\n"
+    assert done.stderr == "textenv: runs/TextCopy-v0-ppo-5 exists already; go on with --resume, choose another --out or remove it.\n"
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before

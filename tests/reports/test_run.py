@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from textenv.agents.ppo import PPO, PPOConfig
-from textenv.checkpoint import load_state
-from textenv.errors import ArgumentError
+from textenv.checkpoint import load_state, save_state
+from textenv.errors import ArgumentError, LoadError, SaveError
 from textenv.models.policy import LanguagePolicy
+from textenv.reports import run as run_module
 from textenv.reports.evaluation import measure
-from textenv.reports.run import Run, versions
+from textenv.reports.run import Counters, Run, check_space, find_run, versions
+from textenv.types import Episodes
 
 CONFIG = PPOConfig(episodes_per_update=16, group_size=4, minibatch_size=8)
+SETTINGS: dict[str, Any] = {"seed": 0, "ppo": {"epochs": 1}}
 
 
 def make_agent(seed: int = 0) -> PPO:
@@ -44,6 +48,7 @@ def test_a_run_from_start_to_end(tmp_path: Path) -> None:
     for _ in range(2):
         batches.append(agent.collect())
         run.record({**agent.update(batches[-1]), "alarm": 'k1, "odd"'}, batches[-1], agent.policy.tokenizer)
+    run.checkpoint(agent)
     run.finish(
         agent, {"score": 0.5, "judge": None, "kl_k1": math.nan, "table": {"best": {"n": 4, "kl": math.inf}}, "list": [(math.nan, 1)]}
     )
@@ -102,12 +107,157 @@ def test_what_is_there_is_never_written_over(tmp_path: Path) -> None:
     (tmp_path / "run" / "notes.txt").write_text("mine")
     (tmp_path / "file").write_text("mine")
     for place in ("run", "file"):
-        with pytest.raises(ArgumentError, match=f"{place} exists already; choose another --out or remove it"):
+        with pytest.raises(ArgumentError, match=f"{place} exists already; go on with --resume, choose another --out or remove it"):
             Run(tmp_path / place, {})
     with pytest.raises(ArgumentError, match=r"file/run cannot be written: .*; choose another --out"):
         Run(tmp_path / "file" / "run", {})
     assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["file", "run", "notes.txt"]
     assert (tmp_path / "run" / "notes.txt").read_text() == (tmp_path / "file").read_text() == "mine"
+
+
+def started(folder: Path, updates: int) -> tuple[PPO, Run]:
+    """A run with a checkpoint after so many updates."""
+    agent, run = make_agent(), Run(folder, SETTINGS)
+    for _ in range(updates):
+        batch = agent.collect()
+        run.record(agent.update(batch), batch, agent.policy.tokenizer)
+    run.checkpoint(agent)
+    return agent, run
+
+
+def test_what_is_newer_than_the_checkpoint_is_dropped(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    agent, run = started(folder, 2)
+    run.counters.tokens, run.counters.seconds, run.counters.first, run.counters.told = 7, 1.5, {"entropy": math.inf}, ["k1"]
+    run.checkpoint(agent)
+    before = {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    batch = agent.collect()
+    run.record(agent.update(batch), batch, agent.policy.tokenizer)
+    with (folder / "metrics.csv").open("a") as file:
+        file.write('4,64.0,0.3,"torn')
+    (folder / "episodes" / "part-00004.parquet.new").write_bytes(b"PAR1")
+    again, agent = Run(folder, SETTINGS, resume=True), make_agent(seed=5)
+    again.restore(agent)
+    assert (agent.episodes, again.counters) == (32, Counters(updates=2, tokens=7, seconds=1.5, first={"entropy": math.inf}, told=["k1"]))
+    assert {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    again.record(agent.update(batch := agent.collect()), batch, agent.policy.tokenizer)
+    assert pd.read_csv(folder / "metrics.csv")["update"].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("death", ["config.json.new", "config.json", "metrics.csv"])
+def test_without_a_checkpoint_a_run_starts_again(death: str, tmp_path: Path) -> None:
+    if death == "config.json.new":
+        (tmp_path / death).write_text('{"se')
+    else:
+        Run(tmp_path, SETTINGS)
+    if death == "metrics.csv":
+        (tmp_path / death).write_text("upd")
+    run, agent = Run(tmp_path, SETTINGS, resume=True), make_agent()
+    run.restore(agent)
+    assert (run.counters.updates, agent.episodes) == (0, 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_a_run_goes_on_only_with_its_own_configuration(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", {**SETTINGS, "out": "run", "device": "cpu", "kl_target": math.inf})
+    here = {**SETTINGS, "out": "./run", "device": "cuda", "kl_target": math.inf}
+    assert find_run(run.folder, here, resume=True) is None
+    for changed, name, values in (
+        ({"seed": 1}, "seed", "0, not 1"),
+        ({"ppo": {"epochs": 2}}, r"ppo\.epochs", "1, not 2"),
+        ({"ppo": {"epochs": 1, "lam": 0.5}}, r"ppo\.lam", "None, not 0.5"),
+    ):
+        with pytest.raises(ArgumentError, match=f"run was started with {name}={values}; go on with the former or choose another --out"):
+            find_run(run.folder, {**here, **changed}, resume=True)
+    with pytest.raises(ArgumentError, match="run exists already; go on with --resume"):
+        find_run(run.folder, here, resume=False)
+    assert find_run(tmp_path / "new", here, resume=True) is None
+    run.finish(make_agent(), {"score": 0.5})
+    summary = find_run(run.folder, here, resume=True)
+    assert summary is not None
+    assert summary["score"] == 0.5
+
+
+def test_what_is_no_run_is_not_resumed(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ArgumentError, match=r"holds no run to resume: it has no config\.json"):
+        find_run(tmp_path, {}, resume=True)
+    with pytest.raises(ArgumentError, match=r"notes\.txt exists already"):
+        find_run(tmp_path / "notes.txt", {}, resume=True)
+    for content, sentence in (('{"se', r"config\.json is damaged"), ("[]", r"config\.json is not of a run")):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(LoadError, match=sentence):
+            find_run(tmp_path, {}, resume=True)
+
+
+def test_a_foreign_checkpoint_is_refused_and_nothing_is_dropped(tmp_path: Path) -> None:
+    agent, run = started(tmp_path / "run", 1)
+    files = {path for path in run.folder.rglob("*") if path.is_file()}
+    incomplete = agent.state_dict()
+    save_state(run.folder / "checkpoint", incomplete)
+    with pytest.raises(LoadError, match="checkpoint cannot be used: 'updates'"):
+        Run(run.folder, SETTINGS, resume=True).restore(make_agent())
+    save_state(run.folder / "checkpoint", {"model": {}, "step": 3})
+    with pytest.raises(LoadError, match="checkpoint cannot be used: The state lacks device"):
+        Run(run.folder, SETTINGS, resume=True).restore(make_agent())
+    assert {path for path in run.folder.rglob("*") if path.is_file()} == files
+
+
+@pytest.mark.parametrize(("size", "file"), [(3000, "part-00002.parquet"), (50_000, "checkpoint")])
+def test_a_full_disk_is_told_by_the_name_of_the_file(size: int, file: str, tmp_path: Path, largest_file: Any) -> None:
+    agent, run = started(tmp_path / "run", 1)
+    batch = agent.collect()
+
+    def go_on() -> None:
+        run.record(agent.update(batch), batch, agent.policy.tokenizer)
+        run.checkpoint(agent)
+
+    with largest_file(size), pytest.raises(SaveError, match=f"{file} cannot be written: .*File too large"):
+        go_on()
+    assert load_state(run.folder / "checkpoint")["updates"] == 1
+    assert not list(run.folder.rglob("*.new"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_no_space_for_metrics_is_told(tmp_path: Path) -> None:
+    agent, run = make_agent(), Run(tmp_path / "run", {})
+    (run.folder / "metrics.csv").symlink_to("/dev/full")
+    batch = agent.collect()
+    with pytest.raises(SaveError, match=r"metrics\.csv cannot be written: No space left on device"):
+        run.record(agent.update(batch), batch, agent.policy.tokenizer)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system without space")
+def test_a_disk_without_space_is_refused(tmp_path: Path) -> None:
+    policy = make_agent().policy
+    check_space(tmp_path / "new" / "run", policy)
+    check_space(Path("new"), policy)  # beside the working directory
+    with pytest.raises(ArgumentError, match=r"^/proc has 0\.0 MB free, but the checkpoints and the model of /proc/a/run take \d\.\d MB"):
+        check_space(Path("/proc/a/run"), policy)
+    with pytest.raises(ArgumentError, match="/proc/run cannot be written"):
+        Run(Path("/proc/run"), {})
+
+
+def test_a_failed_batch_can_be_read(tmp_path: Path) -> None:
+    agent, run = make_agent(), Run(tmp_path / "run", {})
+    episodes = agent.collect()
+    folder = run.keep_failed(episodes)
+    assert folder == run.folder / "failed-batch"
+    found = Episodes(**load_state(folder))
+    for name, value in vars(episodes).items():
+        assert torch.equal(getattr(found, name), value) if isinstance(value, torch.Tensor) else getattr(found, name) == value
+
+
+def test_checkpoints_take_a_share_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "CHECKPOINT_SHARE", 0.25)
+    agent, run = make_agent(), Run(tmp_path / "run", {})
+    assert run.checkpoint_is_due  # so that a disk that is too slow or too small is found early
+    started = time.perf_counter()
+    run.checkpoint(agent)
+    cost = time.perf_counter() - started
+    assert not run.checkpoint_is_due
+    time.sleep(1.1 * cost / 0.25)
+    assert run.checkpoint_is_due
 
 
 def test_evaluations_are_kept(tmp_path: Path) -> None:

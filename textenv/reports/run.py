@@ -1,15 +1,20 @@
 """The run folder: configuration, metrics, episodes, checkpoint, model and summary."""
 
+import contextlib
 import csv
 import json
 import math
 import platform
+import shutil
+import time
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from textenv.checkpoint import save_state
-from textenv.errors import ArgumentError
+from textenv.checkpoint import global_generators, load_state, save_state
+from textenv.errors import ArgumentError, LoadError
+from textenv.files import replacing, saving, sync
 from textenv.reports.evaluation import Measured
 from textenv.reports.frames import episode_frame, measured_frame
 from textenv.types import Episodes
@@ -18,6 +23,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from textenv.agents.ppo import PPO
+    from textenv.models.policy import LanguagePolicy
+
+CHECKPOINT_SHARE: Final = 0.02
+"""Of the time, at most, is spent on writing checkpoints."""
 
 
 def versions() -> dict[str, str]:
@@ -39,58 +48,230 @@ def _json(data: dict[str, Any]) -> str:
     return json.dumps(plain(data), indent=2, allow_nan=False) + "\n"
 
 
-class Run:
-    """Writes a run into a folder of its own.
+@dataclass(kw_only=True)
+class Counters:
+    """What a run counts, beside what its learner does."""
 
-    `config.json`, `metrics.csv` (a row an update), `episodes/part-NNNNN.parquet` (one an update, a row an episode),
-    `evaluation/before.parquet` and `after.parquet` (a row an episode), `checkpoint/`, `model/` (for `from_pretrained`), `summary.json`.
+    updates: int = 0
+    tokens: int = 0
+    """Response tokens played."""
+    seconds: float = 0.0
+    """Spent on learning, by all processes that worked on the run up to its checkpoint."""
+    first: dict[str, float] = field(default_factory=dict)
+    """Metrics of the first update, with which the collapse alarm compares."""
+    told: list[str] = field(default_factory=list)
+    """Collapse alarms that have been shown."""
+
+
+def find_run(folder: Path, config: dict[str, Any], *, resume: bool) -> dict[str, Any] | None:
+    """Look whether a run can be written into a folder, and write nothing.
 
     Args:
-        folder: new or empty.
+        folder: of the run.
         config: plain data.
+        resume: whether a run of the same configuration may be there. The place and the device may differ.
+
+    Returns:
+        The summary of a run that is finished.
 
     Raises:
-        ArgumentError: the folder holds something already, or cannot be written.
+        ArgumentError: the folder holds a run that is not to be resumed or has another configuration, or something else.
+        LoadError: the configuration or the summary of its run is damaged.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return None
+    if not resume or not folder.is_dir():
+        raise ArgumentError(f"{folder} exists already; go on with --resume, choose another --out or remove it.")
+    if not (folder / "config.json").exists():
+        if {path.name for path in folder.iterdir()} == {"config.json.new"}:  # all that a run leaves that died in its first moment
+            return None
+        raise ArgumentError(f"{folder} holds no run to resume: it has no config.json; choose another --out.")
+    stored, given = _flat(_read_json(folder / "config.json")), _flat(json.loads(_json(config)))
+    for name in {**stored, **given}:
+        if stored.get(name) != given.get(name) and name.partition(".")[0] not in ("out", "device", "versions"):
+            raise ArgumentError(
+                f"{folder} was started with {name}={stored.get(name)!r}, not {given.get(name)!r}; go on with the former or choose "
+                "another --out."
+            )
+    summary = folder / "summary.json"
+    return _read_json(summary) if summary.exists() else None
+
+
+def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Write {"ppo": {"gamma": 1}} as {"ppo.gamma": 1}."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise LoadError(f"{file} is damaged: {error}; restore it from a copy, or choose another --out.") from error
+    if not isinstance(content, dict):
+        raise LoadError(f"{file} is not of a run; choose another --out.")
+    return content
+
+
+def check_space(folder: Path, policy: "LanguagePolicy") -> None:
+    """Refuse a folder whose disk is too small for the run of a policy.
+
+    A checkpoint holds the weights and two moments of each, is whole before the last one is removed, and at the end comes the model.
+
+    Raises:
+        ArgumentError: there is too little space.
+    """
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in policy.parameters())
+    needed = weights * (4 if (folder / "checkpoint").exists() else 7)
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise ArgumentError(
+            f"{place} has {free / 1e6:.1f} MB free, but the checkpoints and the model of {folder} take {needed / 1e6:.1f} MB; make room "
+            "or choose another --out."
+        )
+
+
+class Run:
+    """Writes a run into a folder of its own, so that it survives the death of the process at any moment.
+
+    `config.json`, `metrics.csv` (a row an update), `episodes/part-NNNNN.parquet` (one an update, a row an episode),
+    `evaluation/before.parquet` and `after.parquet` (a row an episode), `checkpoint/`, `model/` (for `from_pretrained`),
+    `summary.json`, which says that it is finished.
+
+    Args:
+        folder: new or empty, or with `resume` of a run of the same configuration.
+        config: plain data.
+        resume: see `find_run`.
+
+    Raises:
+        ArgumentError: the folder is no such place, or cannot be made.
+        SaveError: nothing can be written there.
     """
 
-    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ArgumentError(f"{folder} exists already; choose another --out or remove it.")
+    def __init__(self, folder: Path, config: dict[str, Any], *, resume: bool = False) -> None:
+        find_run(folder, config, resume=resume)
         try:
-            (folder / "episodes").mkdir(parents=True)
-            (folder / "config.json").write_text(_json({**config, "versions": versions()}))
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ArgumentError(f"{folder} cannot be written: {error.strerror}; choose another --out.") from error
         self.folder = folder
-        self.updates = 0
+        self.counters = Counters()
+        self._at_start = global_generators()
+        self._saved, self._cost = time.perf_counter(), 0.0
+        self._write("config.json", {**config, "versions": versions()})
+
+    def restore(self, agent: "PPO") -> tuple[dict[str, Any], dict[str, Any]]:
+        """Go on from the checkpoint, or from the start if there is none; what is newer is dropped.
+
+        Returns:
+            The states of the global generators when the run began, and when the checkpoint was written.
+
+        Raises:
+            LoadError: the checkpoint is damaged, or not of this agent and model.
+        """
+        present = self._at_start
+        checkpoint = self.folder / "checkpoint"
+        with contextlib.suppress(FileNotFoundError):
+            state = load_state(checkpoint)
+            try:
+                agent.load_state_dict(state)
+                self.counters = Counters(**{item.name: state[item.name] for item in fields(Counters)})
+                self._at_start, present = state["global_generators"]
+            except (KeyError, LoadError) as error:
+                raise LoadError(f"{checkpoint} cannot be used: {error}") from error
+        self._drop_newer()
+        return self._at_start, present
+
+    def _drop_newer(self) -> None:
+        """Drop episodes and metrics of updates that will be played again; a last row may be torn."""
+        updates = self.counters.updates
+        kept = {f"part-{update:05d}.parquet" for update in range(1, updates + 1)}
+        metrics = self.folder / "metrics.csv"
+        for part in (self.folder / "episodes").glob("*"):
+            if part.name not in kept:
+                part.unlink()
+        if updates == 0:
+            metrics.unlink(missing_ok=True)
+        elif metrics.exists():
+            rows = metrics.read_bytes().splitlines(keepends=True)[: updates + 1]
+            with replacing(metrics) as new:
+                new.write_bytes(b"".join(rows))
 
     def record(self, metrics: dict[str, Any], episodes: Episodes, tokenizer: "PreTrainedTokenizerBase") -> None:
-        """Append one update: a row of metrics and a part of episodes."""
-        self.updates += 1
-        row = {"update": self.updates, **metrics}
+        """Append one update: a row of metrics and a part of episodes.
+
+        Raises:
+            SaveError: they cannot be written.
+        """
+        self.counters.updates += 1
+        row = {"update": self.counters.updates, **metrics}
+        part = self.folder / "episodes" / f"part-{self.counters.updates:05d}.parquet"
+        part.parent.mkdir(exist_ok=True)
+        with replacing(part) as new:
+            episode_frame(episodes, self.counters.updates, tokenizer).to_parquet(new, index=False)
         file = self.folder / "metrics.csv"
-        new = not file.exists()
-        with file.open("a", newline="") as handle:
-            writer = csv.DictWriter(handle, fieldnames=list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-        frame = episode_frame(episodes, self.updates, tokenizer)
-        frame.to_parquet(self.folder / "episodes" / f"part-{self.updates:05d}.parquet", index=False)
+        with saving(file):
+            started = file.exists()
+            with file.open("a", newline="") as handle:
+                writer = csv.DictWriter(handle, fieldnames=list(row))
+                if not started:
+                    writer.writeheader()
+                writer.writerow(row)
+            sync(file)
 
     def evaluation(self, name: Literal["before", "after"], measured: Measured, tokenizer: "PreTrainedTokenizerBase") -> None:
-        """Write the episodes of an evaluation; a file that is cut off never bears the name."""
+        """Write the episodes of an evaluation, before the first update or after the last.
+
+        Raises:
+            SaveError: they cannot be written.
+        """
         file = self.folder / "evaluation" / f"{name}.parquet"
         file.parent.mkdir(exist_ok=True)
-        measured_frame(measured, self.updates, tokenizer).to_parquet(file.with_suffix(".tmp"), index=False)
-        file.with_suffix(".tmp").replace(file)
+        updates = 0 if name == "before" else self.counters.updates
+        with replacing(file) as new:
+            measured_frame(measured, updates, tokenizer).to_parquet(new, index=False)
+
+    @property
+    def checkpoint_is_due(self) -> bool:
+        """Whether the last checkpoint is so long ago that another keeps to their share of the time."""
+        return time.perf_counter() - self._saved >= self._cost / CHECKPOINT_SHARE
 
     def checkpoint(self, agent: "PPO") -> None:
-        """Save everything that later updates depend on."""
-        save_state(self.folder / "checkpoint", {**agent.state_dict(), "updates": self.updates})
+        """Save everything that later updates depend on.
+
+        Raises:
+            SaveError: it cannot be written; the last checkpoint is kept.
+        """
+        started = time.perf_counter()
+        generators = [self._at_start, global_generators()]
+        state = {**agent.state_dict(), **asdict(self.counters), "global_generators": generators}
+        save_state(self.folder / "checkpoint", state)
+        self._saved = time.perf_counter()
+        self._cost = self._saved - started
+
+    def keep_failed(self, episodes: Episodes) -> Path:
+        """Write the batch on which training failed; `Episodes(**load_state(folder))` reads it.
+
+        Returns:
+            Its folder.
+        """
+        folder = self.folder / "failed-batch"
+        save_state(folder, vars(episodes))
+        return folder
 
     def finish(self, agent: "PPO", summary: dict[str, Any]) -> None:
-        """Write the last checkpoint, the model and the summary."""
-        self.checkpoint(agent)
-        agent.policy.save_pretrained(self.folder / "model")
-        (self.folder / "summary.json").write_text(_json({**summary, "versions": versions()}))
+        """Write the model and the summary.
+
+        Raises:
+            SaveError: they cannot be written.
+        """
+        with replacing(self.folder / "model") as new:
+            agent.policy.save_pretrained(new)
+        self._write("summary.json", {**summary, "versions": versions()})
+
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        with replacing(self.folder / name) as new:
+            new.write_text(_json(content))

@@ -1,14 +1,18 @@
-# `make demo` trains, `make test` tests, `make check` is what a change must pass; `make browser` looks at the report in Chromium.
+# `make demo` trains, `make test` tests, `make check` is what a change must pass, `make browser` looks at the report in Chromium,
+# `make bench` measures (docs/benchmarks.md).
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
+PIP := -m pip install --disable-pip-version-check
+INSTALL := $(BIN)/python $(PIP)
+# The libraries that the benchmarks compare with stay out of .venv.
+PEERS := .venv-peers
 
 # Two OpenMP teams that spin beside each other are thirty times slower.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test browser check clean
+.PHONY: demo test browser check bench bench-peers clean
 
 demo: $(VENV)/.stamp-run
 	$(BIN)/textenv train TextSentiment-v0 --agent ppo --out "runs/demo-$(shell date +%Y-%m-%d-%H%M%S)"
@@ -26,6 +30,13 @@ check: $(VENV)/.stamp-dev
 	$(BIN)/python -m pyright
 	$(BIN)/python -m pytest
 	$(BIN)/python scripts/check_wheel.py
+
+bench: $(PEERS)/.stamp
+	$(PEERS)/bin/python -m benchmarks.speed
+
+# An hour or more, or in parts: make bench-peers ARGS="--peers ppo --settings 0 --seeds 1"
+bench-peers: $(PEERS)/.stamp
+	$(PEERS)/bin/python -m benchmarks.time_to_score $(ARGS)
 
 # Neither the virtual environment nor the runs are products that can be thrown away unasked.
 clean:
@@ -51,4 +62,10 @@ $(VENV)/.stamp-dev: pyproject.toml constraints.txt $(VENV)/.stamp-torch
 
 $(VENV)/.stamp-browser: pyproject.toml constraints.txt $(VENV)/.stamp-dev
 	$(INSTALL) -c constraints.txt -e ".[browser]"
+	touch $@
+
+$(PEERS)/.stamp: pyproject.toml constraints.txt benchmarks/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python $(PIP) -c constraints.txt torch
+	$(PEERS)/bin/python $(PIP) -c constraints.txt -r benchmarks/requirements.txt -e .
 	touch $@

@@ -158,7 +158,8 @@ def test_ctrl_c_ends_with_130_and_one_sentence(strange_envs: Path) -> None:
 @pytest.mark.parametrize("argument", ["--help", "list"])
 def test_a_reader_who_leaves_is_told_nothing(argument: str, tmp_path: Path) -> None:
     line = f'"{sys.executable}" -m textenv {argument} | true; exit "${{PIPESTATUS[0]}}"'
-    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, text=True, capture_output=True)
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environ, text=True, capture_output=True)
     assert (done.returncode, done.stderr) == (1, "")
 
 

@@ -97,6 +97,7 @@ def test_only_the_whole_must_be_valid(file: Path) -> None:
     [
         ("Here-v0 --episods 3", 'do has no option "--episods". Did you mean "--episodes"?'),
         ("--episods 3", 'do has no option "--episods". Did you mean "--episodes"?'),
+        ("Here-v0 --no-episodes", 'do has no option "--no-episodes". Did you mean "--episodes"?'),
         ("Here-v0 --no-json", 'do has no option "--no-json"'),
         ("Here-v0 --zzz", 'do has no option "--zzz"; see textenv do --help.'),
         ("Here-v0 -x", 'do has no option "-x"; see textenv do --help.'),

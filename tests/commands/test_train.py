@@ -35,6 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     messages = done.stderr.splitlines()
     assert messages[0] == "TextCopy-v0: measuring the policy before training (32 episodes) …"
     assert messages[-1].endswith("Written to runs/TextCopy-v0-ppo-5/.")
+    assert all(line.startswith("collapse alarm: ") for line in messages[1:-1])
     assert "best of 16" in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
     return folder / "runs" / "TextCopy-v0-ppo-5"

@@ -25,7 +25,7 @@ def cells(table: Table) -> list[list[str]]:
 
 def test_comparison() -> None:
     before = {"n": 1024, "score": 0.49, "score_se": 0.01, "judge": 0.5, "judge_se": 0.012, "kl_k1": -0.12, "kl_k1_se": 0.02}
-    before |= {"kl_exact": 0.0, "kl_exact_se": 0.0, "distinct2": 0.31, "perplexity": 71.28, "length": 22.5, "kl_k3": 9.0}
+    before |= {"kl_exact": -1e-13, "kl_exact_se": 0.0, "distinct2": 0.31, "perplexity": 71.28, "length": 22.5, "kl_k3": 9.0}
     best = {"n": 64.0, "score": 0.8765, "score_se": math.nan, "kl_k1": math.nan, "kl_exact": 1.835}
     table = comparison_table({"before": before, "best of 16": best})
     assert [column.header for column in table.columns] == ["policy", "score", "judge", "KL k1", "KL exact", "dist-2", "ppl", "n"]

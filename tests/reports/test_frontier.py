@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.collections import LineCollection
 
 from textenv.errors import ArgumentError
 from textenv.reports.evaluation import Measured, reweighted
@@ -96,6 +97,9 @@ def test_the_picture_holds_every_point() -> None:
     assert len(lines["best of n samples of the base, analytic KL"]) == 3
     dots = [np.array(line.get_data()).tolist() for line in axes.lines if line.get_marker() == "."]
     assert [[4.0, 6.0], [0.8, 0.9]] in dots  # both seeds
+    bars = [np.array(segment) for bar in axes.collections if isinstance(bar, LineCollection) for segment in bar.get_segments()]
+    for expected in ([[4.0, 0.85], [6.0, 0.85]], [[5.0, 0.8], [5.0, 0.9]]):  # the range of the seeds
+        assert any(np.allclose(bar, expected) for bar in bars)
     assert {text.get_text() for text in axes.texts} == {"β=0.02", "β=0.1", "n=2"}
     assert "nats a sequence" in axes.get_xlabel()
     assert axes.get_title() == "Somewhere-v0"

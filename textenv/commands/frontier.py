@@ -128,7 +128,7 @@ def _points(config: FrontierConfig, runs: dict[tuple[float, int], TrainConfig]) 
         trained.append({"kind": "trained", "beta": beta, "seed": seed, **summarise(measured)})
         base = base or measure(reference, reference, envs, np.repeat(prompts, BASE_SAMPLES), seed=0)
     assert base is not None
-    betas = {*config.betas, *np.geomspace(10 * max(config.betas), min(config.betas) / 4, 40).tolist()}
+    betas = {*config.betas, *np.geomspace(100 * max(config.betas), min(config.betas) / 4, 50).tolist()}
     return [
         {"kind": "base", **summarise(base)},
         *trained,

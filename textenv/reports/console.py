@@ -44,7 +44,7 @@ def comparison_table(rows: Mapping[str, Mapping[str, float]]) -> Table:
         cells = []
         for key, (_, digits, with_error) in _COLUMNS.items():
             value, error = row.get(key, math.nan), row.get(f"{key}_se", math.nan)
-            text = "" if math.isnan(value) else f"{value:.{digits}f}"
+            text = "" if math.isnan(value) else f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no -0.00
             cells.append(f"{text} ±{f'{error:.{digits}f}'.removeprefix('0')}" if with_error and text and not math.isnan(error) else text)
         table.add_row(name, *cells)
     return table

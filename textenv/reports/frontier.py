@@ -112,7 +112,7 @@ def _trained(axes: "Axes", points: Sequence[Point]) -> None:
         kl, score = seeds.mean(0)
         spread = np.stack([seeds.mean(0) - seeds.min(0), seeds.max(0) - seeds.mean(0)])  # (2, 2): down and up, KL and score
         axes.errorbar(kl, score, xerr=spread[:, :1], yerr=spread[:, 1:], color=color, capsize=2, linewidth=1)
-        _note(axes, {"kl_exact": kl, "score": score}, f"β={beta:g}", (5, 6), color)
+        _note(axes, {"kl_exact": kl, "score": score}, f"β={beta:g}", (6, -12), color)
         means.append((kl, score))
     axes.plot(*np.array(means).T, "o-", color=color, label="trained, mean and range of the seeds")
 

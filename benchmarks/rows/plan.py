@@ -20,6 +20,6 @@ class Plan:
     """Episodes side by side in the decode rows."""
 
 
-FULL: Final = Plan(tiny=TINY, small=GPT2_SMALL, wide=Workload(layers=1, width=64, heads=1, vocabulary=50_257), rounds=5, rows=128)
+FULL: Final = Plan(tiny=TINY, small=GPT2_SMALL, wide=Workload(layers=1, width=16, heads=1, vocabulary=50_257), rounds=5, rows=128)
 REDUCED: Final = Plan(tiny=TOY, small=replace(TOY, vocabulary=500), wide=replace(TOY, vocabulary=50_257), rounds=1, rows=16)
 """Every line of the suite in seconds, for the tests; its figures mean nothing."""

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
+from benchmarks.rows.learner import LargestTensor
 from benchmarks.speed import ROWS, main
 
 QUICK = ("collect", "collect-bf16", "unequal-lengths", "token-loop", "environment")
@@ -27,6 +29,16 @@ def test_rows_with_processes_of_their_own(name: str, tmp_path: Path) -> None:
     docs.write_text("<!-- benchmarks: start --><!-- benchmarks: end -->")
     main(only=(name,), reduced=True, out=tmp_path / "speed.json", docs=docs)
     assert all(row["figure"] > -1 for row in json.loads((tmp_path / "speed.json").read_text())["rows"])
+
+
+def test_largest_tensor_is_seen_in_the_backward_pass_too() -> None:
+    weight = torch.ones(4, 3, requires_grad=True)
+    with LargestTensor() as seen:
+        total = weight.sum()
+    assert seen.bytes == 4
+    with seen:
+        (total * 2).backward()
+    assert seen.bytes == 4 * 3 * 4
 
 
 def test_unknown_row_is_refused() -> None:

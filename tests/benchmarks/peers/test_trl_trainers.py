@@ -1,22 +1,25 @@
 """TRL's trainers under the harness; what they need is in benchmarks/requirements.txt."""
 
-import importlib.util
+from importlib.util import find_spec
+from pathlib import Path
 from typing import cast
 
 import pytest
 import torch
 
-pytest.importorskip("trl")
-
 from benchmarks.peers.trl_trainers import Algorithm, Settings, TextScore, trainer
 from benchmarks.sides import worker
 from benchmarks.workloads import TOY, causal_lm, prompts, tokenizer
 
+TRL = find_spec("trl")
+needs_trl = pytest.mark.skipif(TRL is None, reason="no TRL")
 
+
+@needs_trl
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["ppo", "rloo", "grpo"])
 def test_worker_plays_an_iteration_a_round(algorithm: Algorithm) -> None:
-    if algorithm == "ppo" and importlib.util.find_spec("trl.experimental.ppo") is None:
+    if algorithm == "ppo" and not Path(str(TRL and TRL.origin)).with_name("experimental").joinpath("ppo").is_dir():
         pytest.skip("this TRL has no PPO")
     with worker("trl", TOY, algorithm=algorithm, precision="fp32") as peer:
         seconds = [peer.play() for _ in range(3)]
@@ -30,7 +33,9 @@ def test_steps_of_an_iteration() -> None:
     assert settings.steps == 4
 
 
+@needs_trl
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # TRL's and accelerate's own
 def test_an_iteration_draws_once_and_steps_as_often_as_ours() -> None:
     calls: list[int] = []
     settings = Settings(new=6, episodes=8, minibatch=8, epochs=2, group=4, learning_rate=1e-3, kl_coef=0.05, iterations=3)

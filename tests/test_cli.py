@@ -144,6 +144,15 @@ def test_other_failures_have_another_code(strange_envs: Path, capfd: pytest.Capt
     assert shown.err.count("\n") == 1
 
 
+def test_a_training_that_fails_ends_with_one_sentence(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    small = "--episodes 32 --episodes-per-update 16 --group-size 4 --minibatch-size 8 --eval-prompts 2 --num-envs 16 --seed 5".split()
+    with pytest.raises(SystemExit) as caught:
+        main(["train", "TextCopy-v0", *small, "--learning-rate", "1e30"])
+    assert caught.value.code == 1
+    assert capfd.readouterr().err.splitlines()[-1].startswith("textenv: The gradient is not finite after")
+    assert (folder / "runs" / "TextCopy-v0-ppo-5" / "failed-batch").is_dir()
+
+
 def test_ctrl_c_ends_with_130_and_one_sentence(strange_envs: Path) -> None:
     command = [sys.executable, "-m", "textenv", "sample", "model", "strange_envs:Slow-v0"]
     process = subprocess.Popen(command, cwd=strange_envs, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

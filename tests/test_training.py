@@ -1,7 +1,6 @@
 """A whole run: it repeats itself, and what it reports is what it did."""
 
 import contextlib
-import dataclasses
 import io
 import json
 import random
@@ -155,13 +154,17 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
         train(config(tmp_path / "run", resume=True, episodes=64), quiet())
 
 
-def test_a_training_that_diverges_leaves_its_batch(tmp_path: Path) -> None:
-    ppo = dataclasses.replace(PPO, learning_rate=1e30)
-    with pytest.raises(TrainingError, match=r"not finite after \d+ episodes; lower .*; its batch is in .*/run/failed-batch$") as caught:
-        train(config(tmp_path / "run", ppo=ppo), quiet())
-    episodes = Episodes(**load_state(Path(str(caught.value).rpartition(" ")[2])))
-    assert len(episodes) == 16
-    assert episodes.advantages is not None
+@pytest.mark.parametrize(
+    ("episodes", "sentence"), [(48, r"The gradient is not finite after \d+ episodes"), (8, "The trained policy is not finite")]
+)
+def test_a_training_that_diverges_leaves_its_batch(episodes: int, sentence: str, tmp_path: Path) -> None:
+    ppo = PPOConfig(episodes_per_update=8, group_size=4, minibatch_size=8, learning_rate=1e30)
+    with pytest.raises(TrainingError, match=rf"^{sentence}; lower learning_rate .*; its batch is in .*/run/failed-batch$") as caught:
+        train(config(tmp_path / "run", episodes=episodes, ppo=ppo), quiet())
+    batch = Episodes(**load_state(Path(str(caught.value).rpartition(" ")[2])))
+    assert not batch.log_probs.isfinite().all()
+    assert load_state(tmp_path / "run" / "checkpoint")["updates"] == 1
+    assert not (tmp_path / "run" / "summary.json").exists()
 
 
 def test_a_full_disk_ends_with_the_last_checkpoint(tmp_path: Path, largest_file: Any, monkeypatch: pytest.MonkeyPatch) -> None:

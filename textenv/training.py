@@ -118,6 +118,11 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
         sentence = f"Stopped by {stop.signal.name}; go on with: {command(config)} --resume"
         console.print(sentence, soft_wrap=True, markup=False, highlight=False)
         raise SystemExit(128 + stop.signal) from stop
+    except TrainingError as error:
+        if error.episodes is None:
+            raise
+        place = run.keep_failed(error.episodes)
+        raise TrainingError(f"{str(error).removesuffix('.')}; its batch is in {place}", error.episodes) from error
 
 
 def command(config: TrainConfig) -> str:
@@ -155,6 +160,8 @@ def _train(config: TrainConfig, agent: PPO, run: Run, consoles: tuple[Console, C
     set_global_generators(present)
     _learn(config, agent, run, console, interrupts)
     after = measure(agent.policy, agent.reference, agent.envs, prompts, seed=after_seed)
+    if not after.divergence.exact.isfinite().all():
+        raise TrainingError("The trained policy is not finite; lower learning_rate or max_grad_norm.", after.episodes)
     run.evaluation("after", after, agent.policy.tokenizer)
 
     rows = {"before": summarise(before), "after": summarise(after)}
@@ -184,7 +191,6 @@ def _learn(config: TrainConfig, agent: PPO, run: Run, console: Console, interrup
 
     Raises:
         Interrupted: after the update in which a signal came.
-        TrainingError: with the place of the batch.
     """
     counters, done, started = run.counters, run.counters.seconds, time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} episodes"), TimeRemainingColumn())
@@ -210,13 +216,7 @@ def _learn(config: TrainConfig, agent: PPO, run: Run, console: Console, interrup
             shown = f"score {row['score']:.3f}  KL {row['kl_k1']:.2f}  {row['tokens_per_second']:.0f} tokens/s"
             progress.update(bar, completed=min(agent.episodes, config.episodes), description=shown)
 
-        try:
-            agent.learn(config.episodes - agent.episodes, after_update)
-        except TrainingError as error:
-            if error.episodes is None:
-                raise
-            place = run.keep_failed(error.episodes)
-            raise TrainingError(f"{str(error).removesuffix('.')}; its batch is in {place}", error.episodes) from error
+        agent.learn(config.episodes - agent.episodes, after_update)
         run.checkpoint(agent)
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import json as jsonlib
 import math
-import shutil
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -91,9 +90,7 @@ def frontier(config: FrontierConfig, console: Console) -> list[dict[str, Any]]:
     left = [run for run in runs.values() if not _is_finished(run)]
     for number, run in enumerate(left, start=1):
         console.print(f"Run {number} of {len(left)}: β {run.ppo.kl_coef:g}, seed {run.seed}.")
-        if run.out is not None:
-            shutil.rmtree(run.out, ignore_errors=True)  # what an interrupted run left
-        train(run, console, results=Console(quiet=True))
+        train(dataclasses.replace(run, resume=True), console, results=Console(quiet=True))
     console.print(f"Measuring {len(runs)} policies and the base …")
     points = _points(config, runs)
     write_points(points, config.out / "frontier.csv")
@@ -107,14 +104,14 @@ def frontier(config: FrontierConfig, console: Console) -> list[dict[str, Any]]:
 def _is_finished(run: TrainConfig) -> bool:
     """Tell whether a run is finished; one of other options is refused."""
     folder = run.out or Path()
-    if not (folder / "summary.json").is_file():
+    if not (folder / "config.json").is_file():
         return False
     before = jsonlib.loads((folder / "config.json").read_text(encoding="utf-8"))
     wanted = jsonlib.loads(jsonlib.dumps(dataclasses.asdict(run), default=str))
     differing = [name for name in wanted if name in before and name not in ("out", "device") and before[name] != wanted[name]]
     if differing:
         raise ArgumentError(f"{folder} was trained with another {' and '.join(differing)}; choose another --out or remove it.")
-    return True
+    return (folder / "summary.json").is_file()
 
 
 def _points(config: FrontierConfig, runs: dict[tuple[float, int], TrainConfig]) -> list[dict[str, Any]]:

@@ -1,12 +1,12 @@
 """`textenv report`."""
 
 import dataclasses
-import importlib
 from pathlib import Path
 
 from tyro.conf import Positional
 
 from textenv.errors import ArgumentError
+from textenv.reports.html import write_report
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,4 +30,4 @@ class ReportConfig:
 
 def run(config: ReportConfig) -> None:
     """Write the report and print where it is."""
-    print(importlib.import_module("textenv.reports.html").write_report(config.runs, config.file))
+    print(write_report(config.runs, config.file))

@@ -83,7 +83,8 @@ def test_what_is_unfinished_reads_as_far_as_it_goes(run: Path) -> None:
     (run / "summary.json").unlink()
     (run / "evaluation" / "after.parquet").unlink()
     (run / "evaluation" / "after.tmp").write_bytes(b"PAR1")
-    (run / "episodes" / "part-00004.parquet.tmp").write_bytes(b"PAR1")
+    for name in ("part-00004.parquet.tmp", "part-00004.tmp.parquet"):
+        (run / "episodes" / name).write_bytes(b"PAR1")
     loaded = load_run(run)
     assert loaded.summary is None
     assert counts(loaded) == {("before", 0): 64, ("train", 1): 16, ("train", 2): 16, ("train", 3): 16}

@@ -1,5 +1,7 @@
 """What a GPU must do as the CPU does; run with `pytest -m gpu` where there is one."""
 
+from pathlib import Path
+
 import gymnasium
 import numpy as np
 import pytest
@@ -7,6 +9,8 @@ import torch
 
 import textenv
 from textenv.agents import PPO, PPOConfig
+from textenv.checkpoint import load_state, save_state
+from textenv.envs.vector import text_envs
 from textenv.models.policy import Precision
 
 pytestmark = pytest.mark.gpu
@@ -32,3 +36,22 @@ def test_ppo_learns(precision: Precision) -> None:
     scores: list[float] = []
     PPO(policy, envs, PPOConfig()).learn(4096, lambda metrics, _: scores.append(metrics["score"]))
     assert scores[-1] > scores[0] + 0.1
+
+
+@pytest.mark.parametrize(("before", "after"), [("cpu", "cuda"), ("cuda", "cpu"), ("cuda", "cuda")])
+def test_a_checkpoint_goes_on_where_it_can(before: str, after: str, tmp_path: Path) -> None:
+    agents = []
+    for device in (before, after):
+        envs = gymnasium.make_vec("TextCopy-v0", num_envs=16)
+        policy = textenv.LanguagePolicy.for_rules(text_envs(envs).rules, device=device)
+        agents.append(PPO(policy, envs, PPOConfig(episodes_per_update=16, group_size=4, minibatch_size=8)))
+    agents[0].learn(16)
+    save_state(tmp_path / "checkpoint", agents[0].state_dict())
+    agents[1].load_state_dict(load_state(tmp_path / "checkpoint"))
+    weights = [{name: value.cpu() for name, value in agent.policy.state_dict().items()} for agent in agents]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    draws = [torch.rand(4, generator=agent.generator, device=agent.policy.device).cpu() for agent in agents]
+    assert torch.equal(*draws) is (before == after)
+    agents[1].learn(16)
+    assert agents[1].episodes == 32
+    assert all(value.isfinite().all() for value in agents[1].policy.state_dict().values())

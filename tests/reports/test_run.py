@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,25 @@ def test_a_foreign_checkpoint_is_refused_and_nothing_is_dropped(tmp_path: Path) 
     with pytest.raises(LoadError, match="checkpoint cannot be used: The state lacks device"):
         Run(run.folder, SETTINGS, resume=True).restore(make_agent())
     assert {path for path in run.folder.rglob("*") if path.is_file()} == files
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to name what is synced")
+def test_what_a_checkpoint_counts_is_on_the_disk_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced, real = list[str](), os.fsync
+
+    def fsync(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").resolve().name)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    started(tmp_path / "run", 1)
+    synced[5:7] = sorted(synced[5:7])
+    assert synced == [
+        *("config.json.new", "run"),
+        *("part-00001.parquet.new", "episodes"),
+        "metrics.csv",
+        *("state.json", "state.safetensors", "checkpoint.new", "run"),
+    ]
 
 
 @pytest.mark.parametrize(("size", "file"), [(3000, "part-00002.parquet"), (50_000, "checkpoint")])

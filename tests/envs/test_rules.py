@@ -17,7 +17,7 @@ from textenv.envs.rules import Outcome, Rules
 from textenv.envs.single import TextEnv
 from textenv.envs.task import Task
 from textenv.errors import ArgumentError, LoadError, RewardError
-from textenv.models.loading import toy_tokenizer
+from textenv.models.loading import load_tokenizer, toy_tokenizer
 
 EOS = 3
 
@@ -241,3 +241,19 @@ def test_a_completion_keeps_the_space_before_its_first_word() -> None:
     task = Task(prompts=["I said"], reward=reward, tokenizer=tokenizer, max_prompt_tokens=2, max_new_tokens=3)
     Rules(task).outcome(np.array([[0, 1, 2, 2, 3]], dtype=np.int32), np.array([3]), np.array([0]))
     assert seen == [" hello hello", " hello", " hello", ""]
+
+
+def test_a_character_of_several_tokens_is_one_piece() -> None:
+    text = " a ☃!"
+    response: list[int] = load_tokenizer("tiny-en")(text)["input_ids"]
+    seen: list[list[str]] = []
+
+    def by_piece(pieces: list[list[str]]) -> list[list[float]]:
+        seen.extend(pieces)
+        return [[0.0] * len(row) for row in pieces]
+
+    rules = Rules(Task(prompts=["It was"], reward=by_piece, tokenizer="tiny-en", max_prompt_tokens=4, max_new_tokens=len(response)))
+    judge(rules, response)
+    assert "".join(seen[0]) == text
+    assert len(seen[0]) == len(response) > len(text)
+    assert [piece for piece in seen[0] if piece] == [" a", " ", "☃", "!"]

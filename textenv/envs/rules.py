@@ -3,7 +3,6 @@
 `Rules` keeps no state of an episode, so the state machine and the exact solver share it.
 """
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -162,9 +161,17 @@ class Rules:
         return scores, infos
 
     def _pieces(self, observations: NDArray[np.int32], lengths: NDArray[np.int64]) -> list[list[str]]:
-        """Give each response as the text that each token added, an end-of-text token as ""."""
-        pieces = []
-        for row, length in zip(observations, lengths, strict=True):
-            growing = [self.completions(row[None], np.array([t]))[0] for t in range(length + 1)]
-            pieces.append([after.removeprefix(before) for before, after in itertools.pairwise(growing)])
+        """Give each response as the text that each token added, an end-of-text token as "".
+
+        Where a character takes several tokens, the last of them adds it and the others "".
+        """
+        pieces: list[list[str]] = []
+        for row, length in zip(observations, lengths.tolist(), strict=True):
+            pieces.append([])
+            shown = ""
+            for t in range(1, length + 1):
+                text = self.completions(row[None], np.array([t]))[0]
+                text = shown if text.endswith("\N{REPLACEMENT CHARACTER}") and t < length else text
+                pieces[-1].append(text.removeprefix(shown))
+                shown = text
         return pieces

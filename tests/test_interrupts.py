@@ -50,8 +50,9 @@ def hold(*numbers: signal.Signals, check: bool = True) -> list[str]:
 
 
 @pytest.mark.parametrize("number", BOTH)
-def test_a_signal_waits_for_the_check(number: signal.Signals, passed_on: list[int]) -> None:
+def test_a_signal_waits_for_the_check(number: signal.Signals, passed_on: list[int], capfd: pytest.CaptureFixture[str]) -> None:
     assert hold(number) == [f"after {number.name}"]
+    assert capfd.readouterr().err == "Stopping soon, so that nothing is lost; a second signal stops at once.\n"
     assert passed_on == []
 
 

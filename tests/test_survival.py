@@ -215,8 +215,10 @@ def test_a_signal_ends_with_a_checkpoint_and_the_command_that_goes_on(number: si
     shown, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert "Traceback" not in errors
-    sentence, _, rest = (shown + errors).strip().splitlines()[-1].partition("; go on with: ")
-    assert sentence == f"Stopped by {number.name}"
+    assert "Stopping soon, so that nothing is lost" in errors
+    sentences = [line for line in (shown + errors).splitlines() if line.startswith(f"Stopped by {number.name}; go on with: ")]
+    assert len(sentences) == 1
+    rest = sentences[0].partition("; go on with: ")[2]
     updates = load_state(folder / "checkpoint")["updates"]
     assert 3 <= updates < 60
     assert pd.read_csv(folder / "metrics.csv")["update"].tolist() == list(range(1, updates + 1))

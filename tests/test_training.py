@@ -1,6 +1,7 @@
 """A whole run: it repeats itself, and what it reports is what it did."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import random
@@ -118,7 +119,8 @@ def noisy(folder: Path, reward: Noisy, seed: int, console: Console | None = None
 
 
 @pytest.mark.parametrize("signal_at", [1, 12, 15, 22])  # of the reward's calls: before, in and after learning
-def test_a_run_that_is_stopped_goes_on_to_the_same_bits(signal_at: int, tmp_path: Path) -> None:
+def test_a_run_that_is_stopped_goes_on_to_the_same_bits(signal_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "CHECKPOINT_SHARE", 1e-9)  # only the first and the last, and when a signal comes
     paths = [tmp_path / "straight", tmp_path / "stopped"]
     reward = Noisy()
     noisy(paths[0], reward, 0)
@@ -130,8 +132,11 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_bits(signal_at: int, tmp_path
     assert f"Stopped by SIGTERM; go on with: textenv train Noisy-v0 --episodes 48 --out {paths[1]} --num-envs 16" in shown(console)
     assert shown(console).endswith(" --resume\n")
     assert not (paths[1] / "summary.json").exists()
+    played = len(metrics(paths[1])) if signal_at > 1 else 0
+    assert played == (load_state(paths[1] / "checkpoint")["updates"] if signal_at > 1 else 0)
     # A new process has other global generators; without a checkpoint the run starts again.
-    noisy(paths[1], Noisy(), 7 if (paths[1] / "checkpoint").exists() else 0, resume=True)
+    noisy(paths[1], Noisy(), 7 if played else 0, resume=True)
+    assert pd.read_csv(paths[1] / "metrics.csv")["seconds"].is_monotonic_increasing
     pd.testing.assert_frame_equal(metrics(paths[0]), metrics(paths[1]), check_exact=True)
     for part in sorted((paths[0] / "episodes").iterdir()):
         pd.testing.assert_frame_equal(pd.read_parquet(part), pd.read_parquet(paths[1] / "episodes" / part.name), check_exact=True)
@@ -140,6 +145,27 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_bits(signal_at: int, tmp_path
     summaries = [json.loads((path / "summary.json").read_text()) for path in paths]
     assert summaries[0] | {"train_seconds": 0} == summaries[1] | {"train_seconds": 0}
     assert summaries[0]["tokens"] == sum(pd.read_parquet(part)["length"].sum() for part in (paths[0] / "episodes").iterdir())
+
+
+def test_alarms_compare_with_the_first_update_and_are_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steep = config(tmp_path / "run", episodes=160, ppo=dataclasses.replace(PPO, learning_rate=0.1, linear_decay=False))
+    real, stopped, resumed = Run.record, quiet(), quiet()
+
+    def record(run: Run, metrics: dict[str, Any], *rest: Any) -> None:
+        real(run, metrics, *rest)
+        if metrics["alarm"]:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Run, "record", record)
+    with pytest.raises(SystemExit):
+        train(steep, stopped)
+    monkeypatch.setattr(Run, "record", real)
+    train(dataclasses.replace(steep, resume=True), resumed)
+    rows = pd.read_csv(tmp_path / "run" / "metrics.csv", keep_default_na=False)
+    entropy = rows["alarm"].str.contains("entropy fell from")
+    assert (entropy == (rows["entropy"] < 0.2 * rows["entropy"][0])).all()
+    assert entropy.sum() > 1
+    assert (shown(stopped) + shown(resumed)).count("collapse alarm: entropy") == 1
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:

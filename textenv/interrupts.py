@@ -1,6 +1,7 @@
 """SIGINT and SIGTERM at moments when nothing is lost."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -63,6 +64,7 @@ class Interrupts:
         self.received = signal.Signals(number)
         if not self._held:
             self.check()
+        os.write(2, b"Stopping soon, so that nothing is lost; a second signal stops at once.\n")  # print may be at work already
 
     def _restore(self) -> None:
         for number, handler in self._handlers.items():

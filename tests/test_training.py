@@ -7,6 +7,7 @@ import json
 import random
 import shlex
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,7 @@ class Noisy:
     def __call__(self, completions: list[str]) -> list[float]:
         self.calls += 1
         if self.calls == self.signal_at:
+            time.sleep(0.3)  # so that the time of this process is seen in the next one's
             signal.raise_signal(self.number)
         noise = [random.random(), float(np.random.random()), torch.rand(1).item()]
         return [text.count("a") + sum(noise) for text in completions]

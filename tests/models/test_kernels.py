@@ -10,7 +10,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.pytorch_utils import Conv1D
 
 from textenv.models import kernels
-from textenv.models.kernels import FastKernels, fuse_gelu, packed_linear
+from textenv.models.kernels import FastKernels, SingleThread, fuse_gelu, packed_linear
 
 
 def gradients(layer: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
@@ -116,3 +116,20 @@ def test_the_fused_activation_is_the_same_function() -> None:
     fuse_gelu(model)
     assert isinstance(model.get_submodule("transformer.h.0.mlp.act"), nn.GELU)
     assert torch.allclose(model(input_ids=tokens).logits, before, atol=1e-6)
+
+
+@pytest.mark.parametrize("sleeping", [True, False])
+def test_small_work_is_for_one_thread_where_others_sleep(sleeping: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_THREADS_SLEEP", sleeping)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for small, inside in ((True, 1 if sleeping else 2), (False, 2)):
+            with SingleThread(small):
+                assert torch.get_num_threads() == inside
+            assert torch.get_num_threads() == 2
+        with pytest.raises(ValueError, match="in between"), SingleThread(True):
+            raise ValueError("in between")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

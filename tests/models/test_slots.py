@@ -17,7 +17,7 @@ def texts(n: int, length: int, value: float) -> list[tuple[torch.Tensor, torch.T
 
 def held(slots: Slots) -> dict[int, list[float]]:
     """What the first layer's keys of each row's slot begin with."""
-    return {int(row): slots.layers[0][slot, :, 0, 0, 0].tolist() for slot, row in enumerate(slots.rows)}
+    return {int(row): slots.layers[0][slot, 0, 0, :, 0].tolist() for slot, row in enumerate(slots.rows)}
 
 
 def make_slots() -> Slots:
@@ -35,7 +35,7 @@ def test_texts_that_stay_keep_their_numbers(kept: list[int]) -> None:
     assert held(slots) == {row: [row + 1.0, row + 1.0, 0, 0, 0, 0] for row in kept}
     slots.add(np.array([9]), texts(1, 3, 50.0)) if len(kept) < 5 else None
     assert held(slots).get(9, [50.0])[0] == 50.0
-    assert torch.equal(slots.layers[1][: len(slots.rows), 0, 1, 0, 0], -100 - slots.layers[0][: len(slots.rows), 0, 0, 0, 0])
+    assert torch.equal(slots.layers[1][: len(slots.rows), 1, 0, 0, 0], -100 - slots.layers[0][: len(slots.rows), 0, 0, 0, 0])
 
 
 @pytest.mark.parametrize("lengths", [[3, 3], [2, 4]])
@@ -54,4 +54,4 @@ def test_a_step_writes_one_column_of_each(lengths: list[int]) -> None:
         assert torch.equal(keys[row, :, length - 1], new[row, 0])
         assert torch.equal(values[row, :, length - 1], new[row, 1])
         assert (keys[row, :, 0] == 1).all()
-        assert (slots.layers[0][row, length:] == 0).all()
+        assert (slots.layers[0][row, :, :, length:] == 0).all()

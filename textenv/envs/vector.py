@@ -164,15 +164,17 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
             rewards[live] = self._write(live, actions[live])
             terminated[live] = self._done[live]
         ended: list[int] = np.flatnonzero(terminated).tolist()
+        final = [self._final_info(row) for row in ended]
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
-            for row in ended:
-                final = {"final_obs": self._tokens[row].copy(), "final_info": self._final_info(row)}
-                infos = self._add_info(infos, final, row)
+            if ended:
+                observations = np.full(self.num_envs, None, dtype=object)
+                for row in ended:
+                    observations[row] = self._tokens[row].copy()
+                infos = {"final_obs": observations, "final_info": self._add_infos({}, ended, final)}
+                infos |= {f"_{name}": terminated.copy() for name in infos}
             infos = self._start(np.array(ended, dtype=np.int64), None, infos)
         else:
-            for row in ended:
-                infos = self._add_info(infos, self._final_info(row), row)
-            infos = self._start(np.flatnonzero(waiting), None, infos)
+            infos = self._start(np.flatnonzero(waiting), None, self._add_infos(infos, ended, final))
         return self._tokens.copy(), rewards, terminated, np.zeros_like(terminated), infos
 
     def action_masks(self) -> NDArray[np.bool_]:
@@ -245,7 +247,8 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
         self._score[rows] = np.nan
         self._done[rows] = False
         self._parked[rows] = False
-        for row in rows:
+        started: list[int] = []
+        for row in rows.tolist():
             if chosen is not None:
                 index = int(chosen[row])
             elif self._queue is not None and not self._queue:
@@ -259,7 +262,21 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
                 index = int(generator.integers(len(self.rules.prompts.texts)))
             self._prompt[row] = index
             self._tokens[row, : self.rules.prompt_columns] = self.rules.prompts.tokens[index]
-            infos = self._add_info(infos, self.rules.start_info(index), row)
+            started.append(row)
+        return self._add_infos(infos, started, [self.rules.start_info(int(self._prompt[row])) for row in started])
+
+    def _add_infos(self, infos: dict[str, Any], rows: list[int], found: list[dict[str, Any]]) -> dict[str, Any]:
+        """Add what is known of some rows, the same things of each, as Gymnasium lays infos out: an array a name and a mask `_name`."""
+        for name in found[0] if found else ():
+            values = [info[name] for info in found]
+            if name not in infos:
+                first = values[0]
+                numbers = isinstance(first, int | float | np.ndarray)
+                shape, kind = (np.shape(first), np.asarray(first).dtype) if numbers else ((), np.dtype(object))
+                infos[name] = np.zeros((self.num_envs, *shape), kind) if numbers else np.full(self.num_envs, None, kind)
+                infos[f"_{name}"] = np.zeros(self.num_envs, dtype=np.bool_)
+            infos[name][rows] = values
+            infos[f"_{name}"][rows] = True
         return infos
 
     def _write(self, live: NDArray[np.int64], actions: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -104,11 +104,12 @@ class PrefixCache:
         self._seen = observations.copy()
         return self._hidden
 
-    def packed(self, head: nn.Linear, dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Give a linear layer as a function of hidden states, its weights laid out once for as long as they stay."""
+    def packed(self, head: nn.Linear, banned: torch.Tensor, dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Give a head as a function of hidden states, its weights laid out once for as long as they stay, -inf where banned (V,)."""
         key = (id(head.weight), head.weight._version)
         if key not in self._packed:
-            layer = packed_linear(head.weight, head.bias, len(self._seen), dtype)
+            bias = head.weight.new_zeros(len(banned)) if head.bias is None else head.bias
+            layer = packed_linear(head.weight, bias.masked_fill(banned, -torch.inf), len(self._seen), dtype)
             self._packed = {key: lambda hidden: layer(hidden.to(dtype))}
         return self._packed[key]
 

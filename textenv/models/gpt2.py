@@ -14,9 +14,10 @@ from transformers.activations import GELUTanh, NewGELUActivation
 from transformers.models.gpt2.modeling_gpt2 import GPT2MLP, GPT2Attention, GPT2Block, GPT2Model
 from transformers.pytorch_utils import Conv1D
 
-from textenv.models.kernels import packed_linear
+from textenv.models.kernels import SingleThread, packed_linear
 from textenv.models.slots import Slots, Step, write
 
+_SMALL_NORM = 2**16  # numbers
 _KNOWN = {
     *(GPT2Model, GPT2Block, GPT2Attention, GPT2MLP, Conv1D, NewGELUActivation, GELUTanh),
     *(nn.GELU, nn.LayerNorm, nn.Embedding, nn.Dropout, nn.ModuleList),
@@ -93,4 +94,5 @@ class GPT2Step:
         return F.layer_norm(hidden, self.trunk.ln_f.normalized_shape, self.trunk.ln_f.weight, self.trunk.ln_f.bias, self.trunk.ln_f.eps)
 
     def _norm(self, norm: nn.LayerNorm, hidden: torch.Tensor) -> torch.Tensor:
-        return F.layer_norm(hidden, norm.normalized_shape, norm.weight, norm.bias, norm.eps).to(self.dtype)
+        with SingleThread(hidden.numel() <= _SMALL_NORM):
+            return F.layer_norm(hidden, norm.normalized_shape, norm.weight, norm.bias, norm.eps).to(self.dtype)

@@ -6,6 +6,7 @@
 - bfloat16 attention: its backward pass is several times slower than the float32 one.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +16,29 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from transformers.activations import NewGELUActivation
 
+_THREADS_SLEEP = os.environ.get("OMP_WAIT_POLICY", "").lower() == "passive"
 _SMALLEST = 2**14  # below so many weights, the call costs more than the product
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+class SingleThread:
+    """Compute by one thread in this context: where OpenMP's threads sleep between products, waking them takes longer than small ones.
+
+    Args:
+        small: whether what is computed is small; else, or where the threads spin, nothing changes.
+    """
+
+    def __init__(self, small: bool) -> None:
+        self.small = small and _THREADS_SLEEP
+
+    def __enter__(self) -> None:
+        self.before = torch.get_num_threads()
+        if self.small:
+            torch.set_num_threads(1)
+
+    def __exit__(self, *_: object) -> None:
+        if self.small:
+            torch.set_num_threads(self.before)
 
 
 def product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:

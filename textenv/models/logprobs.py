@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 CHUNK_LOGITS: Final = 2**24
 """Logits that are in memory at once: 64 MiB in float32."""
 
-_PIECE_LOGITS: Final = 2**20  # so many are worked on at once: they stay in the processor's cache
+_PIECE_LOGITS: Final = 2**21  # so many are worked on at once: they stay in the processor's cache
 _PIECE_ROWS: Final = 256  # but at least so many rows, for the matrix products to be efficient
 
 

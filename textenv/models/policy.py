@@ -13,7 +13,7 @@ from torch import nn
 
 from textenv.errors import ArgumentError, LoadError
 from textenv.models.cache import PrefixCache
-from textenv.models.kernels import FastKernels, fuse_gelu
+from textenv.models.kernels import FastKernels, SingleThread, fuse_gelu
 from textenv.models.layout import align_left
 from textenv.models.loading import load_causal_lm, load_tokenizer, toy_causal_lm
 from textenv.models.logprobs import token_log_probs
@@ -21,6 +21,8 @@ from textenv.models.sampling import masked_log_softmax, sample_inverse_cdf
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_SMALL_STEP = 2e7  # products by layer that another thread would take over
 
 Precision = Literal["fp32", "bf16"]
 
@@ -93,7 +95,10 @@ class LanguagePolicy(nn.Module):
         banned[[i for i in tokenizer.all_special_ids if i != tokenizer.eos_token_id and i < head_rows]] = True
         self.banned: torch.Tensor
         self.register_buffer("banned", banned.to(model.device), persistent=False)  # (V of the head,)
+        self.softcap: float | None = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
         self.cache = PrefixCache(self.trunk, self.arithmetic)
+        layers = getattr(model.config.get_text_config(), "num_hidden_layers", 1)
+        self._layer_size = sum(weights.numel() for weights in model.parameters()) / layers
         self.eval()
         self._check_head()
 
@@ -198,18 +203,18 @@ class LanguagePolicy(nn.Module):
         """
         live = np.any(observations >= 0, axis=1)
         rows = None if live.all() else torch.from_numpy(np.flatnonzero(live)).to(self.device)
-        hidden = self.cache.last_hidden(observations)
-        hidden = hidden if rows is None else hidden[rows]  # (n, D)
-        logits = self._logits_packed(hidden)
-        banned: torch.Tensor = self.banned
-        if allowed is not None:
-            banned = banned | ~self._pad(torch.from_numpy(allowed[live]).to(self.device))
-        if self.temperature != 1:
-            logits = logits.float() / self.temperature
-        probs = torch.softmax(logits.masked_fill_(banned, -torch.inf), -1, dtype=torch.float32)  # (n, V)
-        tokens = probs.argmax(-1) if greedy else sample_inverse_cdf(probs, generator)
-        log_probs = probs.gather(-1, tokens[:, None])[:, 0].log()
-        found = [tokens, log_probs, self.value_head(hidden.float())[:, 0]]  # (n,) each
+        with SingleThread(self._layer_size * len(live) * (1 - 1 / torch.get_num_threads()) < _SMALL_STEP):
+            hidden = self.cache.last_hidden(observations)
+            hidden = hidden if rows is None else hidden[rows]  # (n, D)
+            logits = self._logits_packed(hidden)
+            if allowed is not None:
+                logits.masked_fill_(~self._pad(torch.from_numpy(allowed[live]).to(self.device)), -torch.inf)
+            if self.temperature != 1:
+                logits = logits.float() / self.temperature
+            probs = torch.softmax(logits, -1, dtype=torch.float32)  # (n, V)
+            tokens = probs.argmax(-1) if greedy else sample_inverse_cdf(probs, generator)
+            log_probs = probs.gather(-1, tokens[:, None])[:, 0].log()
+            found = [tokens, log_probs, self.value_head(hidden.float())[:, 0]]  # (n,) each
         if rows is not None:
             found = [x.new_zeros(len(live)).index_copy_(0, rows, x) for x in found]  # (N,) each
         return Act(found[0].cpu().numpy(), found[1], found[2])
@@ -245,7 +250,7 @@ class LanguagePolicy(nn.Module):
             (M, D) for the M response tokens, row after row.
         """
         aligned, first = align_left(tokens)  # (B, L)
-        states = self._forward(aligned)  # (B, L, D)
+        states = self._forward(aligned[:, :-1])  # (B, L-1, D), for nothing is chosen after the last token
         row, column = (tokens[:, prompt_columns:] >= 0).nonzero(as_tuple=True)  # (M,) each
         before = column + (prompt_columns - 1) - first[row]  # the column of the token before, once aligned
         return states.flatten(0, 1).index_select(0, row * states.shape[1] + before)
@@ -294,18 +299,15 @@ class LanguagePolicy(nn.Module):
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Apply the head: hidden states (..., D) to logits (..., V of the head)."""
         with self.arithmetic():  # said here too, for the backward pass computes pieces of it again
-            return self._cap(cast(nn.Module, self.model.get_output_embeddings())(hidden))
+            logits: torch.Tensor = cast(nn.Module, self.model.get_output_embeddings())(hidden)
+        return logits if self.softcap is None else torch.tanh(logits / self.softcap) * self.softcap
 
     def _logits_packed(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Apply the head without a gradient, with weights that the cache has laid out."""
+        """Apply the head without a gradient, with weights that the cache has laid out; -inf where banned."""
         head = cast(nn.Module, self.model.get_output_embeddings())
-        if type(head) is not nn.Linear:
-            return self.logits(hidden)
-        return self._cap(self.cache.packed(head, torch.float32 if self.precision == "fp32" else torch.bfloat16)(hidden))
-
-    def _cap(self, logits: torch.Tensor) -> torch.Tensor:
-        cap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
-        return logits if cap is None else torch.tanh(logits / cap) * cap
+        if type(head) is not nn.Linear or self.softcap is not None:
+            return self.logits(hidden).masked_fill_(self.banned, -torch.inf)
+        return self.cache.packed(head, self.banned, torch.float32 if self.precision == "fp32" else torch.bfloat16)(hidden)
 
     def _pad(self, allowed: torch.Tensor) -> torch.Tensor:
         """Widen (..., V of the tokenizer) to the rows of the head."""

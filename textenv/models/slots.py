@@ -11,6 +11,10 @@ import torch
 from numpy.typing import NDArray
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+from textenv.models.kernels import SingleThread
+
+_SMALL_COPY = 2**18  # numbers
+
 
 class Step(NamedTuple):
     """One token for each of the first R slots.
@@ -43,7 +47,7 @@ class Slots:
         # Attention in bfloat16 is slow on the CPU.
         kind = torch.float32 if layers[0][0].device.type == "cpu" else layers[0][0].dtype
         # Zeros, for what is masked still meets a weight of 0 and must be finite.
-        self.layers = [k.new_zeros(count, width, 2, k.shape[1], k.shape[3], dtype=kind) for k, _ in layers]  # (N, W, 2, H, d)
+        self.layers = [k.new_zeros(count, 2, k.shape[1], width, k.shape[3], dtype=kind) for k, _ in layers]  # (N, 2, H, W, d)
         self.rows = np.zeros(0, dtype=np.int64)
         """(R,) the row of the observations that each slot holds."""
         self.width = width
@@ -67,7 +71,7 @@ class Slots:
         start = len(self.rows)
         for buffer, pair in zip(self.layers, layers, strict=True):
             for which, new in enumerate(pair):
-                buffer[start : start + len(rows), : new.shape[2], which] = new.transpose(1, 2)
+                buffer[start : start + len(rows), which, :, : new.shape[2]] = new
         self.rows = np.concatenate([self.rows, rows])
 
     def step(self, tokens: NDArray[np.int32], lengths: NDArray[np.int64]) -> Step:
@@ -104,17 +108,18 @@ class _SlotLayer(CacheLayerMixin):
 
     def get_max_length(self) -> int:
         """Columns of the buffers."""
-        return int(self.buffer.shape[1])
+        return int(self.buffer.shape[3])
 
 
 def write(buffer: torch.Tensor, new: torch.Tensor, step: Step) -> tuple[torch.Tensor, torch.Tensor]:
     """Put the keys and values of a step's tokens (R, 2, H, d) into one layer's buffer, and return all that they read, (R, H, C, d) each."""
     rows = len(step.tokens)
-    if step.mask is None:  # then all tokens take the last column
-        buffer[:rows, step.columns - 1] = new
-    else:
-        buffer[torch.arange(rows, device=new.device), step.positions] = new.to(buffer.dtype)
-    keys, values = buffer[:rows, : step.columns].permute(2, 0, 3, 1, 4)
+    with SingleThread(new.numel() <= _SMALL_COPY):
+        if step.mask is None:  # then all tokens take the last column
+            buffer[:rows, :, :, step.columns - 1] = new
+        else:
+            buffer[torch.arange(rows, device=new.device), :, :, step.positions] = new.to(buffer.dtype)
+    keys, values = buffer[:rows, :, :, : step.columns].unbind(1)
     return keys, values
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 import textenv
 from benchmarks.harness import machine
-from textenv.agents import PPO
+from textenv.agents import PPO, PPOConfig
 from textenv.reports.evaluation import measure, summarise
 from textenv.training import TrainConfig
 
@@ -34,10 +34,11 @@ HELD: Final = 64
 EPISODES: Final = 24_576
 """Of every run at most, four times the default of `textenv train`; β and learning rates are set for such budgets."""
 
-# The peers' own defaults (learning rates of 1e-6 and 3e-6) are for models a thousand times larger and do not move this one.
-# Each gets ours as a start (batches of 512, one epoch, 3e-4), a smaller batch with more reuse as TRL's examples have it, and
-# the reward nearly without KL, which reaches a score soonest.
-PEER_SETTINGS: Final[list[dict[str, Any]]] = [
+# Setting 0 of ours are the defaults of `textenv train`; the others are ours and the peers' alike. The peers' own defaults
+# (learning rates of 1e-6 and 3e-6) are for models a thousand times larger and do not move this one. They get our defaults as a
+# start (batches of 512, one epoch, 3e-4), a smaller batch with more reuse as TRL's examples have it, and the reward nearly
+# without KL, which reaches a score soonest.
+SETTINGS: Final[list[dict[str, Any]]] = [
     {"episodes": 512, "minibatch": 128, "epochs": 1, "learning_rate": 3e-4, "kl_coef": 0.035},
     {"episodes": 128, "minibatch": 64, "epochs": 4, "learning_rate": 1e-4, "kl_coef": 0.02},
     {"episodes": 256, "minibatch": 64, "epochs": 2, "learning_rate": 3e-4, "kl_coef": 0.005},
@@ -94,7 +95,7 @@ def run_one(peer: str, setting: int, seed: int, cap_seconds: float, episodes: in
     held_out = np.random.default_rng(0).permutation(len(prompts))[:held]
     texts = [text for index, text in enumerate(prompts) if index not in set(held_out.tolist())]
     watch = Watch(textenv.LanguagePolicy.from_pretrained("tiny-en"), envs, np.repeat(held_out, 4), cap_seconds)
-    used = _train_ours(watch, texts, seed) if peer == "ours" else _train_peer(watch, peer, setting, seed, texts, episodes)
+    used = _train_ours(watch, setting, seed, texts) if peer == "ours" else _train_peer(watch, peer, setting, seed, texts, episodes)
     return {
         "peer": peer,
         "setting": setting,
@@ -122,9 +123,12 @@ class _Enough(Exception):
     """Leaves a trainer's loop."""
 
 
-def _train_ours(watch: Watch, texts: list[str], seed: int) -> dict[str, Any]:
-    """Train with the defaults of `textenv train`, on the prompts that are not held out."""
+def _train_ours(watch: Watch, setting: int, seed: int, texts: list[str]) -> dict[str, Any]:
+    """Train as `textenv train` does, on the prompts that are not held out."""
     config = TrainConfig(env="TextSentiment-v0", seed=seed)
+    if setting > 0:
+        names = {"episodes": "episodes_per_update", "minibatch": "minibatch_size"}
+        config = dataclasses.replace(config, ppo=PPOConfig(**{names.get(name, name): value for name, value in SETTINGS[setting].items()}))
     envs = gymnasium.make_vec("TextSentiment-v0", num_envs=config.num_envs, prompts=texts)
     agent = PPO(watch.policy, envs, config.ppo, seed=seed)
 
@@ -139,7 +143,7 @@ def _train_ours(watch: Watch, texts: list[str], seed: int) -> dict[str, Any]:
 def _train_peer(watch: Watch, peer: Any, setting: int, seed: int, texts: list[str], episodes: int) -> dict[str, Any]:
     from benchmarks.peers.trl_trainers import Settings, trainer
 
-    chosen = PEER_SETTINGS[setting]
+    chosen = SETTINGS[setting]
     settings = Settings(new=24, group=8, seed=seed, iterations=-(-episodes // chosen["episodes"]), **chosen)
     classifier: Any = watch.envs.unwrapped.rules.reward
 

@@ -1,4 +1,4 @@
-"""Seconds of training until TextSentiment-v0 pays .80: textenv's defaults against TRL's trainers at their best of three settings.
+"""Seconds of training until TextSentiment-v0 pays .80: textenv and TRL's trainers, each at its best of three settings.
 
 Run: python -m benchmarks.time_to_score [--peers ppo rloo grpo] [--settings 0 1 2] [--seeds 0] [--cap-seconds 900]
 
@@ -8,12 +8,13 @@ the time to the score is read off the line between the two evaluations around it
 way are kept, so that scores can be compared at equal KL. Every run is a process of its own and is written when it ends.
 """
 
+import itertools
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: idle threads sleep
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -23,10 +24,26 @@ import tyro
 from benchmarks.harness import ROOT
 from benchmarks.peers.trl_trainers import environment
 
+LEVEL: Final = 4.0
+"""Nats at which scores are compared."""
+
+
+def score_at(points: list[dict[str, float]], kl: float) -> float | None:
+    """Score at which the line through the evaluations first has so much KL, None if it never does.
+
+    >>> score_at([{"kl_exact": 0, "score": 0.5}, {"kl_exact": 3, "score": 0.7}, {"kl_exact": 5, "score": 0.9}], 4)
+    0.8
+    """
+    for before, after in itertools.pairwise(points):
+        if after["kl_exact"] >= kl:
+            share = (kl - before["kl_exact"]) / (after["kl_exact"] - before["kl_exact"])
+            return before["score"] + share * (after["score"] - before["score"])
+    return None
+
 
 def report(runs: list[dict[str, Any]]) -> str:
     """A row a peer: its best setting by the mean time, a run that never reached the target counting as its cap."""
-    lines = ["| side | setting | seconds to .80, by seed | KL there, nats a sequence |", "|---|---|---|---|"]
+    lines = ["| side | setting | seconds to .80, by seed | KL there, nats a sequence | score at 4 nats |", "|---|---|---|---|---|"]
     for peer in dict.fromkeys(run["peer"] for run in runs):
         by_setting: dict[int, list[dict[str, Any]]] = {}
         for run in runs:
@@ -35,7 +52,8 @@ def report(runs: list[dict[str, Any]]) -> str:
         best = min(by_setting.values(), key=lambda group: sum(run["seconds_to_target"] or run["cap_seconds"] for run in group) / len(group))
         times = [f"{run['seconds_to_target']:.0f}" if run["seconds_to_target"] else f"> {run['cap_seconds']:g}" for run in best]
         kls = [f"{run['points'][-1]['kl_exact']:.1f}" for run in best]
-        lines.append(f"| {peer} | {best[0]['setting']} of {len(by_setting)} | {', '.join(times)} | {', '.join(kls)} |")
+        level = [f"{score:.3f}" if (score := score_at(run["points"], LEVEL)) else "" for run in best]
+        lines.append(f"| {peer} | {best[0]['setting']} of {len(by_setting)} | {', '.join(times)} | {', '.join(kls)} | {', '.join(level)} |")
     return "\n".join(lines)
 
 
@@ -50,7 +68,7 @@ def main(
 
     Args:
         peers: "ours", "ppo", "rloo", "grpo".
-        settings: of `score_run.PEER_SETTINGS`; ours has one.
+        settings: of `score_run.SETTINGS`.
         seeds: of the draws.
         cap_seconds: of training, a run; set it to a few times ours.
         out: JSON file; a run that is in it already is replaced.
@@ -58,7 +76,7 @@ def main(
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment("fp32")}
     for seed in seeds:
         for peer in peers:
-            for setting in (0,) if peer == "ours" else settings:
+            for setting in settings:
                 chosen = {"peer": peer, "setting": setting, "seed": seed, "cap_seconds": cap_seconds, "out": str(out.absolute())}
                 subprocess.run([sys.executable, "-m", "benchmarks.score_run", json.dumps(chosen)], cwd=ROOT, env=variables, check=True)
                 print(report(json.loads(out.read_text())["runs"]), end="\n\n", flush=True)

@@ -49,7 +49,12 @@ def replacing(path: Path) -> Iterator[Path]:
         if path.is_dir():
             _remove(old)
             path.rename(old)
-        new.replace(path)
+        try:
+            new.replace(path)
+        except OSError:
+            if old.exists() and not path.exists():
+                old.rename(path)
+            raise
         sync(path.parent)
         _remove(old)
 

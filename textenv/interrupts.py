@@ -64,7 +64,8 @@ class Interrupts:
         self.received = signal.Signals(number)
         if not self._held:
             self.check()
-        os.write(2, b"Stopping soon, so that nothing is lost; a second signal stops at once.\n")  # print may be at work already
+        with contextlib.suppress(OSError):  # whoever read stderr may have got the signal too
+            os.write(2, b"Stopping soon, so that nothing is lost; a second signal stops at once.\n")  # print may be at work already
 
     def _restore(self) -> None:
         for number, handler in self._handlers.items():

@@ -90,7 +90,7 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
         LoadError: the run to resume is damaged.
         SaveError: the run cannot be written; its last checkpoint is kept.
         TrainingError: the training has diverged; the batch is saved.
-        SystemExit: SIGINT or SIGTERM came; a checkpoint is saved, and the code is 128 and the signal's number.
+        SystemExit: SIGINT or SIGTERM came; what has been learnt is saved, and the code is 128 and the signal's number.
     """
     console = console or Console(stderr=True)
     out = config.out or Path("runs") / f"{config.env.replace('/', '-').replace(':', '-')}-{config.agent}-{config.seed}"
@@ -170,8 +170,8 @@ def _train(config: TrainConfig, agent: PPO, run: Run, consoles: tuple[Console, C
         rows[f"exp(score/{config.ppo.kl_coef:g})"] = reweighted(before, BEST_OF, config.ppo.kl_coef)
     summary = _summary(config, rows, run.counters, agent)
     run.finish(agent, summary)
-    write_report([run.folder], run.folder / "report.html")
     _report(results, before, after, rows, BEST_OF)
+    write_report([run.folder], run.folder / "report.html")
     tokens, seconds = run.counters.tokens, run.counters.seconds
     console.print(f"Trained on {agent.episodes} episodes, {tokens} tokens, in {seconds:.0f} s. Written to {run.folder}/.", soft_wrap=True)
     return summary

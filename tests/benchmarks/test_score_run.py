@@ -32,7 +32,7 @@ def test_runs_are_merged_by_side_setting_and_seed(tmp_path: Path) -> None:
 
 def test_report_takes_the_best_setting_and_names_the_cap() -> None:
     lines = report([run("ppo", 0, None), run("ppo", 1, 40.0), run("grpo", 0, None)]).splitlines()
-    assert lines[2:] == ["| ppo | 1 of 2 | 40 | 1.0 |", "| grpo | 0 of 1 | > 50 | 1.0 |"]
+    assert lines[2:] == ["| ppo | 1 of 2 | 40 | 1.0 |  |", "| grpo | 0 of 1 | > 50 | 1.0 |  |"]
 
 
 @pytest.mark.slow

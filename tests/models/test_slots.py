@@ -11,7 +11,8 @@ HEADS, SIZE, WIDTH = 2, 3, 6
 
 def texts(n: int, length: int, value: float) -> list[tuple[torch.Tensor, torch.Tensor]]:
     return [
-        (torch.full((n, HEADS, length, SIZE), value + layer), torch.full((n, HEADS, length, SIZE), -value - layer)) for layer in (0, 100)
+        (torch.full((n, HEADS, length, SIZE), float(value + layer)), torch.full((n, HEADS, length, SIZE), float(-value - layer)))
+        for layer in (0, 100)
     ]
 
 

@@ -15,6 +15,7 @@ from textenv.commands.output import hide_loading_bars, messages, print_json, res
 from textenv.commands.players import PlayerConfig, load_player
 from textenv.envs.registry import find_id
 from textenv.errors import ArgumentError
+from textenv.files import replacing
 from textenv.models.policy import Precision
 from textenv.reports.console import comparison_table
 from textenv.reports.evaluation import measure, summarise
@@ -96,7 +97,8 @@ def frontier(config: FrontierConfig, console: Console) -> list[dict[str, Any]]:
     write_points(points, config.out / "frontier.csv")
     figure = draw_frontier(points, f"{config.env}: score against KL")
     for suffix in ("png", "svg"):
-        figure.savefig(config.out / f"frontier.{suffix}", dpi=150)
+        with replacing(config.out / f"frontier.{suffix}") as new:
+            figure.savefig(new, dpi=150, format=suffix)
     console.print(f"Written to {config.out / 'frontier.csv'}, .png and .svg.", soft_wrap=True)
     return points
 
@@ -106,7 +108,10 @@ def _is_finished(run: TrainConfig) -> bool:
     folder = run.out or Path()
     if not (folder / "config.json").is_file():
         return False
-    before = jsonlib.loads((folder / "config.json").read_text(encoding="utf-8"))
+    try:
+        before = jsonlib.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError:
+        return False  # and training will say what is wrong with it
     wanted = jsonlib.loads(jsonlib.dumps(dataclasses.asdict(run), default=str))
     differing = [name for name in wanted if name in before and name not in ("out", "device") and before[name] != wanted[name]]
     if differing:

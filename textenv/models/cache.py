@@ -41,6 +41,8 @@ register_optimizer_step_post_hook(_bump)
 class PrefixCache:
     """Last hidden states of observations, at the cost of one token where a row has grown by one.
 
+    Weights that are written past PyTorch's counting, into `parameter.data`, are noticed no sooner than `clear()`.
+
     Shapes: N rows, W = P+T columns of an observation, n rows that are read from their start, D hidden size.
 
     Args:
@@ -66,7 +68,7 @@ class PrefixCache:
         self._seen = np.zeros((0, 0), dtype=np.int32)  # (N, W)
         self._hidden = torch.zeros(0, 0)  # (N, D)
         self._gpt2: GPT2Step | None = None
-        self._packed: dict[tuple[int, int], Callable[[torch.Tensor], torch.Tensor]] = {}
+        self._packed: dict[tuple[tuple[int, int], ...], Callable[[torch.Tensor], torch.Tensor]] = {}
         self._version: tuple[Any, ...] = ()
 
     @torch.no_grad()
@@ -81,7 +83,7 @@ class PrefixCache:
         """
         last = last_columns(observations)
         live = last >= 0
-        version = (_weights_version, self.trunk.device, self.trunk.dtype, sum(p._version for p in self._parameters))
+        version = (_weights_version, self.trunk.device, self.trunk.dtype, *((p.data_ptr(), p._version) for p in self._parameters))
         if self._version != version or self._seen.shape != observations.shape:
             self.clear()
             self._version = version
@@ -106,7 +108,7 @@ class PrefixCache:
 
     def packed(self, head: nn.Linear, banned: torch.Tensor, dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:
         """Give a head as a function of hidden states, its weights laid out once for as long as they stay, -inf where banned (V,)."""
-        key = (id(head.weight), head.weight._version)
+        key = tuple((part.data_ptr(), part._version) for part in (head.weight, head.bias) if part is not None)
         if key not in self._packed:
             bias = head.weight.new_zeros(len(banned)) if head.bias is None else head.bias
             layer = packed_linear(head.weight, bias.masked_fill(banned, -torch.inf), len(self._seen), dtype)
@@ -140,8 +142,11 @@ class PrefixCache:
             output = self.trunk(input_ids=aligned, attention_mask=torch.ones_like(aligned), past_key_values=cache, use_cache=True)
         ends = torch.from_numpy((observations[rows] >= 0).sum(1) - 1).to(self.trunk.device)
         self._store(rows, output.last_hidden_state[torch.arange(len(rows), device=ends.device), ends])
-        if not all(type(layer) is DynamicLayer for layer in cache.layers):
-            self._warn(sorted({type(layer).__name__ for layer in cache.layers} - {"DynamicLayer"}))
+        strange = sorted({type(layer).__name__ for layer in cache.layers} - {"DynamicLayer"})
+        if not strange and any(layer.keys.shape != layer.values.shape for layer in cache.layers):
+            strange = ["keys and values of different widths"]
+        if strange:
+            self._warn(strange)
             return
         layers = [(layer.keys, layer.values) for layer in cache.layers]
         if self._slots is None:

@@ -60,7 +60,8 @@ def packed_linear(
         gelu: apply GELU, in its tanh form, to the product.
     """
     weight, bias = weight.detach().to(dtype), None if bias is None else bias.detach().to(dtype)
-    if _HAS_ONEDNN and weight.device.type == "cpu":
+    fits = dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if _HAS_ONEDNN and fits and weight.device.type == "cpu":
         packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
         activation: tuple[str, list[float], str] = ("gelu", [], "tanh") if gelu else ("none", [], "")
         return lambda x: torch.ops.mkldnn._linear_pointwise(x, packed, bias, *activation)

@@ -18,7 +18,7 @@ class _Selected(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: torch.Tensor, tokens: torch.Tensor, temperature: float, banned: torch.Tensor) -> torch.Tensor:
-        scaled = (logits if temperature == 1 else logits / temperature).masked_fill(banned, -torch.inf)
+        scaled = (logits if temperature == 1 else logits.float() / temperature).masked_fill(banned, -torch.inf)
         log_probs = torch.log_softmax(scaled, -1, dtype=torch.float32)
         ctx.save_for_backward(log_probs, tokens)
         ctx.temperature, ctx.dtype = temperature, logits.dtype

@@ -203,7 +203,7 @@ class LanguagePolicy(nn.Module):
         """
         live = np.any(observations >= 0, axis=1)
         rows = None if live.all() else torch.from_numpy(np.flatnonzero(live)).to(self.device)
-        with SingleThread(self._layer_size * len(live) * (1 - 1 / torch.get_num_threads()) < _SMALL_STEP):
+        with SingleThread(self._layer_size * live.sum() * (1 - 1 / torch.get_num_threads()) < _SMALL_STEP):
             hidden = self.cache.last_hidden(observations)
             hidden = hidden if rows is None else hidden[rows]  # (n, D)
             logits = self._logits_packed(hidden)
@@ -305,9 +305,9 @@ class LanguagePolicy(nn.Module):
     def _logits_packed(self, hidden: torch.Tensor) -> torch.Tensor:
         """Apply the head without a gradient, with weights that the cache has laid out; -inf where banned."""
         head = cast(nn.Module, self.model.get_output_embeddings())
-        if type(head) is not nn.Linear or self.softcap is not None:
+        if type(head) is not nn.Linear or self.softcap is not None or head._forward_hooks or head._forward_pre_hooks:
             return self.logits(hidden).masked_fill_(self.banned, -torch.inf)
-        return self.cache.packed(head, self.banned, torch.float32 if self.precision == "fp32" else torch.bfloat16)(hidden)
+        return self.cache.packed(head, self.banned, head.weight.dtype if self.precision == "fp32" else torch.bfloat16)(hidden)
 
     def _pad(self, allowed: torch.Tensor) -> torch.Tensor:
         """Widen (..., V of the tokenizer) to the rows of the head."""

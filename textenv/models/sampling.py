@@ -33,7 +33,7 @@ def sample_inverse_cdf(probs: torch.Tensor, generator: torch.Generator | None = 
     cumulative = probs.cumsum(-1)  # (N, V)
     uniform = torch.rand(len(probs), 1, generator=generator, device=probs.device)
     tokens = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True).clamp_(max=probs.shape[-1] - 1)
-    wrong = probs.gather(-1, tokens) <= 0  # rounding, of a parallel sum above all, can point at a token of probability 0
+    wrong = ~(probs.gather(-1, tokens) > 0)  # rounding, of a parallel sum above all, can point at a token of probability 0
     if wrong.is_cuda or wrong.any():  # a GPU is not waited for
         tokens = torch.where(wrong, probs.argmax(-1, keepdim=True), tokens)
     return tokens[:, 0]

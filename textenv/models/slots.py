@@ -45,7 +45,8 @@ class Slots:
 
     def __init__(self, layers: list[tuple[torch.Tensor, torch.Tensor]], count: int, width: int) -> None:
         # Attention in bfloat16 is slow on the CPU.
-        kind = torch.float32 if layers[0][0].device.type == "cpu" else layers[0][0].dtype
+        read = layers[0][0]
+        kind = torch.float32 if read.device.type == "cpu" and read.dtype == torch.bfloat16 else read.dtype
         # Zeros, for what is masked still meets a weight of 0 and must be finite.
         self.layers = [k.new_zeros(count, 2, k.shape[1], width, k.shape[3], dtype=kind) for k, _ in layers]  # (N, 2, H, W, d)
         self.rows = np.zeros(0, dtype=np.int64)

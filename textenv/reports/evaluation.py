@@ -62,6 +62,7 @@ def measure(policy: LanguagePolicy, reference: LanguagePolicy, envs: "VectorEnv[
         seed: of the draws.
     """
     episodes = collect(policy, envs, len(prompt_index), seed=seed, prompt_index=prompt_index)
+    policy.cache.clear()  # a reference would keep it for as long as it is one
     return Measured(episodes, ask_judge(envs, episodes), divergence(policy, reference, episodes))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from textenv.files import replacing
 from textenv.reports.evaluation import Measured, means_of_prompts, reweighted, scores_by_prompt
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def reweighted_curve(base: Measured, m: int, betas: Iterable[float]) -> list[dic
 
 def write_points(points: Sequence[Point], file: Path) -> None:
     """Write `frontier.csv` with the columns `COLUMNS`."""
-    with file.open("w", newline="", encoding="utf-8") as handle:
+    with replacing(file) as new, new.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.DictWriter(handle, COLUMNS)
         writer.writeheader()
         writer.writerows({name: "" if value != value else value for name, value in point.items()} for point in points)

@@ -9,7 +9,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from textenv.errors import ArgumentError
+from textenv.errors import ArgumentError, SaveError
+from textenv.files import replacing
 from textenv.reports import sections
 from textenv.reports.loading import LoadedRun, load_run
 from textenv.reports.plots import COLOURS, DASHES
@@ -35,9 +36,10 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
         raise ArgumentError("A report needs at least one run; name folders that `textenv train` wrote.")
     page = _page([load_run(folder) for folder in runs])
     try:
-        out.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise ArgumentError(f"{out} cannot be written: {error.strerror}; choose another file.") from error
+        with replacing(out) as new:
+            new.write_text(page, encoding="utf-8")
+    except SaveError as error:
+        raise ArgumentError(f"{out} cannot be written: {getattr(error.__cause__, 'strerror', error)}; choose another file.") from error
     return out
 
 

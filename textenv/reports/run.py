@@ -118,13 +118,15 @@ def _read_json(file: Path) -> dict[str, Any]:
 def check_space(folder: Path, policy: "LanguagePolicy") -> None:
     """Refuse a folder whose disk is too small for the run of a policy.
 
-    A checkpoint holds the weights and two moments of each, is whole before the last one is removed, and at the end comes the model.
+    A checkpoint holds the weights, tied ones twice, and two moments of each; it is whole before the last one is removed, and at the
+    end comes the model.
 
     Raises:
         ArgumentError: there is too little space.
     """
     weights = sum(parameter.numel() * parameter.element_size() for parameter in policy.parameters())
-    needed = weights * (4 if (folder / "checkpoint").exists() else 7)
+    checkpoint = 2 * weights + sum(value.numel() * value.element_size() for value in policy.state_dict().values())
+    needed = weights + checkpoint * (1 if (folder / "checkpoint").exists() else 2)
     place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(place).free
     if free < needed:

@@ -49,7 +49,7 @@ class Workload:
 
 
 TINY: Final = Workload()
-GPT2_SMALL: Final = Workload(layers=12, width=768, heads=12, vocabulary=50_257, new=8, episodes=128)
+GPT2_SMALL: Final = Workload(layers=12, width=768, heads=12, vocabulary=50_257, new=16, episodes=128)
 TOY: Final = Workload(layers=1, width=32, heads=2, new=6, episodes=8, epochs=2, group=4)
 
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
-from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers.cache_utils import DynamicCache
 
 from textenv.models.gpt2 import GPT2Step, is_plain_gpt2
 from textenv.models.kernels import packed_linear

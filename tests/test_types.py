@@ -73,6 +73,12 @@ def test_select_takes_a_mask() -> None:
     assert make().select([True, False, True]).completions == ["x", "z"]
 
 
+def test_select_takes_the_parts_of_the_score() -> None:
+    whole = dataclasses.replace(make(), score_parts={"tone": torch.tensor([0.5, 0.6, 0.7])})
+    assert whole.select([2, 0]).score_parts["tone"].tolist() == pytest.approx([0.7, 0.5])
+    assert whole.select(torch.tensor([False, True, False])).score_parts["tone"].tolist() == pytest.approx([0.6])
+
+
 def test_select_of_nothing() -> None:
     nothing = make().select(torch.zeros(0, dtype=torch.int64))
     assert len(nothing) == 0

@@ -4,7 +4,7 @@ Shapes, everywhere: B episodes, P prompt columns, T response columns, W = P+T, V
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ class Episodes:
     values: torch.Tensor
     """(B, T) float32, of the states the tokens were drawn in; 0 where there is none."""
     rewards: torch.Tensor
-    """(B, T) float32, what `step` paid: the score at the last token unless the reward is by token."""
+    """(B, T) float32, what `step` paid: the score at the last token unless each token is paid."""
     scores: torch.Tensor
     """(B,) float64, what the reward says."""
     prompt_index: torch.Tensor
@@ -34,6 +34,8 @@ class Episodes:
     """B texts."""
     finish_reasons: list[str]
     """B of "eos", "stop" or "length"."""
+    score_parts: dict[str, torch.Tensor] = field(default_factory=dict)
+    """(B,) float64 each, the parts that a composed reward reports, by name."""
     allowed: torch.Tensor | None = None
     """(B, T, ⌈V/8⌉) uint8, the allowed tokens of every state as packed bits, for tasks that restrict them."""
     ref_log_probs: torch.Tensor | None = None
@@ -73,9 +75,11 @@ class Episodes:
                 picked[name] = value[rows.to(value.device)]
             elif isinstance(value, list):
                 picked[name] = [value[i] for i in rows.tolist()]
+            elif isinstance(value, dict):
+                picked[name] = {part: values[rows.to(values.device)] for part, values in value.items()}
         return replace(self, **picked)
 
     def to(self, device: torch.device | str) -> "Episodes":
-        """Move the tensors."""
+        """Move the tensors, but for the parts of the score, which are only reported."""
         moved: dict[str, Any] = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
         return replace(self, **moved)

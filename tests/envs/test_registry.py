@@ -1,8 +1,10 @@
 """The table of environments, its cards, and `register`."""
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import gymnasium
@@ -171,8 +173,26 @@ def test_gymnasium_knows_the_built_in_ids() -> None:
 def test_a_built_in_id_is_its_module_s_task(id: str) -> None:
     task = task_of(id)
     assert isinstance(task, Task)
-    assert task is import_module(BUILT_IN[id]).TASK
+    module = import_module(BUILT_IN[id])
+    assert task == (module.task() if hasattr(module, "task") else module.TASK)
     assert task_of(task) is task
+    assert task_of(id, max_new_tokens=5).max_new_tokens == 5
+
+
+def test_an_environment_may_take_arguments_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("shouting")
+
+    def task(*, loudness: int = 1) -> Task:
+        return Task(prompts=["!" * loudness], reward="tiny-sentiment", max_new_tokens=3)
+
+    monkeypatch.setattr(module, "task", task, raising=False)
+    monkeypatch.setitem(sys.modules, "shouting", module)
+    monkeypatch.setitem(BUILT_IN, "Shouting-v0", "shouting")
+    assert task_of("Shouting-v0").prompts == ["!"]
+    found = task_of("Shouting-v0", loudness=3, max_new_tokens=7)
+    assert (found.prompts, found.max_new_tokens) == (["!!!"], 7)
+    with pytest.raises(ArgumentError, match=r'There is no argument "loudnes"\. Did you mean "loudness"'):
+        task_of("Shouting-v0", loudnes=3)
 
 
 @pytest.mark.parametrize("id", BUILT_IN)

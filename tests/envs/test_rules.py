@@ -18,6 +18,7 @@ from textenv.envs.single import TextEnv
 from textenv.envs.task import Task
 from textenv.errors import ArgumentError, LoadError, RewardError
 from textenv.models.loading import load_tokenizer, toy_tokenizer
+from textenv.rewards.protocol import Scores
 
 EOS = 3
 
@@ -257,3 +258,39 @@ def test_a_character_of_several_tokens_is_one_piece() -> None:
     assert "".join(seen[0]) == text
     assert len(seen[0]) == len(response) > len(text)
     assert [piece for piece in seen[0] if piece] == [" a", " ", "☃", "!"]
+
+
+def in_parts(completions: Sequence[str]) -> Scores:
+    counts = [[float(text.count(letter)) for text in completions] for letter in "ab"]
+    return Scores([a - b for a, b in zip(*counts, strict=True)], parts={"good": counts[0], "bad": counts[1]})
+
+
+def test_parts_of_a_score_are_told_apart(toy: Callable[..., Task]) -> None:
+    infos = judge(Rules(toy(reward=in_parts)), [0, 0, 1], [0], [1, EOS]).infos
+    assert [(info["score"], info["score_good"], info["score_bad"]) for info in infos] == [(1, 2, 1), (-1, 0, 1)]
+
+
+def test_where_every_token_is_paid_every_row_is_worth_its_score_so_far(toy: Callable[..., Task]) -> None:
+    rows = ([0], [0, 0], [0, 0, 1], [0, EOS])
+    at_end, at_token = (judge(Rules(toy(missing_eos_penalty=0.5, pay_at=when)), *rows) for when in ("end", "token"))
+    assert at_end.worth.tolist() == [0, 0, 1.5, 1]
+    assert at_token.worth.tolist() == [1, 2, 1.5, 1]
+    assert at_token.scores.tolist() == at_end.scores.tolist() == [2, 1]
+    assert at_token.infos == at_end.infos
+    assert judge(Rules(toy(pay_at="token")), [0], [0, 1]).worth.tolist() == [1, 1]
+
+
+def test_a_reward_by_pieces_pays_by_itself(toy: Callable[..., Task]) -> None:
+    with pytest.raises(ArgumentError, match="A reward by pieces says itself what each token earns"):
+        Rules(toy(reward=lambda pieces: pieces, pay_at="token"))
+
+
+def needs_topic(completions: Sequence[str], topic: Sequence[str]) -> list[float]:
+    return [float(t in text) for text, t in zip(completions, topic, strict=True)]
+
+
+@pytest.mark.parametrize("field", ["reward", "judge"])
+def test_a_missing_column_is_missed_at_once(toy: Callable[..., Task], field: str) -> None:
+    with pytest.raises(ArgumentError, match='The reward needs_topic needs the column "topic", which the prompts lack; they have: prompt'):
+        Rules(toy(**{field: needs_topic}))
+    Rules(toy(**{field: needs_topic}, prompts=[{"prompt": "a", "topic": "b"}]))

@@ -691,3 +691,27 @@ def test_text_envs_are_found_under_wrappers(toy: Callable[..., Task]) -> None:
 def test_prompts_are_those_of_the_set(toy: Callable[..., Task]) -> None:
     envs = textenv.TextVectorEnv(toy(max_prompt_tokens=2), 1)
     assert [*envs.prompts] == ["b", "ab", "ab"]
+
+
+def letters_less_ends(completions: Sequence[str]) -> list[float]:
+    return [2.0 * text.count("a") - text.count(".") for text in completions]
+
+
+@by_mode
+def test_every_token_is_paid_what_it_adds(toy: Callable[..., Task], mode: AutoresetMode) -> None:
+    made = [TextVectorEnv(toy(reward=letters_less_ends, pay_at=when), 3, autoreset_mode=mode) for when in ("token", "end")]
+    assert all(
+        np.array_equal(*pair) for pair in zip(*(envs.reset(seed=1) for envs in made), strict=True) if isinstance(pair[0], np.ndarray)
+    )
+    paid = np.zeros((2, 3))
+    for actions in ([0, 2, 0], [0, 0, EOS], [2, 1, 0]):
+        (_, by_token, ended, _, infos), (_, at_end, *_) = (envs.step(np.array(actions)) for envs in made)
+        paid += [by_token, at_end]
+        if actions == [0, 2, 0]:
+            assert by_token.tolist() == [2, -1, 2]
+        for row in np.flatnonzero(ended):
+            assert paid[0, row] == paid[1, row] == infos.get("final_info", infos)["score"][row]
+            paid[:, row] = 0
+        if mode is AutoresetMode.DISABLED and ended.any():
+            for envs in made:
+                envs.reset(options={"reset_mask": ended})

@@ -95,6 +95,14 @@ def test_measures_stand_under_each_other_with_their_errors() -> None:
     assert len(cells(measures_table(without, ""))) - 1 == len(names) - 2
 
 
+def test_parts_of_the_score_stand_below_it() -> None:
+    row = {"n": 2, "score": 0.5, "score_se": 0.1, "score_tone": 0.25, "score_tone_se": 0.05, "judge": 1.0, "judge_se": 0.0}
+    assert [line[:3] for line in cells(measures_table(row, ""))[1:3]] == [
+        ["score", "0.500", "0.100"],
+        ["score, part tone", "0.250", "0.050"],
+    ]
+
+
 def test_samples_show_texts_as_they_are() -> None:
     one = {"prompt": "I [b]say[/b]", "completion": "\n[/x] well", "score": 0.126, "judge": None, "finish_reason": "length"}
     two = {**one, "judge": 0.5, "finish_reason": "eos"}

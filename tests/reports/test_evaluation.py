@@ -72,6 +72,12 @@ def test_summary_by_hand() -> None:
     assert row == pytest.approx(expected)
 
 
+def test_summary_has_the_parts_of_the_score() -> None:
+    whole = measured([0.0, 1.0])
+    row = summarise(whole._replace(episodes=dataclasses.replace(whole.episodes, score_parts={"tone": torch.tensor([0.5, 1.5])})))
+    assert (row["score_tone"], row["score_tone_se"]) == (1.0, 0.5)
+
+
 def test_standard_error_over_clusters() -> None:
     values, groups = np.array([1.0, 2.0, 3.0, 6.0]), np.array([0, 0, 1, 1])
     assert standard_error(values, groups) == pytest.approx(1.5)  # cluster sums of -3 and 3: √(2 (9 + 9)) / 4

@@ -1,5 +1,6 @@
 """Frames of episodes: nothing is padded, and the pieces are what the tokens wrote."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,13 @@ def test_frames_have_no_padding(tmp_path: Path) -> None:
         assert len(frame["pieces"][row]) == length
         for name in (*PLAYED, "ref_log_probs", "advantages"):
             np.testing.assert_allclose(frame[name][row], getattr(episodes, name)[row, :length].numpy(), atol=1e-7)
+
+
+def test_parts_of_the_score_are_columns() -> None:
+    agent = make_agent()
+    plain = collect(agent.policy, agent.envs, 3, seed=0)
+    frame = episode_frame(dataclasses.replace(plain, score_parts={"tone": plain.scores / 2}), 1, agent.policy.tokenizer)
+    assert frame["score_tone"].tolist() == (plain.scores / 2).tolist()
 
 
 def test_pieces_are_what_each_token_added() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from textenv.errors import RewardError
-from textenv.rewards.protocol import accepted, call_reward, reward_name, takes_pieces
+from textenv.errors import ArgumentError, RewardError
+from textenv.rewards.protocol import Scores, accepted, call_reward, require_columns, reward_name, takes_pieces
 
 PROMPTS = ["Once", "Twice", "Never"]
 COMPLETIONS = [" upon", " told", ""]
@@ -28,7 +28,7 @@ def test_positional_names_are_passed_by_keyword() -> None:
         seen.update(topic=topic, completions=completions, prompts=prompts, label=label)
         return [0.0, 0.5, 1.0]
 
-    scores, by_piece = call_reward(reward, PROMPTS, COMPLETIONS, COLUMNS)
+    scores, by_piece, _ = call_reward(reward, PROMPTS, COMPLETIONS, COLUMNS)
     assert seen == {"prompts": PROMPTS, "completions": COMPLETIONS, **COLUMNS}
     assert scores.dtype == np.float64
     assert scores.tolist() == [0.0, 0.5, 1.0]
@@ -91,7 +91,7 @@ def test_pieces_are_scored_one_by_one() -> None:
 
     assert takes_pieces(reward)
     assert not takes_pieces(by_length)
-    scores, by_piece = call_reward(reward, PROMPTS, COMPLETIONS, COLUMNS, PIECES)
+    scores, by_piece, _ = call_reward(reward, PROMPTS, COMPLETIONS, COLUMNS, PIECES)
     assert by_piece is not None
     assert [row.tolist() for row in by_piece] == [[1.5, 1.0], [2.5], [0.0]]
     assert scores.tolist() == [2.5, 2.5, 0.0]
@@ -160,3 +160,51 @@ def test_a_missing_column_is_named() -> None:
         RewardError, match='The reward rouge needs "summary", which is no column of the prompts; there are: label, topic, prompts'
     ):
         call_reward(rouge, PROMPTS, COMPLETIONS, COLUMNS)
+
+
+def test_scores_carry_their_parts() -> None:
+    def reward(completions: Any) -> Scores:
+        return Scores([0.5, 0.25, 0.0], parts={"length": [1, 0.5, 0], "tone": np.array([0.5, 0.5, 0.0])})
+
+    found = call_reward(reward, PROMPTS, COMPLETIONS)
+    assert found.scores.tolist() == [0.5, 0.25, 0.0]
+    assert {name: values.tolist() for name, values in found.parts.items()} == {"length": [1, 0.5, 0], "tone": [0.5, 0.5, 0]}
+    assert call_reward(lambda completions: [1, 2, 3], PROMPTS, COMPLETIONS).parts == {}
+
+
+@pytest.mark.parametrize("name", ["se", "two words", ""])
+def test_a_part_has_a_name_that_columns_can_have(name: str) -> None:
+    with pytest.raises(RewardError, match=f'A part of a score cannot be called "{name}"'):
+        Scores([1.0], parts={name: [1.0]})
+
+
+def test_a_part_that_is_no_number_is_named() -> None:
+    def reward(completions: Any) -> Scores:
+        return Scores([1.0, 1.0, 1.0], parts={"tone": [0.0, float("nan"), 0.0]})
+
+    def short(completions: Any) -> Scores:
+        return Scores([1.0] * 3, parts={"tone": [1.0]})
+
+    with pytest.raises(RewardError, match=r"The reward reward\.tone returned nan"):
+        call_reward(reward, PROMPTS, COMPLETIONS)
+    with pytest.raises(RewardError, match=r"The reward short\.tone returned 1 values for 3"):
+        call_reward(short, PROMPTS, COMPLETIONS)
+
+
+class Needy:
+    columns = ("summary",)
+
+    def __call__(self, completions: Any, **columns: Any) -> list[float]:
+        return [0.0 for _ in completions]
+
+
+def test_a_reward_s_columns_are_required_before_it_is_called() -> None:
+    def rouge(completions: Any, summary: Any, style: str = "plain") -> list[float]:
+        return [0.0 for _ in completions]
+
+    for reward, name in ((rouge, "rouge"), (Needy(), "Needy")):
+        require_columns(reward, ["topic", "summary"])
+        with pytest.raises(
+            ArgumentError, match=f'The reward {name} needs the column "summary", which the prompts lack; they have: prompt, topic.'
+        ):
+            require_columns(reward, ["topic"])

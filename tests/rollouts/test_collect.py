@@ -16,6 +16,7 @@ from textenv.envs.exact import ExactMDP
 from textenv.envs.rules import Rules
 from textenv.errors import ArgumentError
 from textenv.models.policy import LanguagePolicy
+from textenv.rewards.protocol import Scores
 from textenv.rollouts.collect import collect
 from textenv.types import Episodes
 
@@ -254,3 +255,23 @@ def test_refusals() -> None:
         collect(policy, make(max_new_tokens=5), 4)
     with pytest.raises(ArgumentError, match="CartPole"):
         collect(policy, gymnasium.make_vec("CartPole-v1", num_envs=2), 4)
+
+
+def share_in_parts(prompts: list[str], completions: list[str]) -> Scores:
+    shares = copied_share(prompts, completions)
+    return Scores(shares, parts={"share": shares, "length": [float(len(text)) for text in completions]})
+
+
+def test_parts_of_the_score_and_payments_by_token_are_kept() -> None:
+    by_token, at_end = (make(reward=share_in_parts, pay_at=when) for when in ("token", "end"))
+    policy = make_policy(by_token)
+    one, two = (collect(policy, envs, 13, seed=4) for envs in (by_token, at_end))
+    assert one.score_parts["share"].tolist() == one.scores.tolist()
+    assert one.score_parts["length"].tolist() == [len(text) for text in one.completions]
+    assert torch.equal(one.tokens, two.tokens)
+    assert torch.allclose(one.rewards.sum(1), two.rewards.sum(1), atol=1e-6)
+    prefixes = [[copied_share([p], [text[: t + 1]])[0] for t in range(4)] for p, text in zip(one.prompts, one.completions, strict=True)]
+    growth = torch.tensor(prefixes).diff(dim=1, prepend=torch.zeros(13, 1))
+    assert torch.allclose(one.rewards, growth * one.mask, atol=1e-6)
+    assert (two.rewards[:, 0][one.lengths > 1] == 0).all()
+    assert collect(policy, make(), 3, seed=4).score_parts == {}

@@ -226,6 +226,7 @@ class PPO:
         return {
             "episodes": float(self.episodes),
             "score": batch.scores.mean().item(),
+            **{f"score_{name}": values.mean().item() for name, values in batch.score_parts.items()},
             "reward": (batch.rewards - beta * kl).sum(1).mean().item(),
             "kl_k1": kl_per_sequence,
             "kl_k2": (k2(batch.log_probs, ref_log_probs) * mask).sum(1).mean().item(),

@@ -2,38 +2,48 @@
 
 import ast
 import importlib
+import inspect
 from pathlib import Path
 from typing import Any, Final
 
 import gymnasium
 from gymnasium.envs.registration import parse_env_id
 
-from textenv.envs.task import Task
+from textenv.envs.task import Task, check_names
 from textenv.errors import ArgumentError, did_you_mean
 
 BUILT_IN: Final = {
     "TextCopy-v0": "textenv.envs.copying",
     "TextSentiment-v0": "textenv.envs.sentiment",
 }
-"""Id to the module that holds its card (the docstring) and its TASK. Nothing is imported until an id is made."""
+"""Id to the module that holds its card (the docstring) and its TASK, or a function `task` of the arguments it takes beside
+those of every environment. Nothing is imported until an id is made."""
 
 _registered: dict[str, Task] = {}
 
 
-def task_of(task: str | Task) -> Task:
-    """Find the task of an id.
+def task_of(task: str | Task, **fields: Any) -> Task:
+    """Find the task of an id, with other values in some fields.
+
+    Args:
+        task: an id, or a task.
+        **fields: of `Task`, and the arguments that the environment's own function `task` takes.
 
     Raises:
-        ArgumentError: nothing is registered under it.
+        ArgumentError: nothing is registered under the id, or an argument is unknown or out of range.
     """
-    if isinstance(task, Task):
-        return task
-    if task in _registered:
-        return _registered[task]
-    if task in BUILT_IN:
-        found: Task = importlib.import_module(BUILT_IN[task]).TASK
-        return found
-    raise ArgumentError(f'There is no environment "{task}".{did_you_mean(task, registered_ids())}')
+    if isinstance(task, str) and task in BUILT_IN:
+        module = importlib.import_module(BUILT_IN[task])
+        if hasattr(module, "task"):
+            own = tuple(inspect.signature(module.task).parameters)
+            check_names(fields, own)
+            task = module.task(**{name: fields.pop(name) for name in own if name in fields})
+        else:
+            task = module.TASK
+    found = _registered.get(task, task) if isinstance(task, str) else task
+    if not isinstance(found, Task):
+        raise ArgumentError(f'There is no environment "{found}".{did_you_mean(found, registered_ids())}')
+    return found.replace(**fields) if fields else found
 
 
 def registered_ids() -> list[str]:

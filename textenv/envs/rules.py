@@ -15,7 +15,7 @@ from textenv.envs.task import Task, stop_function
 from textenv.errors import ArgumentError
 from textenv.models.loading import load_tokenizer
 from textenv.rewards.loading import load_reward
-from textenv.rewards.protocol import call_reward, takes_pieces
+from textenv.rewards.protocol import call_reward, require_columns, takes_pieces
 
 
 class Outcome(NamedTuple):
@@ -30,8 +30,11 @@ class Outcome(NamedTuple):
     """(m,) what the reward says."""
     penalties: NDArray[np.float64]
     """(m,) what a missing end of text costs."""
+    worth: NDArray[np.float64]
+    """(n,) score less penalty of the rows that ended; of the others 0, or where every token is paid, the score so far."""
     infos: list[dict[str, Any]]
-    """m rows: prompt, prompt_index, completion, score, finish_reason, length, for a reward by pieces token_scores (T,)."""
+    """m rows: prompt, prompt_index, completion, score, score_NAME for each part of it, finish_reason, length, and for a reward
+    by pieces token_scores (T,)."""
 
 
 class Rules:
@@ -53,6 +56,11 @@ class Rules:
         self.stop = stop_function(task.stop)
         truncate = task.on_long_prompt == "truncate"
         self.prompts = load_prompts(task.prompts, self.tokenizer, self.prompt_columns, truncate=truncate)
+        require_columns(self.reward, self.prompts.columns)
+        if callable(task.judge):
+            require_columns(task.judge, self.prompts.columns)
+        if task.pay_at == "token" and takes_pieces(self.reward):
+            raise ArgumentError('A reward by pieces says itself what each token earns; leave pay_at="token" out.')
         self.restricted = task.min_new_tokens > 0 or task.action_mask is not None
         self._decoded: dict[bytes, str] = {}  # prompts by their tokens
         self.allowed = np.ones(self.vocabulary, dtype=np.bool_)
@@ -131,11 +139,17 @@ class Rules:
         else:
             by_stop = np.array([bool(self.stop(text)) for text in self.completions(observations, lengths)], dtype=np.bool_)
         ended = by_eos | by_stop | by_length
-        if not ended.any():
-            return Outcome(ended, np.zeros(0), np.zeros(0), [])
-        reasons = np.where(by_eos, "eos", np.where(by_stop, "stop", "length"))[ended]
-        scores, infos = self._score(observations[ended], lengths[ended], prompt_index[ended], reasons.tolist())
-        return Outcome(ended, scores, np.where(reasons == "length", self.task.missing_eos_penalty, 0.0), infos)
+        judged = np.ones_like(ended) if self.task.pay_at == "token" else ended
+        worth = np.zeros(len(ended))
+        if not judged.any():
+            return Outcome(ended, np.zeros(0), np.zeros(0), worth, [])
+        reasons = np.where(by_eos, "eos", np.where(by_stop, "stop", "length"))
+        scores, infos = self._score(observations[judged], lengths[judged], prompt_index[judged], reasons[judged].tolist())
+        penalties = np.where(reasons[ended] == "length", self.task.missing_eos_penalty, 0.0)
+        worth[judged] = scores
+        worth[ended] -= penalties
+        last = np.flatnonzero(ended[judged])
+        return Outcome(ended, scores[last], penalties, worth, [infos[row] for row in last])
 
     def _score(
         self, observations: NDArray[np.int32], lengths: NDArray[np.int64], prompt_index: NDArray[np.int64], reasons: Sequence[str]
@@ -144,13 +158,14 @@ class Rules:
         prompts = [self.prompts.texts[i] for i in prompt_index]
         columns = {name: [values[i] for i in prompt_index] for name, values in self.prompts.columns.items()}
         pieces = self._pieces(observations, lengths) if takes_pieces(self.reward) else None
-        scores, by_piece = call_reward(self.reward, prompts, completions, columns, pieces)
+        scores, by_piece, parts = call_reward(self.reward, prompts, completions, columns, pieces)
         infos: list[dict[str, Any]] = [
             {
                 "prompt": prompts[row],
                 "prompt_index": int(prompt_index[row]),
                 "completion": completions[row],
                 "score": float(scores[row]),
+                **{f"score_{name}": float(values[row]) for name, values in parts.items()},
                 "finish_reason": reasons[row],
                 "length": int(lengths[row]),
             }

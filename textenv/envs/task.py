@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -46,6 +46,11 @@ class Task:
     """Subtracted from the score of an episode that ends by its length."""
     on_long_prompt: Literal["truncate", "error"] = "truncate"
     """Truncate a prompt of more than P tokens from the left, or refuse it."""
+    pay_at: Literal["end", "token"] = "end"
+    """Pay the score at the end, or at every token what it adds: score of the text so far less that of the text before, which
+    sums to the score. That is potential-based shaping, potential 0 before the first and after the last token, so it moves no
+    optimum (Ng, Harada and Russell 1999, https://people.eecs.berkeley.edu/~russell/papers/icml99-shaping.pdf); it asks the
+    reward at every step."""
     judge: RewardLike | None = None
     """An independent scorer, used only in evaluation."""
     model: str | None = "tiny-en"
@@ -60,11 +65,15 @@ class Task:
             raise ArgumentError(f"min_new_tokens={self.min_new_tokens} exceeds max_new_tokens={self.max_new_tokens}; lower it.")
         if self.on_long_prompt not in ("truncate", "error"):
             raise ArgumentError(f'on_long_prompt must be "truncate" or "error", got {self.on_long_prompt!r}.')
+        if self.pay_at not in ("end", "token"):
+            raise ArgumentError(f'pay_at must be "end" or "token", got {self.pay_at!r}.')
         penalty = self.missing_eos_penalty
         if isinstance(penalty, bool) or not isinstance(penalty, int | float | np.number) or not 0 <= penalty < float("inf"):
             raise ArgumentError(f"missing_eos_penalty must be a number of at least 0, got {self.missing_eos_penalty!r}.")
         if not (isinstance(self.reward, str | Path) or callable(self.reward)):
             raise ArgumentError(f"reward must be a name, a path or a callable, got {self.reward!r}.")
+        if not (self.judge is None or isinstance(self.judge, str | Path) or callable(self.judge)):
+            raise ArgumentError(f"judge must be None, a name, a path or a callable, got {self.judge!r}.")
 
     def replace(self, **fields: Any) -> "Task":
         """Copy the task with other values in some fields.
@@ -72,12 +81,21 @@ class Task:
         Raises:
             ArgumentError: no field has that name.
         """
-        known = [field.name for field in dataclasses.fields(self)]
-        for name in fields:
-            if name not in known:
-                others = (*known, "autoreset_mode", "kl_coef", "reference", "render_mode")
-                raise ArgumentError(f'There is no argument "{name}".{did_you_mean(name, others)}')
+        check_names(fields)
         return dataclasses.replace(self, **fields)
+
+
+def check_names(names: Iterable[str], own: Sequence[str] = ()) -> None:
+    """Refuse names that are neither fields of a task nor the environment's `own` arguments.
+
+    Raises:
+        ArgumentError: with the nearest known name.
+    """
+    known = [*own, *(field.name for field in dataclasses.fields(Task))]
+    for name in names:
+        if name not in known:
+            others = (*known, "autoreset_mode", "kl_coef", "reference", "render_mode")
+            raise ArgumentError(f'There is no argument "{name}".{did_you_mean(name, others)}')
 
 
 def stop_function(stop: StopRule | None) -> Callable[[str], bool] | None:

@@ -28,7 +28,7 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
     - Observation: (N, P+T) int32; the prompt left-padded into the first P columns, the response after it, and -1
       wherever there is no token. Action: (N,) token ids.
     - A row ends with `terminated` at the end-of-text token, the task's stop rule or the last column; its score is
-      paid by that step. `truncated` is never set.
+      paid by that step, unless the task pays at every token. `truncated` is never set.
     - Row i seeded s plays the episodes that `TextEnv` seeded s + i plays.
     - `reset(options=...)` takes `prompt_index` (N,), the prompts to start with; `reset_mask` (N,), the rows to reset;
       and `prompt_queue` (n,), which plays exactly these prompts: a row takes the next one when its episode has ended,
@@ -41,7 +41,7 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
         render_mode: None, "ansi" or "human".
         kl_coef: β of `KLShaping`; 0 pays the plain score.
         reference: model of `KLShaping`; by default the task's own.
-        **fields: of `Task`, to replace those of the task.
+        **fields: of `Task`, to replace those of the task, or arguments of its own.
 
     Raises:
         ArgumentError: an argument is unknown or out of range, or the prompt set cannot be used.
@@ -72,7 +72,7 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
             raise ArgumentError(f"autoreset_mode must be one of {', '.join(m.name for m in AutoresetMode)}, got {autoreset_mode!r}.")
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ArgumentError(f'render_mode must be None, "ansi" or "human", got {render_mode!r}.')
-        self.task = task_of(task).replace(**{name: release(value) for name, value in fields.items()})
+        self.task = task_of(task, **{name: release(value) for name, value in fields.items()})
         self.rules = Rules(self.task)
         self.num_envs = int(num_envs)
         self.autoreset_mode = mode
@@ -91,6 +91,7 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
         self._done = np.zeros(self.num_envs, dtype=np.bool_)
         self._parked = np.zeros(self.num_envs, dtype=np.bool_)
         self._score = np.full(self.num_envs, np.nan)
+        self._worth = np.zeros(self.num_envs)  # what the running episode has been paid without the shaping
         self._shaped = np.zeros(self.num_envs)  # sum of the shaping of the running episode
         self._queue: list[int] | None = None
         self._started = False
@@ -245,6 +246,7 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
         self._length[rows] = 0
         self._shaped[rows] = 0.0
         self._score[rows] = np.nan
+        self._worth[rows] = 0.0
         self._done[rows] = False
         self._parked[rows] = False
         started: list[int] = []
@@ -294,14 +296,14 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
         self._length[live] = lengths + 1
         if self.kl_shaping is not None:
             self._shaped[live] += shaping
-        rewards: NDArray[np.float64] = shaping
+        rewards: NDArray[np.float64] = shaping + (outcome.worth - self._worth[live])
+        self._worth[live] = outcome.worth
         if not outcome.ended.any():
             return rewards
         ended = live[outcome.ended]
         self._done[ended] = True
         self._score[ended] = outcome.scores
         self._outcome = dict(zip(ended.tolist(), outcome.infos, strict=True))
-        rewards[outcome.ended] += outcome.scores - outcome.penalties
         return rewards
 
     def _shaping(self, live: NDArray[np.int64], actions: NDArray[np.int64]) -> NDArray[np.float64]:

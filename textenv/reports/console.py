@@ -57,7 +57,8 @@ def measures_table(row: Mapping[str, float], title: str) -> Table:
         "jackknife for distinct-2 and perplexity; over episodes if there is but one prompt."
     )
     table = Table("measure", "value", "± one standard error", title=title, caption=caption)
-    for key, (what, digits) in _MEASURES.items():
+    parts = {key: (f"score, part {key[6:]}", 3) for key in row if key.startswith("score_") and not key.endswith("_se")}
+    for key, (what, digits) in {"score": _MEASURES["score"], **parts, **_MEASURES}.items():
         if key in row:
             error = row[f"{key}_se"]
             table.add_row(what, f"{row[key]:.{digits}f}", "" if math.isnan(error) else f"{error:.{digits}f}")

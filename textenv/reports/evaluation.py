@@ -72,8 +72,7 @@ def ask_judge(envs: "VectorEnv[Any, Any, Any]", episodes: Episodes) -> NDArray[n
     if rules.task.judge is None:
         return None
     columns = {name: [values[i] for i in episodes.prompt_index.tolist()] for name, values in rules.prompts.columns.items()}
-    judge, _ = call_reward(load_reward(rules.task.judge), episodes.prompts, episodes.completions, columns)
-    return judge
+    return call_reward(load_reward(rules.task.judge), episodes.prompts, episodes.completions, columns).scores
 
 
 def clusters(prompt_index: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -137,14 +136,16 @@ def summarise(measured: Measured) -> dict[str, float]:
     """Reduce to one row.
 
     Returns:
-        `n` episodes; the means `score`, `judge`, `positive` (share of the judge's scores of at least 0.5), `kl_k1`, `kl_k2`,
-        `kl_k3` and `kl_exact` in nats a sequence, `length` in tokens; `distinct2`; `perplexity` under the reference, a token.
+        `n` episodes; the means `score`, `score_NAME` of each part of it, `judge`, `positive` (share of the judge's scores of
+        at least 0.5), `kl_k1`, `kl_k2`, `kl_k3` and `kl_exact` in nats a sequence, `length` in tokens; `distinct2`;
+        `perplexity` under the reference, a token.
         Each but n has a standard error, `score_se` and so on: of means see `standard_error`, of distinct-2 and perplexity
         the `jackknife` over the same `clusters`. Judge and positive are left out without a judge.
     """
     episodes, judge, kl = measured.episodes, measured.judge, measured.divergence
     groups, lengths = clusters(episodes.prompt_index.numpy()), episodes.lengths.numpy()
-    means: dict[str, Any] = {"score": episodes.scores, "kl_k1": kl.k1, "kl_k2": kl.k2, "kl_k3": kl.k3, "kl_exact": kl.exact}
+    parts = {f"score_{name}": values for name, values in episodes.score_parts.items()}
+    means: dict[str, Any] = {"score": episodes.scores, **parts, "kl_k1": kl.k1, "kl_k2": kl.k2, "kl_k3": kl.k3, "kl_exact": kl.exact}
     if judge is not None:
         means |= {"judge": judge, "positive": judge >= 0.5}
     means["length"] = lengths

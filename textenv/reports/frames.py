@@ -22,8 +22,9 @@ def episode_frame(episodes: Episodes, update: int, tokenizer: "PreTrainedTokeniz
         tokenizer: of the tokens; it gives the column `pieces`.
 
     Returns:
-        B rows: update, prompt_index, prompt, completion, finish_reason, score, length (tokens), and as lists of that length
-        tokens (ids), pieces (strings), log_probs, values, rewards, and ref_log_probs and advantages where they are known.
+        B rows: update, prompt_index, prompt, completion, finish_reason, score, score_NAME for each part, length (tokens), and
+        as lists of that length tokens (ids), pieces (strings), log_probs, values, rewards, and ref_log_probs and advantages
+        where they are known.
     """
     mask = episodes.mask
     known = ("log_probs", "values", "rewards", "ref_log_probs", "advantages")
@@ -37,6 +38,7 @@ def episode_frame(episodes: Episodes, update: int, tokenizer: "PreTrainedTokeniz
             "completion": episodes.completions,
             "finish_reason": episodes.finish_reasons,
             "score": episodes.scores.numpy(),
+            **{f"score_{name}": values.numpy() for name, values in episodes.score_parts.items()},
             "length": episodes.lengths.numpy(),
             "pieces": token_texts(episodes, tokenizer),
             **{name: [row[keep].tolist() for row, keep in zip(values, mask, strict=True)] for name, values in by_token.items()},

@@ -8,16 +8,52 @@ of these arguments that its signature accepts:
 - `pieces`: n lists of token strings. A reward that takes it returns one value a piece instead of one a text.
 
 So functions written for TRL's string format, `f(completions, **kwargs)` included, work unchanged.
+
+A reward that is made of several returns `Scores`, which carry the parts beside the score. One that is an object
+names the columns it needs in an attribute `columns`, so that they are missed before anything is played.
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textenv.errors import RewardError
+from textenv.errors import ArgumentError, RewardError
+
+
+class Scores(list[float]):
+    """Scores that show what they are made of.
+
+    >>> Scores([0.4, 0.3], parts={"fluency": [0.8, 0.5]}).parts["fluency"]
+    [0.8, 0.5]
+
+    Args:
+        values: n scores.
+        parts: n values under each name; names are identifiers other than "se", as they become `score_name`.
+
+    Raises:
+        RewardError: a name is none.
+    """
+
+    def __init__(self, values: Iterable[float], parts: Mapping[str, Sequence[float]]) -> None:
+        super().__init__(values)
+        for name in parts:
+            if not name.isidentifier() or name == "se":
+                raise RewardError(f'A part of a score cannot be called "{name}"; use a name such as "fluency".')
+        self.parts = dict(parts)
+
+
+class Scored(NamedTuple):
+    """What a reward says of n texts."""
+
+    scores: NDArray[np.float64]
+    """(n,)."""
+    by_piece: list[NDArray[np.float64]] | None
+    """For a reward by pieces, n rows of values, whose sums the scores are."""
+    parts: dict[str, NDArray[np.float64]]
+    """(n,) each, by name; empty unless the reward returns `Scores`."""
 
 
 def reward_name(reward: Callable[..., Any]) -> str:
@@ -42,6 +78,29 @@ def accepted(reward: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str
             f'The reward {reward_name(reward)} needs "{missing[0]}", which is no column of the prompts; there are: {", ".join(offered)}.'
         )
     return {name: offered[name] for name in names if name in offered}
+
+
+def require_columns(reward: Callable[..., Any], columns: Iterable[str]) -> None:
+    """Refuse a reward that needs more than the prompt set has.
+
+    Args:
+        reward: any callable, see the module.
+        columns: of the prompt set, beside "prompt".
+
+    Raises:
+        ArgumentError: naming the column that is missing.
+        RewardError: the reward does not tell its arguments.
+    """
+    known = ["prompts", "completions", "pieces", *columns]
+    parameters = _parameters(reward).values()
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind in kinds]
+    for name in (*needed, *getattr(reward, "columns", ())):
+        if name not in known:
+            raise ArgumentError(
+                f'The reward {reward_name(reward)} needs the column "{name}", which the prompts lack;'
+                f" they have: {', '.join(['prompt', *known[3:]])}."
+            )
 
 
 def takes_pieces(reward: Callable[..., Any]) -> bool:
@@ -90,7 +149,7 @@ def call_reward(
     completions: Sequence[str],
     columns: Mapping[str, Sequence[Any]] | None = None,
     pieces: Sequence[Sequence[str]] | None = None,
-) -> tuple[NDArray[np.float64], list[NDArray[np.float64]] | None]:
+) -> Scored:
     """Score a batch of finished texts.
 
     Args:
@@ -99,9 +158,6 @@ def call_reward(
         completions: n texts.
         columns: further columns of the prompt set, n values each.
         pieces: the token strings of each completion.
-
-    Returns:
-        The scores (n,), and for a reward by pieces also its n rows of values, whose sums the scores are.
 
     Raises:
         RewardError: the reward raised, or returned something else than finite numbers of the right count; the message
@@ -118,7 +174,8 @@ def call_reward(
             f"and the completion {completions[0]!r})."
         ) from error
     if pieces is None or not takes_pieces(reward):
-        return _floats(values, len(prompts), "completions", name, prompts, completions), None
+        parts = {part: _floats(of, len(prompts), "completions", f"{name}.{part}", prompts, completions) for part, of in _parts(values)}
+        return Scored(_floats(values, len(prompts), "completions", name, prompts, completions), None, parts)
     if not hasattr(values, "__len__") or len(values) != len(prompts):
         raise RewardError(
             f"The reward {name} must return a row of values for each of {len(prompts)} completions, such as "
@@ -128,4 +185,8 @@ def call_reward(
         _floats(row, len(piece), "pieces", name, prompts[i : i + 1], completions[i : i + 1])
         for i, (row, piece) in enumerate(zip(values, pieces, strict=True))
     ]
-    return np.array([row.sum() for row in rows]), rows
+    return Scored(np.array([row.sum() for row in rows]), rows, {})
+
+
+def _parts(values: Any) -> Iterable[tuple[str, Sequence[float]]]:
+    return values.parts.items() if isinstance(values, Scores) else ()

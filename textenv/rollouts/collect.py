@@ -25,6 +25,7 @@ class _Buffer:
         self.places: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []  # of each step's rows: the row, episode * T + t
         self.rewards = np.zeros((n, response_columns))
         self.scores = np.zeros(n)
+        self.parts: dict[str, NDArray[np.float64]] = {}
         self.length = np.zeros(n, dtype=np.int64)
         self.texts: list[tuple[str, str, str]] = [("", "", "")] * n
         packed = (n, response_columns, -(-vocabulary // 8))
@@ -34,6 +35,8 @@ class _Buffer:
     def finish(self, episode: int, observation: Any, info: dict[str, Any], row: int) -> None:
         self.tokens[episode] = observation
         self.scores[episode] = info["score"][row]
+        for name in (name for name in info if name.startswith("score_")):
+            self.parts.setdefault(name.removeprefix("score_"), np.zeros(len(self.scores)))[episode] = info[name][row]
         self.texts[episode] = (info["prompt"][row], info["completion"][row], info["finish_reason"][row])
         if "token_scores" in info:  # step paid their sum with the last token
             self.rewards[episode] += info["token_scores"][row]
@@ -68,6 +71,7 @@ class _Buffer:
             prompts=[text[0] for text in self.texts],
             completions=[text[1] for text in self.texts],
             finish_reasons=[text[2] for text in self.texts],
+            score_parts={name: torch.from_numpy(values) for name, values in self.parts.items()},
             allowed=None if self.allowed is None else torch.from_numpy(self.allowed),
         )
 

@@ -148,8 +148,8 @@ class Rules:
         penalties = np.where(reasons[ended] == "length", self.task.missing_eos_penalty, 0.0)
         worth[judged] = scores
         worth[ended] -= penalties
-        last = np.flatnonzero(ended[judged])
-        return Outcome(ended, scores[last], penalties, worth, [infos[row] for row in last])
+        kept = np.flatnonzero(ended[judged])
+        return Outcome(ended, scores[kept], penalties, worth, [infos[row] for row in kept])
 
     def _score(
         self, observations: NDArray[np.int32], lengths: NDArray[np.int64], prompt_index: NDArray[np.int64], reasons: Sequence[str]

@@ -37,7 +37,7 @@ class Scores(list[float]):
         RewardError: a name is none.
     """
 
-    def __init__(self, values: Iterable[float], parts: Mapping[str, Sequence[float]]) -> None:
+    def __init__(self, values: Iterable[float], parts: Mapping[str, Sequence[float] | NDArray[np.float64]]) -> None:
         super().__init__(values)
         for name in parts:
             if not name.isidentifier() or name == "se":
@@ -188,5 +188,5 @@ def call_reward(
     return Scored(np.array([row.sum() for row in rows]), rows, {})
 
 
-def _parts(values: Any) -> Iterable[tuple[str, Sequence[float]]]:
+def _parts(values: Any) -> Iterable[tuple[str, Any]]:
     return values.parts.items() if isinstance(values, Scores) else ()

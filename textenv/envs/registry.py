@@ -14,6 +14,7 @@ from textenv.errors import ArgumentError, did_you_mean
 
 BUILT_IN: Final = {
     "TextCopy-v0": "textenv.envs.copying",
+    "TextHaiku-v0": "textenv.envs.haiku",
     "TextSentiment-v0": "textenv.envs.sentiment",
 }
 """Id to the module that holds its card (the docstring) and its TASK, or a function `task` of the arguments it takes beside

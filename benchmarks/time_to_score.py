@@ -23,37 +23,41 @@ import tyro
 
 from benchmarks.harness import ROOT
 from benchmarks.peers.trl_trainers import environment
+from benchmarks.score_run import SETTINGS, TARGET
 
 LEVEL: Final = 4.0
 """Nats at which scores are compared."""
+SIDES: Final = {"ours": "textenv", "ppo": "TRL PPO", "rloo": "TRL RLOO", "grpo": "TRL GRPO"}
 
 
-def score_at(points: list[dict[str, float]], kl: float) -> float | None:
-    """Score at which the line through the evaluations first has so much KL, None if it never does.
+def value_at(points: list[dict[str, float]], name: str, measure: str, level: float) -> float | None:
+    """Value of `name` where the line through the evaluations first has `measure` at a level, None if it never does.
 
-    >>> score_at([{"kl_exact": 0, "score": 0.5}, {"kl_exact": 3, "score": 0.7}, {"kl_exact": 5, "score": 0.9}], 4)
+    >>> value_at([{"kl_exact": 0, "score": 0.5}, {"kl_exact": 3, "score": 0.7}, {"kl_exact": 5, "score": 0.9}], "score", "kl_exact", 4)
     0.8
     """
     for before, after in itertools.pairwise(points):
-        if after["kl_exact"] >= kl:
-            share = (kl - before["kl_exact"]) / (after["kl_exact"] - before["kl_exact"])
-            return before["score"] + share * (after["score"] - before["score"])
+        if after[measure] >= level:
+            share = (level - before[measure]) / (after[measure] - before[measure])
+            return before[name] + share * (after[name] - before[name])
     return None
 
 
-def report(runs: list[dict[str, Any]]) -> str:
-    """A row a peer: its best setting by the mean time, a run that never reached the target counting as its cap."""
+def report(runs: list[dict[str, Any]], target: float) -> str:
+    """A row a side and setting, its seeds beside each other, as docs/benchmarks.md shows it."""
     lines = ["| side | setting | seconds to .80, by seed | KL there, nats a sequence | score at 4 nats |", "|---|---|---|---|---|"]
-    for peer in dict.fromkeys(run["peer"] for run in runs):
-        by_setting: dict[int, list[dict[str, Any]]] = {}
-        for run in runs:
-            if run["peer"] == peer:
-                by_setting.setdefault(run["setting"], []).append(run)
-        best = min(by_setting.values(), key=lambda group: sum(run["seconds_to_target"] or run["cap_seconds"] for run in group) / len(group))
-        times = [f"{run['seconds_to_target']:.0f}" if run["seconds_to_target"] else f"> {run['cap_seconds']:g}" for run in best]
-        kls = [f"{run['points'][-1]['kl_exact']:.1f}" for run in best]
-        level = [f"{score:.3f}" if (score := score_at(run["points"], LEVEL)) else "" for run in best]
-        lines.append(f"| {peer} | {best[0]['setting']} of {len(by_setting)} | {', '.join(times)} | {', '.join(kls)} | {', '.join(level)} |")
+    for side, setting in sorted({(run["peer"], run["setting"]) for run in runs}, key=lambda key: (list(SIDES).index(key[0]), key[1])):
+        group = sorted((run for run in runs if (run["peer"], run["setting"]) == (side, setting)), key=lambda run: int(run["seed"]))
+        times = [f"{run['seconds_to_target']:.0f}" if run["seconds_to_target"] else f"> {run['cap_seconds']:g}" for run in group]
+        kls = [value_at(run["points"], "kl_exact", "score", target) for run in group]
+        scores = [value_at(run["points"], "score", "kl_exact", LEVEL) for run in group]
+        shown = (", ".join(f"{value:.{digits}f}" for value in row if value is not None) for row, digits in ((kls, 1), (scores, 3)))
+        chosen = SETTINGS[setting]
+        epochs = f"{chosen['epochs']} epoch{'s' if chosen['epochs'] > 1 else ''}"
+        beta = f"{chosen['kl_coef']:g}".removeprefix("0")
+        rate = f"{chosen['learning_rate']:.0e}".replace("e-0", "e-")
+        what = f"{chosen['episodes']} episodes, {epochs}, {rate}, β {beta}"
+        lines.append(f"| {SIDES[side]} | {what} | {', '.join(times)} | {' | '.join(shown)} |")
     return "\n".join(lines)
 
 
@@ -79,7 +83,7 @@ def main(
             for setting in settings:
                 chosen = {"peer": peer, "setting": setting, "seed": seed, "cap_seconds": cap_seconds, "out": str(out.absolute())}
                 subprocess.run([sys.executable, "-m", "benchmarks.score_run", json.dumps(chosen)], cwd=ROOT, env=variables, check=True)
-                print(report(json.loads(out.read_text())["runs"]), end="\n\n", flush=True)
+                print(report(json.loads(out.read_text())["runs"], TARGET), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

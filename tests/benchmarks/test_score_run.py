@@ -1,10 +1,12 @@
 """The time to a score, and the merging of runs."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.harness import ROOT
 from benchmarks.score_run import Watch, merge, run_one, time_to
 from benchmarks.time_to_score import report
 
@@ -30,9 +32,17 @@ def test_runs_are_merged_by_side_setting_and_seed(tmp_path: Path) -> None:
     assert [(one["setting"], one["seconds_to_target"]) for one in runs] == [(1, None), (0, 20.0)]
 
 
-def test_report_takes_the_best_setting_and_names_the_cap() -> None:
-    lines = report([run("ppo", 0, None), run("ppo", 1, 40.0), run("grpo", 0, None)]).splitlines()
-    assert lines[2:] == ["| ppo | 1 of 2 | 40 | 1.0 |  |", "| grpo | 0 of 1 | > 50 | 1.0 |  |"]
+def test_report_has_a_row_a_setting_and_names_the_cap() -> None:
+    runs = [run("grpo", 0, None), run("ppo", 1, 40.0), {**run("ppo", 1, None), "seed": 1, "points": points(0.5, 0.7, 0.9, 0.9, 0.8)}]
+    assert report(runs, 0.7).splitlines()[2:] == [
+        "| TRL PPO | 128 episodes, 4 epochs, 1e-4, β .02 | 40, > 50 | 0.5, 1.0 | 0.800 |",
+        "| TRL GRPO | 512 episodes, 1 epoch, 3e-4, β .035 | > 50 | 0.5 |  |",
+    ]
+
+
+def test_the_page_shows_the_report() -> None:
+    found = json.loads((ROOT / "benchmarks" / "results" / "time_to_score.json").read_text())
+    assert report(found["runs"], found["target"]) in (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -23,6 +23,10 @@ from textenv.rewards.protocol import Scores
 EOS = 3
 
 
+def count_a(completions: Sequence[str]) -> list[float]:
+    return [float(text.count("a")) for text in completions]
+
+
 def judge(rules: Rules, *responses: Sequence[int], prompt: int = 0) -> Outcome:
     """Ask for the outcome of finished or running responses to one prompt."""
     rows = np.full((len(responses), rules.width), -1, dtype=np.int32)
@@ -270,26 +274,31 @@ def test_parts_of_a_score_are_told_apart(toy: Callable[..., Task]) -> None:
     assert [(info["score"], info["score_good"], info["score_bad"]) for info in infos] == [(1, 2, 1), (-1, 0, 1)]
 
 
-def test_where_every_token_is_paid_every_row_is_worth_its_score_so_far(toy: Callable[..., Task]) -> None:
-    rows = ([0], [0, 0], [0, 0, 1], [0, EOS])
-    at_end, at_token = (judge(Rules(toy(missing_eos_penalty=0.5, pay_at=when)), *rows) for when in ("end", "token"))
-    assert at_end.worth.tolist() == [0, 0, 1.5, 1]
-    assert at_token.worth.tolist() == [1, 2, 1.5, 1]
-    assert at_token.scores.tolist() == at_end.scores.tolist() == [2, 1]
-    assert at_token.infos == at_end.infos
-    assert judge(Rules(toy(pay_at="token")), [0], [0, 1]).worth.tolist() == [1, 1]
+def hopes(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
+    return [1.5 + len(prompt) - text.count("b") for prompt, text in zip(prompts, completions, strict=True)]
 
 
-def test_a_reward_by_pieces_pays_by_itself(toy: Callable[..., Task]) -> None:
+def test_a_potential_pays_unfinished_texts_what_it_has_grown(toy: Callable[..., Task]) -> None:
+    rows = ([0], [0, 1], [0, 0, 1], [0, EOS], [1])
+    plain, shaped = (judge(Rules(toy(missing_eos_penalty=0.5, potential=potential)), *rows, prompt=2) for potential in (None, hopes))
+    assert plain.worth.tolist() == [0, 0, 1.5, 1, 0]
+    assert shaped.worth.tolist() == [0, -1, 1.5, 1, -1]
+    assert shaped.scores.tolist() == plain.scores.tolist() == [2, 1]
+    assert shaped.infos == plain.infos
+    assert judge(Rules(toy(potential=count_a)), [0], [0, 1]).worth.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("fields", [{"reward": lambda pieces: pieces, "potential": count_a}, {"potential": lambda pieces: pieces}])
+def test_a_reward_by_pieces_pays_by_itself(toy: Callable[..., Task], fields: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError, match="A reward by pieces says itself what each token earns"):
-        Rules(toy(reward=lambda pieces: pieces, pay_at="token"))
+        Rules(toy(**fields))
 
 
 def needs_topic(completions: Sequence[str], topic: Sequence[str]) -> list[float]:
     return [float(t in text) for text, t in zip(completions, topic, strict=True)]
 
 
-@pytest.mark.parametrize("field", ["reward", "judge"])
+@pytest.mark.parametrize("field", ["reward", "judge", "potential"])
 def test_a_missing_column_is_missed_at_once(toy: Callable[..., Task], field: str) -> None:
     with pytest.raises(ArgumentError, match='The reward needs_topic needs the column "topic", which the prompts lack; they have: prompt'):
         Rules(toy(**{field: needs_topic}))

@@ -39,11 +39,11 @@ def test_fields_out_of_range_are_refused(fields: dict[str, Any], message: str) -
         Task(**{"prompts": ["x"], "reward": reward, **fields})
 
 
-def test_what_is_no_choice_is_refused() -> None:
-    with pytest.raises(ArgumentError, match='pay_at must be "end" or "token", got \'start\''):
-        Task(prompts=["a"], reward="r", pay_at="start")  # type: ignore[arg-type]
-    with pytest.raises(ArgumentError, match="judge must be None, a name, a path or a callable, got 3"):
-        Task(prompts=["a"], reward="r", judge=3)  # type: ignore[arg-type]
+def test_scorers_are_names_or_callables() -> None:
+    for field in ("judge", "potential"):
+        values: dict[str, Any] = {field: 3}
+        with pytest.raises(ArgumentError, match=f"{field} must be None, a name, a path or a callable, got 3"):
+            Task(prompts=["a"], reward="r", **values)
 
 
 def test_limits_themselves_are_allowed() -> None:

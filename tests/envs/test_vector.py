@@ -322,7 +322,7 @@ def test_dict_info_to_list_and_numpy_to_torch(id: str, mode: AutoresetMode) -> N
             final = infos["final_info"] if same_step else infos
             mine = rows[row]["final_info"] if same_step else rows[row]
             assert mine["completion"] == final["completion"][row]
-            assert mine["score"] == pytest.approx(rewards[row])
+            assert mine["score"] == pytest.approx(final["score"][row])
             theirs = converted[-1][row]["final_info"] if same_step else converted[-1][row]
             assert theirs["score"].item() == pytest.approx(rewards[row])
             ends += 1
@@ -699,7 +699,7 @@ def letters_less_ends(completions: Sequence[str]) -> list[float]:
 
 @by_mode
 def test_every_token_is_paid_what_it_adds(toy: Callable[..., Task], mode: AutoresetMode) -> None:
-    made = [TextVectorEnv(toy(reward=letters_less_ends, pay_at=when), 3, autoreset_mode=mode) for when in ("token", "end")]
+    made = [TextVectorEnv(toy(reward=letters_less_ends, potential=phi), 3, autoreset_mode=mode) for phi in (letters_less_ends, None)]
     assert all(
         np.array_equal(*pair) for pair in zip(*(envs.reset(seed=1) for envs in made), strict=True) if isinstance(pair[0], np.ndarray)
     )

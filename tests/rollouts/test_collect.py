@@ -263,7 +263,7 @@ def share_in_parts(prompts: list[str], completions: list[str]) -> Scores:
 
 
 def test_parts_of_the_score_and_payments_by_token_are_kept() -> None:
-    by_token, at_end = (make(reward=share_in_parts, pay_at=when) for when in ("token", "end"))
+    by_token, at_end = (make(reward=share_in_parts, potential=phi) for phi in (copied_share, None))
     policy = make_policy(by_token)
     one, two = (collect(policy, envs, 13, seed=4) for envs in (by_token, at_end))
     assert one.score_parts["share"].tolist() == one.scores.tolist()

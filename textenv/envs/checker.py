@@ -86,7 +86,7 @@ def _check_episodes(id: str, arguments: dict[str, Any]) -> None:
             expected[start + length] = action
             _require(np.array_equal(after, expected), id, "a step must write its token into the next response column, and nothing else.")
             _require(not truncated, id, "an end of the text is terminated, never truncated.")
-            by_token = rules.task.pay_at == "token"
+            by_token = rules.potential is not None
             _require(ended or shaped or by_token or reward == 0, id, "the score must be paid by the last step.")
             observation, length, paid = after, length + 1, paid + reward
         _require(set(info) >= _FINAL_KEYS, id, f"the last info must have {sorted(_FINAL_KEYS - set(info))}.")

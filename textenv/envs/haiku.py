@@ -56,10 +56,29 @@ def haiku_score(completions: Sequence[str], season_word: Sequence[str]) -> Score
     counts = [[syllables(line) for line in text.strip().split("\n")] for text in completions]
     form = [sum(1 / (1 + abs(a - b)) for a, b in zip(row, FORM, strict=False)) / len(FORM) for row in counts]
     lines = [max(0.0, 1 - abs(len(row) - len(FORM)) / 2) for row in counts]
-    wanted = [[word for word in phrase.lower().split() if len(word) > 3] or [phrase.lower()] for phrase in season_word]
-    season = [sum(word in text.lower() for word in words) / len(words) for words, text in zip(wanted, completions, strict=True)]
+    season = _season(completions, season_word)
     scores = [0.8 * a + 0.1 * b + 0.1 * c for a, b, c in zip(form, lines, season, strict=True)]
     return Scores(scores, parts={"syllables": form, "lines": lines, "season": season})
+
+
+def haiku_potential(completions: Sequence[str], season_word: Sequence[str]) -> list[float]:
+    r"""Score n unfinished texts by what can still become of them: lines that are not over may yet have their syllables.
+
+    >>> haiku_potential(["", "An old", "An old\nA frog"], ["frog"] * 3)
+    [0.9, 0.9, 0.8]
+    """
+    best = []
+    for text in completions:
+        counts = [syllables(line) for line in text.split("\n")]
+        over = [abs(a - b) for a, b in zip(counts[:-1], FORM, strict=False)]
+        beyond = max(0, counts[-1] - FORM[len(counts) - 1]) if len(counts) <= len(FORM) else 0
+        best.append((sum(1 / (1 + d) for d in [*over, beyond][: len(FORM)]) + max(0, len(FORM) - len(counts))) / len(FORM))
+    return [0.8 * a + 0.1 + 0.1 * b for a, b in zip(best, _season(completions, season_word), strict=True)]
+
+
+def _season(completions: Sequence[str], season_word: Sequence[str]) -> list[float]:
+    wanted = [[word for word in phrase.lower().split() if len(word) > 3] or [phrase.lower()] for phrase in season_word]
+    return [sum(word in text.lower() for word in words) / len(words) for words, text in zip(wanted, completions, strict=True)]
 
 
 def is_strict(completions: Sequence[str]) -> list[float]:
@@ -75,6 +94,7 @@ def is_over(completion: str) -> bool:
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "haiku.jsonl"),
     reward=haiku_score,
+    potential=haiku_potential,
     judge=is_strict,
     tokenizer="tiny-en",
     max_prompt_tokens=12,

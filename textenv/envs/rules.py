@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
     penalties: NDArray[np.float64]
     """(m,) what a missing end of text costs."""
     worth: NDArray[np.float64]
-    """(n,) score less penalty of the rows that ended; of the others 0, or where every token is paid, the score so far."""
+    """(n,) what the rows have been paid by now: score less penalty where they ended, elsewhere what the potential has grown."""
     infos: list[dict[str, Any]]
     """m rows: prompt, prompt_index, completion, score, score_NAME for each part of it, finish_reason, length, and for a reward
     by pieces token_scores (T,)."""
@@ -59,8 +59,13 @@ class Rules:
         require_columns(self.reward, self.prompts.columns)
         if callable(task.judge):
             require_columns(task.judge, self.prompts.columns)
-        if task.pay_at == "token" and takes_pieces(self.reward):
-            raise ArgumentError('A reward by pieces says itself what each token earns; leave pay_at="token" out.')
+        self.potential = None if task.potential is None else load_reward(task.potential)
+        self.start_potentials = np.zeros(len(self.prompts.texts))  # Φ of each prompt with nothing after it
+        if self.potential is not None:
+            if takes_pieces(self.reward) or takes_pieces(self.potential):
+                raise ArgumentError("A reward by pieces says itself what each token earns; leave potential out.")
+            require_columns(self.potential, self.prompts.columns)
+            self.start_potentials = self._potentials([""] * len(self.prompts.texts), np.arange(len(self.prompts.texts)))
         self.restricted = task.min_new_tokens > 0 or task.action_mask is not None
         self._decoded: dict[bytes, str] = {}  # prompts by their tokens
         self.allowed = np.ones(self.vocabulary, dtype=np.bool_)
@@ -139,24 +144,33 @@ class Rules:
         else:
             by_stop = np.array([bool(self.stop(text)) for text in self.completions(observations, lengths)], dtype=np.bool_)
         ended = by_eos | by_stop | by_length
-        judged = np.ones_like(ended) if self.task.pay_at == "token" else ended
         worth = np.zeros(len(ended))
-        if not judged.any():
+        if self.potential is not None and not ended.all():
+            running = prompt_index[~ended]
+            grown = self._potentials(self.completions(observations[~ended], lengths[~ended]), running)
+            worth[~ended] = grown - self.start_potentials[running]
+        if not ended.any():
             return Outcome(ended, np.zeros(0), np.zeros(0), worth, [])
-        reasons = np.where(by_eos, "eos", np.where(by_stop, "stop", "length"))
-        scores, infos = self._score(observations[judged], lengths[judged], prompt_index[judged], reasons[judged].tolist())
-        penalties = np.where(reasons[ended] == "length", self.task.missing_eos_penalty, 0.0)
-        worth[judged] = scores
-        worth[ended] -= penalties
-        kept = np.flatnonzero(ended[judged])
-        return Outcome(ended, scores[kept], penalties, worth, [infos[row] for row in kept])
+        reasons = np.where(by_eos, "eos", np.where(by_stop, "stop", "length"))[ended]
+        scores, infos = self._score(observations[ended], lengths[ended], prompt_index[ended], reasons.tolist())
+        penalties = np.where(reasons == "length", self.task.missing_eos_penalty, 0.0)
+        worth[ended] = scores - penalties
+        return Outcome(ended, scores, penalties, worth, infos)
+
+    def _potentials(self, completions: list[str], prompt_index: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Ask the potential about texts so far: (n,)."""
+        assert self.potential is not None
+        return call_reward(self.potential, *self._asked(completions, prompt_index)).scores
+
+    def _asked(self, completions: list[str], prompt_index: NDArray[np.int64]) -> tuple[list[str], list[str], dict[str, list[Any]]]:
+        """Put together what a reward is called with."""
+        columns = {name: [values[i] for i in prompt_index] for name, values in self.prompts.columns.items()}
+        return [self.prompts.texts[i] for i in prompt_index], completions, columns
 
     def _score(
         self, observations: NDArray[np.int32], lengths: NDArray[np.int64], prompt_index: NDArray[np.int64], reasons: Sequence[str]
     ) -> tuple[NDArray[np.float64], list[dict[str, Any]]]:
-        completions = self.completions(observations, lengths)
-        prompts = [self.prompts.texts[i] for i in prompt_index]
-        columns = {name: [values[i] for i in prompt_index] for name, values in self.prompts.columns.items()}
+        prompts, completions, columns = self._asked(self.completions(observations, lengths), prompt_index)
         pieces = self._pieces(observations, lengths) if takes_pieces(self.reward) else None
         scores, by_piece, parts = call_reward(self.reward, prompts, completions, columns, pieces)
         infos: list[dict[str, Any]] = [

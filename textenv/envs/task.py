@@ -46,11 +46,11 @@ class Task:
     """Subtracted from the score of an episode that ends by its length."""
     on_long_prompt: Literal["truncate", "error"] = "truncate"
     """Truncate a prompt of more than P tokens from the left, or refuse it."""
-    pay_at: Literal["end", "token"] = "end"
-    """Pay the score at the end, or at every token what it adds: score of the text so far less that of the text before, which
-    sums to the score. That is potential-based shaping, potential 0 before the first and after the last token, so it moves no
-    optimum (Ng, Harada and Russell 1999, https://people.eecs.berkeley.edu/~russell/papers/icml99-shaping.pdf); it asks the
-    reward at every step."""
+    potential: RewardLike | None = None
+    """Φ of an unfinished text, called as a reward is. Then each token is paid what it adds to Φ, and the last what is missing of
+    the score, so that payments still sum to the score: potential-based shaping, which tells early what a token is worth and
+    moves no optimum (Ng, Harada and Russell 1999, https://people.eecs.berkeley.edu/~russell/papers/icml99-shaping.pdf). With Φ
+    the score itself, score differences are paid at every token."""
     judge: RewardLike | None = None
     """An independent scorer, used only in evaluation."""
     model: str | None = "tiny-en"
@@ -65,15 +65,15 @@ class Task:
             raise ArgumentError(f"min_new_tokens={self.min_new_tokens} exceeds max_new_tokens={self.max_new_tokens}; lower it.")
         if self.on_long_prompt not in ("truncate", "error"):
             raise ArgumentError(f'on_long_prompt must be "truncate" or "error", got {self.on_long_prompt!r}.')
-        if self.pay_at not in ("end", "token"):
-            raise ArgumentError(f'pay_at must be "end" or "token", got {self.pay_at!r}.')
         penalty = self.missing_eos_penalty
         if isinstance(penalty, bool) or not isinstance(penalty, int | float | np.number) or not 0 <= penalty < float("inf"):
             raise ArgumentError(f"missing_eos_penalty must be a number of at least 0, got {self.missing_eos_penalty!r}.")
         if not (isinstance(self.reward, str | Path) or callable(self.reward)):
             raise ArgumentError(f"reward must be a name, a path or a callable, got {self.reward!r}.")
-        if not (self.judge is None or isinstance(self.judge, str | Path) or callable(self.judge)):
-            raise ArgumentError(f"judge must be None, a name, a path or a callable, got {self.judge!r}.")
+        for name in ("judge", "potential"):
+            value = getattr(self, name)
+            if not (value is None or isinstance(value, str | Path) or callable(value)):
+                raise ArgumentError(f"{name} must be None, a name, a path or a callable, got {value!r}.")
 
     def replace(self, **fields: Any) -> "Task":
         """Copy the task with other values in some fields.

@@ -28,7 +28,7 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
     - Observation: (N, P+T) int32; the prompt left-padded into the first P columns, the response after it, and -1
       wherever there is no token. Action: (N,) token ids.
     - A row ends with `terminated` at the end-of-text token, the task's stop rule or the last column; its score is
-      paid by that step, unless the task pays at every token. `truncated` is never set.
+      paid by that step, what a potential has paid before taken off. `truncated` is never set.
     - Row i seeded s plays the episodes that `TextEnv` seeded s + i plays.
     - `reset(options=...)` takes `prompt_index` (N,), the prompts to start with; `reset_mask` (N,), the rows to reset;
       and `prompt_queue` (n,), which plays exactly these prompts: a row takes the next one when its episode has ended,

@@ -324,7 +324,7 @@ def test_dict_info_to_list_and_numpy_to_torch(id: str, mode: AutoresetMode) -> N
             assert mine["completion"] == final["completion"][row]
             assert mine["score"] == pytest.approx(final["score"][row])
             theirs = converted[-1][row]["final_info"] if same_step else converted[-1][row]
-            assert theirs["score"].item() == pytest.approx(rewards[row])
+            assert theirs["score"].item() == pytest.approx(final["score"][row])
             ends += 1
         if mode is AutoresetMode.DISABLED and terminated.any():
             for envs in (plain, listed, tensors):

@@ -1,5 +1,6 @@
 """Load rewards by name: an embedded one, a local folder or a hub id."""
 
+import dataclasses
 import functools
 import json
 from collections.abc import Callable, Sequence
@@ -21,7 +22,10 @@ def load_reward(
     reads: Literal["both", "completion"] = "both",
     device: str = "cpu",
 ) -> Callable[..., Any]:
-    """Load a reward; a callable is returned as it is, and equal arguments give the same object.
+    """Load a reward; equal arguments give the same object.
+
+    A callable is returned as it is. Only a record with a field `device` that says "cpu", such as the rewards of
+    `textenv.rewards` that hold models, is copied with the device that is asked for.
 
     Args:
         reward: an embedded name such as "tiny-sentiment", a local folder or hub id of a sequence-classification model,
@@ -35,9 +39,11 @@ def load_reward(
         LoadError: the model cannot be loaded.
         ArgumentError: it has no such label.
     """
-    if not isinstance(reward, str | Path):
-        return reward
-    return _load(str(reward), label, output, reads, device)
+    if isinstance(reward, str | Path):
+        return _load(str(reward), label, output, reads, device)
+    if device != "cpu" and dataclasses.is_dataclass(reward) and getattr(reward, "device", None) == "cpu":
+        return dataclasses.replace(reward, device=device)
+    return reward
 
 
 class NgramReward:

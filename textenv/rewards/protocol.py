@@ -80,6 +80,17 @@ def accepted(reward: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str
     return {name: offered[name] for name in names if name in offered}
 
 
+def needed(reward: Callable[..., Any]) -> list[str]:
+    """List the arguments that a reward cannot do without: its parameters without default, and what it names in `columns`.
+
+    Raises:
+        RewardError: the reward does not tell its arguments.
+    """
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    parameters = [p.name for p in _parameters(reward).values() if p.default is p.empty and p.kind in kinds]
+    return [*parameters, *getattr(reward, "columns", ())]
+
+
 def require_columns(reward: Callable[..., Any], columns: Iterable[str]) -> None:
     """Refuse a reward that needs more than the prompt set has.
 
@@ -92,10 +103,7 @@ def require_columns(reward: Callable[..., Any], columns: Iterable[str]) -> None:
         RewardError: the reward does not tell its arguments.
     """
     known = ["prompts", "completions", "pieces", *columns]
-    parameters = _parameters(reward).values()
-    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    needed = [p.name for p in parameters if p.default is p.empty and p.kind in kinds]
-    for name in (*needed, *getattr(reward, "columns", ())):
+    for name in needed(reward):
         if name not in known:
             raise ArgumentError(
                 f'The reward {reward_name(reward)} needs the column "{name}", which the prompts lack;'
@@ -168,6 +176,8 @@ def call_reward(
     arguments = accepted(reward, offered)
     try:
         values = reward(**arguments)
+    except RewardError:
+        raise  # says what happened already
     except Exception as error:
         raise RewardError(
             f"The reward {name} raised {type(error).__name__}: {error} (first of {len(prompts)} texts: the prompt {prompts[0]!r} "

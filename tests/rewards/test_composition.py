@@ -1,0 +1,170 @@
+"""Rewards made of rewards, by hand and in an environment."""
+
+import pickle
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+import textenv
+from textenv.envs.registry import task_of
+from textenv.envs.vector import text_envs
+from textenv.errors import ArgumentError, LoadError, RewardError
+from textenv.rewards.composition import Affine, Clip, Product, WeightedSum, calibrated
+from textenv.rewards.loading import load_reward
+from textenv.rewards.protocol import call_reward, require_columns
+from textenv.rewards.rules import Contains, Length
+
+PROMPTS = ["Say yes:", "Say no:"]
+COMPLETIONS = ["yes yes", "yes"]
+COLUMNS = {"answer": ["yes", "no"], "unused": [1, 2]}
+
+
+def right(completions: Sequence[str], answer: Sequence[str]) -> list[float]:
+    """A function with a column; like TRL's, it is called by keyword."""
+    return [float(a in text) for a, text in zip(answer, completions, strict=True)]
+
+
+def anything(completions: Sequence[str], **columns: Any) -> list[float]:
+    """Takes whatever there is."""
+    return [float(len(columns)) for _ in completions]
+
+
+def by_piece(pieces: Sequence[Sequence[str]]) -> list[list[float]]:
+    """Has one value a piece."""
+    return [[0.0 for _ in row] for row in pieces]
+
+
+def half(prompts: Sequence[str]) -> list[float]:
+    """Is always the same."""
+    return [0.5 for _ in prompts]
+
+
+def test_a_weighted_sum_reports_its_parts_unweighted() -> None:
+    reward = WeightedSum({"right": (0.75, right), "short": (0.25, Length(1, 1)), "there": (-0.5, anything)})
+    copy = pickle.loads(pickle.dumps(reward))
+    found = call_reward(copy, PROMPTS, COMPLETIONS, COLUMNS)
+    assert found.scores.tolist() == [0.75 - 1.5, 0.25 - 1.5]
+    assert {name: part.tolist() for name, part in found.parts.items()} == {"right": [1, 0], "short": [0, 1], "there": [3, 3]}
+
+
+def test_a_product_is_zero_where_a_part_is() -> None:
+    found = call_reward(Product({"right": right, "half": half, "words": Length(1, 4)}), PROMPTS, COMPLETIONS, COLUMNS)
+    assert found.scores.tolist() == [0.5, 0.0]
+    assert found.parts["words"].tolist() == [1.0, 1.0]
+
+
+def test_parts_of_parts_have_both_names() -> None:
+    inner = WeightedSum({"right": (2.0, right), "half": (1.0, half)})
+    found = call_reward(Product({"style": Affine(Clip(inner), gain=-1.0, bias=3.0), "half": half}), PROMPTS, COMPLETIONS, COLUMNS)
+    assert found.scores.tolist() == [1.0, 1.25]
+    assert {name: part.tolist() for name, part in found.parts.items()} == {
+        "style": [2.0, 2.5],
+        "style_right": [1.0, 0.0],
+        "style_half": [0.5, 0.5],
+        "half": [0.5, 0.5],
+    }
+
+
+def test_clip_and_affine_by_hand() -> None:
+    assert call_reward(Clip(anything, low=-1.0, high=2.5), PROMPTS, COMPLETIONS, COLUMNS).scores.tolist() == [2.5, 2.5]
+    assert call_reward(Clip(half, low=0.75, high=2.0), PROMPTS, COMPLETIONS).scores.tolist() == [0.75, 0.75]
+    assert call_reward(Affine(half, gain=4.0, bias=-1.0), PROMPTS, COMPLETIONS).scores.tolist() == [1.0, 1.0]
+
+
+def test_names_are_loaded() -> None:
+    alone = load_reward("tiny-sentiment-judge")(prompts=PROMPTS, completions=COMPLETIONS)
+    found = call_reward(WeightedSum({"judge": (1.0, "tiny-sentiment-judge")}), PROMPTS, COMPLETIONS)
+    np.testing.assert_array_equal(found.scores, alone)
+
+
+def test_a_device_reaches_the_parts() -> None:
+    reward = load_reward(Affine(WeightedSum({"sentiment": (1.0, "tiny-sentiment")})), device="meta")
+    assert isinstance(reward, Affine)
+    assert reward.device == "meta"
+    inner = load_reward(reward.reward, device=reward.device)
+    assert isinstance(inner, WeightedSum)
+    assert inner.device == "meta"
+    assert load_reward(reward) is reward
+
+
+def test_columns_of_the_parts_are_those_of_the_whole() -> None:
+    reward = Clip(Product({"a": WeightedSum({"right": (1.0, right)}), "b": Affine(half), "c": "tiny-sentiment-judge"}))
+    assert reward.columns == ("answer",)
+    require_columns(reward, ["answer"])
+    with pytest.raises(ArgumentError, match='The reward Clip needs the column "answer", which the prompts lack; they have: prompt, title'):
+        require_columns(reward, ["title"])
+
+
+def test_an_environment_shows_the_parts() -> None:
+    reward = WeightedSum({"length": (0.5, Length(1, 3)), "a": (0.5, Contains(["a"]))})
+    env = gymnasium.make("TextCopy-v0", reward=reward)
+    env.reset(seed=0)
+    info: dict[str, Any] = {}
+    while "score" not in info:
+        info = env.step(0)[4]
+    assert info["score"] == 0.5 * info["score_length"] + 0.5 * info["score_a"]
+    assert info["score_length"] == 1.0
+
+
+def test_a_part_that_fails_is_named() -> None:
+    def broken(completions: Sequence[str]) -> list[float]:
+        raise KeyError("vader")
+
+    with pytest.raises(RewardError, match=r"^The reward broken raised KeyError: 'vader' .first of 2 texts"):
+        call_reward(Product({"good": half, "bad": broken}), PROMPTS, COMPLETIONS)
+    with pytest.raises(RewardError, match='The reward right needs "answer", which is no column of the prompts'):
+        call_reward(Product({"right": right}), PROMPTS, COMPLETIONS)
+
+
+def test_calibration_gives_mean_0_and_deviation_1() -> None:
+    scores = [1.0, 2.0, 4.0, 5.0]
+    reward = calibrated(half, scores)
+    assert reward.gain * np.array(scores) + reward.bias == pytest.approx(np.array([-2.0, -1.0, 1.0, 2.0]) / np.sqrt(2.5))
+    assert call_reward(reward, PROMPTS, COMPLETIONS).scores == pytest.approx(-2.5 / np.sqrt(2.5))
+
+
+def test_calibration_on_the_episodes_of_a_policy() -> None:
+    envs = gymnasium.make_vec("TextCopy-v0", num_envs=16)
+    policy = textenv.LanguagePolicy.for_rules(text_envs(envs).rules)
+    before = textenv.collect(policy, envs, 64, seed=0)
+    reward = calibrated(task_of("TextCopy-v0").reward, before.scores)
+    scores = textenv.collect(policy, gymnasium.make_vec("TextCopy-v0", num_envs=16, reward=reward), 64, seed=0).scores
+    assert scores.mean().item() == pytest.approx(0, abs=1e-6)
+    assert scores.std(correction=0).item() == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("scores", [[], [1.0], [0.1] * 10, [1.0, float("nan")], [[1.0, 2.0]]])
+def test_scores_that_calibrate_nothing_are_refused(scores: Any) -> None:
+    with pytest.raises(ArgumentError, match="calibrated needs two or more finite scores that differ, got"):
+        calibrated(half, scores)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: WeightedSum({}), r"WeightedSum needs a dictionary of named parts, got \{\}"),
+        (lambda: Product([half]), r"Product needs a dictionary of named parts, got \[<function"),  # type: ignore[arg-type]
+        (lambda: Product({"two words": half}), "Product cannot call a part 'two words'; use a name such as"),
+        (lambda: Product({"se": half}), "Product cannot call a part 'se'"),
+        (lambda: WeightedSum({"half": half}), "WeightedSum needs a pair of weight and reward as half, got <function"),  # type: ignore[dict-item]
+        (lambda: WeightedSum({"half": ("1", half)}), "WeightedSum needs a finite number as the weight of half, got '1'"),  # type: ignore[dict-item]
+        (lambda: WeightedSum({"half": (True, half)}), "WeightedSum needs a finite number as the weight of half, got True"),
+        (lambda: WeightedSum({"half": (float("nan"), half)}), "WeightedSum needs a finite number as the weight of half, got nan"),
+        (lambda: Product({"half": 0.5}), "Product is made of rewards: names, paths or callables; 0.5 is none"),  # type: ignore[dict-item]
+        (lambda: Product({"pieces": by_piece}), "Product takes rewards with one value a text; by_piece returns one a piece"),
+        (lambda: Clip(half, low=1.0), "Clip needs low below high, got low=1.0 and high=1.0"),
+        (lambda: Clip(half, low="0"), "Clip needs a finite number as low, got '0'"),  # type: ignore[arg-type]
+        (lambda: Affine(half, gain=float("inf")), "Affine needs a finite number as gain, got inf"),
+    ],
+)
+def test_bad_arguments_are_refused_at_construction(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        make()
+
+
+def test_an_unknown_name_is_refused_at_construction() -> None:
+    with pytest.raises(LoadError, match='"tiny-sentimnt" is no embedded reward and no local path'):
+        Product({"sentiment": "tiny-sentimnt"})

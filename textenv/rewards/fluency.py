@@ -1,0 +1,128 @@
+"""How natural a language model finds a text."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from textenv.models.hub import locate
+from textenv.rewards.repeats import once
+
+if TYPE_CHECKING:
+    import torch
+
+    from textenv.models.policy import LanguagePolicy
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Fluency:
+    """How probable a language model finds a completion after its prompt, from 0 to 1 and higher for more probable.
+
+    The score is σ(1.5 (s + 1)), where s, in nats, is the mean over the completion's tokens of log π(token) + H: the
+    token's log-probability, compared with what the model expects of its own next token, which is minus the entropy H
+    of its distribution. Samples of the model itself have s = 0 on average, whatever the model, and so score about .8;
+    1 nat a token less probable is .5, and words in random order are near 0. As the sigmoid is nearly flat above, a text that
+    is only easy to foresee, as a repetition may be, gains little. (That ordinary text carries as much information as is
+    expected of it: Meister et al., "Locally Typical Sampling", https://arxiv.org/abs/2202.00666.)
+
+    An empty completion scores 0. Of texts beyond the model's context the prompt is cut from the left to at most half of it,
+    and what follows the context is not read.
+
+    Args:
+        model: an embedded name, a local folder or a hub id of a causal language model; its own tokenizer reads the texts.
+        device: such as "cpu" or "cuda".
+
+    Raises:
+        LoadError: there is no such model.
+    """
+
+    model: str = "tiny-en"
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        locate(self.model)
+
+    def __call__(self, prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
+        """Score n texts."""
+        policy = _load(self.model, self.device)
+        pairs = list(zip(prompts, completions, strict=True))
+        return once(pairs, lambda different: expit(1.5 * (surplus(policy, different) + 1)))
+
+
+@functools.cache
+def _load(model: str, device: str) -> "LanguagePolicy":
+    from textenv.models.policy import LanguagePolicy
+
+    return LanguagePolicy.from_pretrained(model, device=device)
+
+
+class _Row(NamedTuple):
+    prompt: list[int]
+    """At least one id."""
+    completion: list[int]
+
+
+def _row(policy: "LanguagePolicy", prompt: str, completion: str) -> _Row:
+    """Split the ids of a text: those whose characters reach beyond the prompt are the completion's."""
+    tokenizer, config = policy.tokenizer, policy.model.config.get_text_config()
+    encoded: Any = tokenizer(prompt + completion, return_offsets_mapping=True, verbose=False)
+    before = [end <= len(prompt) for _, end in encoded["offset_mapping"]]
+    ids = {side: [i for i, b in zip(encoded["input_ids"], before, strict=True) if b is side] for side in (True, False)}
+    context = getattr(config, "max_position_embeddings", None) or 1024
+    start = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    head = ids[True][-(context // 2) :] or [start]
+    return _Row(head, ids[False][: context - len(head)])
+
+
+def surplus(policy: "LanguagePolicy", pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+    """Mean over a completion's tokens of log π(token) + H(π), in nats: (n,), -inf for an empty completion.
+
+    Args:
+        policy: whose distribution is asked.
+        pairs: n prompts and completions.
+    """
+    rows = [_row(policy, prompt, completion) for prompt, completion in pairs]
+    found = np.full(len(rows), -np.inf)
+    order = sorted((i for i, row in enumerate(rows) if row.completion), key=lambda i: len(rows[i].prompt) + len(rows[i].completion))
+    for start in range(0, len(order), BATCH):
+        batch = order[start : start + BATCH]  # texts of like length
+        found[batch] = _batch_surplus(policy, [rows[i] for i in batch])
+    return found
+
+
+def _batch_surplus(policy: "LanguagePolicy", rows: list[_Row]) -> NDArray[np.float64]:
+    import torch
+
+    from textenv.models.logprobs import CHUNK_LOGITS
+
+    prompt_columns = max(len(row.prompt) for row in rows)
+    width = prompt_columns + max(len(row.completion) for row in rows)
+    tokens = torch.full((len(rows), width), -1)  # (B, W), the layout of observations
+    for i, (prompt, completion) in enumerate(rows):
+        tokens[i, prompt_columns - len(prompt) : prompt_columns + len(completion)] = torch.tensor([*prompt, *completion])
+    tokens = tokens.to(policy.device)
+    response = tokens[:, prompt_columns:]
+    mask = response >= 0  # (B, T)
+    with torch.inference_mode(), policy.arithmetic():
+        hidden = policy.response_hidden(tokens, prompt_columns)  # (M, D)
+        size = max(1, CHUNK_LOGITS // len(policy.banned))
+        pieces = [_token_surplus(policy, *piece) for piece in zip(hidden.split(size), response[mask].split(size), strict=True)]
+    sums = torch.zeros(mask.shape, dtype=torch.float64).masked_scatter(mask.cpu(), torch.cat(pieces).double().cpu()).sum(1)
+    return np.asarray((sums / mask.sum(1).cpu()).numpy(), dtype=np.float64)
+
+
+def _token_surplus(policy: "LanguagePolicy", hidden: "torch.Tensor", tokens: "torch.Tensor") -> "torch.Tensor":
+    """Log π(token) + H(π): (M, D), (M,) to (M,)."""
+    import torch
+
+    from textenv.models.sampling import masked_log_softmax
+
+    log_probs = masked_log_softmax(policy.logits(hidden), 1.0, policy.banned)  # (M, V)
+    entropy = torch.special.entr(log_probs.exp()).sum(-1)
+    return log_probs.gather(-1, tokens[:, None])[:, 0] + entropy

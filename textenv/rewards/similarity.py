@@ -1,0 +1,65 @@
+"""How close two texts are in meaning, by sentence embeddings."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.preprocessing import normalize
+
+from textenv.errors import LoadError
+from textenv.models.hub import locate
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """The cosine of the embeddings of the completion and another text, from 0 to 1 and higher for closer.
+
+    A negative cosine counts 0, and so does an empty text. Of long texts the model reads what it can.
+
+    Args:
+        to: "prompts", or a column of the prompt set that holds texts.
+        model: an embedded name, a local folder or a hub id of a sentence-transformers model.
+        device: such as "cpu" or "cuda".
+
+    Raises:
+        LoadError: there is no such model.
+    """
+
+    to: str = "prompts"
+    model: str = "tiny-embed"
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        locate(self.model, "embedding model")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column that is compared."""
+        return (self.to,)
+
+    def __call__(self, prompts: Sequence[str], completions: Sequence[str], **columns: Any) -> list[float]:
+        """Score n texts."""
+        others = prompts if self.to == "prompts" else columns[self.to]
+        texts = list(dict.fromkeys([*others, *completions]))
+        if not texts:
+            return []
+        # Normalised here, because half precision is too coarse for it.
+        vectors = normalize(np.asarray(_load(self.model, self.device).encode(texts, show_progress_bar=False), dtype=np.float64))  # (N, D)
+        of = dict(zip(texts, vectors, strict=True))
+        cosines = [of[a] @ of[b] if a.strip() and b.strip() else 0.0 for a, b in zip(others, completions, strict=True)]
+        return [float(cosine) for cosine in np.clip(cosines, 0, 1)]
+
+
+@functools.cache
+def _load(model: str, device: str) -> "SentenceTransformer":
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        return SentenceTransformer(locate(model, "embedding model"), device=device)
+    except (OSError, ValueError, KeyError) as error:
+        raise LoadError(f"The embedding model {model} cannot be loaded: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,60 @@
+"""Metrics worked out by hand, on empty, long and Chinese texts too."""
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from textenv.errors import ArgumentError, RewardError
+from textenv.rewards.metrics import ChrF, RougeL, WordOverlap, content_words
+from textenv.rewards.protocol import call_reward, require_columns
+
+
+@pytest.mark.parametrize(
+    ("reward", "reference", "completion", "expected"),
+    [
+        (RougeL(), "the cat sat on the mat", "The cat lay on the mat!", 5 / 6),
+        (RougeL(), "a b c d", "d c b a", 1 / 4),
+        (RougeL(), "a b c", "a c x y z", 2 * (2 / 5) * (2 / 3) / (2 / 5 + 2 / 3)),
+        (RougeL(), "我爱电影", "我不爱电影", 2 * (4 / 5) / (4 / 5 + 1)),
+        (RougeL(), "cat", "cats", 0),
+        (RougeL(), "", "cat", 0),
+        (RougeL(), "cat", "", 0),
+        (RougeL(), "cat", "cat " * 999, 2 / 1000),
+        (ChrF(), "a short text", "a short text", 1),
+        (ChrF(), "电影很好", "电影很好", 1),
+        (ChrF(), "aaaa", "bbbb", 0),
+        (ChrF(), "cat", "", 0),
+        # n-grams of 1 to 3 characters: precisions 3/6, 2/5, 1/4 and recalls 1 make the F2 scores 15/18, 10/13 and 5/8 of means.
+        (ChrF(), "abc", "abcdef", 5 * (23 / 60) * 1 / (4 * (23 / 60) + 1)),
+        (WordOverlap("reference"), "The rain on the roof", "RAIN, rain", 1 / 2),
+        (WordOverlap("reference"), "The rain on the roof", "the on", 0),
+        (WordOverlap("reference"), "It is", "is", 1 / 2),
+        (WordOverlap("reference"), "电影好", "好电影", 1),
+        (WordOverlap("reference"), "?", "anything", 0),
+        (WordOverlap("reference"), "rain", "", 0),
+        (WordOverlap("reference"), "rain", "dry " * 50_000 + "rain", 1),
+    ],
+)
+def test_scores_by_hand(reward: Callable[..., Any], reference: str, completion: str, expected: float) -> None:
+    copy = pickle.loads(pickle.dumps(reward))
+    scores = call_reward(copy, ["?", "?"], ["none", completion], {"reference": ["other", reference]}).scores
+    assert scores[1] == pytest.approx(expected)
+
+
+def test_overlap_with_the_prompt() -> None:
+    assert call_reward(WordOverlap(), ["Rain and snow:"], ["snow, rain"]).scores.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("reward", [RougeL("summary"), ChrF("summary"), WordOverlap("summary")])
+def test_the_column_is_checked(reward: Callable[..., Any]) -> None:
+    with pytest.raises(ArgumentError, match='needs the column "summary", which the prompts lack; they have: prompt, reference'):
+        require_columns(reward, ["reference"])
+    with pytest.raises(RewardError, match=r'^The column "summary" must hold texts, got nan'):
+        call_reward(reward, ["?"], ["text"], {"summary": [float("nan")]})
+    assert call_reward(reward, [], [], {"summary": []}).scores.tolist() == []
+
+
+def test_content_words_are_lower_case() -> None:
+    assert content_words("The Rain and THE roof") == {"rain", "roof"}

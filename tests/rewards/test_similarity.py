@@ -38,7 +38,7 @@ def test_opposite_texts_score_zero_and_not_less() -> None:
 
 
 def test_empty_long_and_foreign_texts() -> None:
-    scores = Similarity()(["", "a film", " ", "a film", "我爱电影", "film"], ["", "", "a film", "\n", "我爱电影", "film " * 20_000])
+    scores = Similarity()(["", "a film", " ", "a film", "我爱电影", " film"], ["", "", "a film", "\n", "我爱电影", " film" * 20_000])
     assert scores[:4] == [0.0] * 4
     assert scores[4] == pytest.approx(1.0)
     assert scores[5] == pytest.approx(1.0)

@@ -90,6 +90,16 @@ def test_prompts_and_completions_are_joined_in_their_order() -> None:
     assert Classifier(model, tokenizer, reads="completion")(prompts, completions) == pytest.approx(part, abs=1e-5)
 
 
+def test_a_repeated_text_is_read_once() -> None:
+    model, tokenizer = make("bert")
+    classifier = Classifier(model, tokenizer)
+    read: list[int] = []
+    model.register_forward_pre_hook(lambda module, args, kwargs: read.append(len(kwargs["input_ids"])), with_kwargs=True)
+    scores = score(classifier, ["good film", "bad", "good film", "bad", "good film"])
+    assert read == [2]
+    assert scores == [*score(classifier, ["good film", "bad"]) * 2, scores[0]]
+
+
 def test_labels_by_name() -> None:
     model, tokenizer = make("bert")
     texts = random_texts("bert", 3)

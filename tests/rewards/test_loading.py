@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.special import logit
-from transformers import GPT2Config, GPT2ForSequenceClassification
+from transformers import GPT2Config, GPT2ForSequenceClassification, pipeline
 
 from textenv.errors import ArgumentError, LoadError
+from textenv.models.hub import ASSETS
 from textenv.models.loading import toy_causal_lm, toy_tokenizer
 from textenv.rewards.classifier import Classifier
 from textenv.rewards.loading import NgramReward, load_reward
@@ -43,6 +44,30 @@ def test_a_callable_is_returned_as_it_is() -> None:
         return [0.0] * len(completions)
 
     assert load_reward(reward) is reward
+
+
+def test_a_pipeline_is_read_as_its_classifier(classifier: Path) -> None:
+    whole = pipeline("text-classification", model=str(classifier), device="cpu")
+    reward = load_reward(whole)
+    assert isinstance(reward, Classifier)
+    assert reward.name == str(classifier)
+    texts = ["abc", "b b", "cab"]
+    own = [next(row["score"] for row in rows if row["label"] == "LABEL_1") for rows in whole(texts, top_k=None)]
+    assert reward(prompts=["", "b", "c"], completions=["abc", " b", "ab"]) == pytest.approx(own, abs=1e-6)
+    other = load_reward(whole, label="label_0", reads="completion")
+    assert other(prompts=["c", "c", "c"], completions=texts) == pytest.approx([1 - score for score in own], abs=1e-6)
+
+
+def test_what_is_no_reward_of_texts_is_refused(classifier: Path) -> None:
+    whole = pipeline("text-classification", model=str(classifier), device="cpu")
+    with pytest.raises(ArgumentError, match=r"GPT2ForSequenceClassification reads no text; give the reward Classifier\(model, tokenizer\)"):
+        load_reward(whole.model)
+    with pytest.raises(ArgumentError, match=r'The classifier .* has no label "good"'):
+        load_reward(whole, label="good")
+    with pytest.raises(ArgumentError, match="output must be one of probability, logit, got 'odds'"):
+        load_reward(whole, output="odds")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match='must be one of "text-classification", not of "text-generation"'):
+        load_reward(pipeline("text-generation", model=str(ASSETS / "tiny-en"), device="cpu"))
 
 
 def test_an_ngram_folder_is_read_as_such(ngram: Path) -> None:

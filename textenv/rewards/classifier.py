@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification
 
 from textenv.errors import ArgumentError, LoadError, did_you_mean
 from textenv.models.kernels import FastKernels, fuse_gelu
 from textenv.models.loading import load_tokenizer
+from textenv.rewards.repeats import once
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -68,14 +70,14 @@ class Classifier:
             raise LoadError(f"{name} is no sequence classifier: its file lacks {', '.join(sorted(found['missing_keys'])[:3])}.")
         return cls(model.to(device), load_tokenizer(place), name=name, label=label, output=output, reads=reads)
 
-    @torch.inference_mode()
     def __call__(self, prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
-        """Score n texts."""
-        texts = [prompt + completion for prompt, completion in zip(prompts, completions, strict=True)]
-        if self.reads == "completion":
-            texts = list(completions)
+        """Score n texts; one that occurs more than once is read once."""
+        texts = completions if self.reads == "completion" else [prompt + text for prompt, text in zip(prompts, completions, strict=True)]
         end = str(self.tokenizer.eos_token or self.tokenizer.sep_token or ".")
-        texts = [text or end for text in texts]
+        return once([text or end for text in texts], self._score)
+
+    @torch.inference_mode()
+    def _score(self, texts: list[str]) -> NDArray[np.float64]:
         scores = np.zeros(len(texts))
         order = np.argsort([len(text) for text in texts], kind="stable")  # texts of like length share a batch
         limit = min(self.tokenizer.model_max_length, self._positions())
@@ -91,7 +93,7 @@ class Classifier:
             with FastKernels():
                 logits = cast(torch.Tensor, self.model(**inputs).logits).float()  # (rows, labels)
             scores[rows] = self._output(logits).cpu().numpy()
-        return [float(score) for score in scores]
+        return scores
 
     def _output(self, logits: torch.Tensor) -> torch.Tensor:
         if self.output == "logit":

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 BATCH = 64
 
+_PIECE_LOGITS = 2**21  # so many are worked on at once: they stay in the processor's cache
+
 
 @dataclass(frozen=True)
 class Fluency:
@@ -99,8 +101,6 @@ def surplus(policy: "LanguagePolicy", pairs: Sequence[tuple[str, str]]) -> NDArr
 def _batch_surplus(policy: "LanguagePolicy", rows: list[_Row]) -> NDArray[np.float64]:
     import torch
 
-    from textenv.models.logprobs import CHUNK_LOGITS
-
     prompt_columns = max(len(row.prompt) for row in rows)
     width = prompt_columns + max(len(row.completion) for row in rows)
     tokens = torch.full((len(rows), width), -1)  # (B, W), the layout of observations
@@ -111,18 +111,16 @@ def _batch_surplus(policy: "LanguagePolicy", rows: list[_Row]) -> NDArray[np.flo
     mask = response >= 0  # (B, T)
     with torch.inference_mode(), policy.arithmetic():
         hidden = policy.response_hidden(tokens, prompt_columns)  # (M, D)
-        size = max(1, CHUNK_LOGITS // len(policy.banned))
+        size = max(1, _PIECE_LOGITS // len(policy.banned))
         pieces = [_token_surplus(policy, *piece) for piece in zip(hidden.split(size), response[mask].split(size), strict=True)]
     sums = torch.zeros(mask.shape, dtype=torch.float64).masked_scatter(mask.cpu(), torch.cat(pieces).double().cpu()).sum(1)
     return np.asarray((sums / mask.sum(1).cpu()).numpy(), dtype=np.float64)
 
 
 def _token_surplus(policy: "LanguagePolicy", hidden: "torch.Tensor", tokens: "torch.Tensor") -> "torch.Tensor":
-    """Log π(token) + H(π): (M, D), (M,) to (M,)."""
+    """Log π(token) + H(π), which is z_token - Σ_v π(v) z_v of the logits z: (M, D), (M,) to (M,)."""
     import torch
 
-    from textenv.models.sampling import masked_log_softmax
-
-    log_probs = masked_log_softmax(policy.logits(hidden), 1.0, policy.banned)  # (M, V)
-    entropy = torch.special.entr(log_probs.exp()).sum(-1)
-    return log_probs.gather(-1, tokens[:, None])[:, 0] + entropy
+    logits = policy.logits(hidden).float().masked_fill(policy.banned, -1e9)  # (M, V); finite, as it meets a probability of 0
+    expected = torch.linalg.vecdot(torch.softmax(logits, -1), logits)
+    return logits.gather(-1, tokens[:, None])[:, 0] - expected

@@ -24,12 +24,13 @@ def load_reward(
 ) -> Callable[..., Any]:
     """Load a reward; equal arguments give the same object.
 
-    A callable is returned as it is. Only a record with a field `device` that says "cpu", such as the rewards of
+    A callable is returned as it is, but for two kinds: transformers' `pipeline("text-classification")` becomes a
+    `Classifier` of its model, and a record with a field `device` that says "cpu", such as the rewards of
     `textenv.rewards` that hold models, is copied with the device that is asked for.
 
     Args:
         reward: an embedded name such as "tiny-sentiment", a local folder or hub id of a sequence-classification model,
-            or a callable.
+            or a callable, a pipeline among them.
         label: of the classifier; by default the one named positive (in any case), or else the last.
         output: the label's probability in [0, 1], or its logit.
         reads: whether the classifier reads prompt + completion or the completion only.
@@ -37,13 +38,32 @@ def load_reward(
 
     Raises:
         LoadError: the model cannot be loaded.
-        ArgumentError: it has no such label.
+        ArgumentError: it has no such label, is a transformers model without tokenizer, or a pipeline of another task.
     """
     if isinstance(reward, str | Path):
         return _load(str(reward), label, output, reads, device)
+    if hasattr(getattr(reward, "config", None), "id2label"):
+        raise ArgumentError(f"{type(reward).__name__} reads no text; give the reward Classifier(model, tokenizer).")
+    if hasattr(reward, "tokenizer") and hasattr(reward, "task"):
+        return _from_pipeline(reward, label, output, reads)
     if device != "cpu" and dataclasses.is_dataclass(reward) and getattr(reward, "device", None) == "cpu":
         return dataclasses.replace(reward, device=device)
     return reward
+
+
+def _from_pipeline(pipeline: Any, label: str | None, output: str, reads: str) -> Callable[..., Any]:
+    from textenv.rewards.classifier import Classifier
+
+    if pipeline.task != "text-classification":
+        raise ArgumentError(f'A pipeline as a reward must be one of "text-classification", not of "{pipeline.task}".')
+    _check_options(output, reads)
+    return Classifier(pipeline.model, pipeline.tokenizer, name=pipeline.model.name_or_path, label=label, output=output, reads=reads)
+
+
+def _check_options(output: str, reads: str) -> None:
+    for field, value, known in (("output", output, ("probability", "logit")), ("reads", reads, ("both", "completion"))):
+        if value not in known:
+            raise ArgumentError(f"{field} must be one of {', '.join(known)}, got {value!r}.")
 
 
 class NgramReward:
@@ -64,9 +84,7 @@ def _load(name: str, label: str | None, output: str, reads: str, device: str) ->
     from textenv.rewards.classifier import Classifier
     from textenv.rewards.ngram import NgramClassifier
 
-    for field, value, known in (("output", output, ("probability", "logit")), ("reads", reads, ("both", "completion"))):
-        if value not in known:
-            raise ArgumentError(f"{field} must be one of {', '.join(known)}, got {value!r}.")
+    _check_options(output, reads)
     place = locate(name, "reward")
     config = Path(place) / "config.json"
     if Path(place).is_dir() and not config.is_file():

@@ -57,6 +57,8 @@ def test_distinct_by_hand() -> None:
     assert distinct(texts, n=1) == 3 / 7
     assert distinct(["one two three"], n=3) == 1.0
     assert distinct(["one"]) == 0.0
+    # 很好 twice, 好看, 好吃
+    assert distinct(["很好看。", "很好吃"]) == 0.75
 
 
 def test_summary_by_hand() -> None:

@@ -13,6 +13,7 @@ from textenv.errors import ArgumentError
 from textenv.models.policy import LanguagePolicy
 from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import call_reward
+from textenv.rewards.words import ngrams
 from textenv.rollouts.collect import collect
 from textenv.rollouts.divergence import Divergence, divergence
 from textenv.types import Episodes
@@ -34,20 +35,16 @@ class Measured(NamedTuple):
     """From the reference."""
 
 
-def _grams(text: str, n: int) -> list[tuple[str, ...]]:
-    return list(zip(*(text.split()[i:] for i in range(n)), strict=False))
-
-
 def distinct(texts: Sequence[str], n: int = 2) -> float:
     """Share of different n-grams of words among all n-grams of some texts, 0 to 1; it falls as there are more texts.
 
-    Li et al., "A Diversity-Promoting Objective Function for Neural Conversation Models", section 5.3,
-    https://arxiv.org/abs/1510.03055.
+    What a word is says `textenv.rewards.words`; a Chinese character is one. Li et al., "A Diversity-Promoting Objective
+    Function for Neural Conversation Models", section 5.3, https://arxiv.org/abs/1510.03055.
 
     >>> distinct(["a b c", "a b d"])
     0.75
     """
-    grams = [gram for text in texts for gram in _grams(text, n)]
+    grams = [gram for text in texts for gram in ngrams(text, n)]
     return len(set(grams)) / len(grams) if grams else 0.0
 
 
@@ -117,7 +114,7 @@ def _distinct_without(texts: Sequence[str], groups: NDArray[np.int64], n: int = 
     counts = np.zeros(groups.max() + 1)
     owner: dict[tuple[str, ...], int] = {}  # n-gram to the only group that has it, -1 for several
     for text, group in zip(texts, groups.tolist(), strict=True):
-        for gram in _grams(text, n):
+        for gram in ngrams(text, n):
             counts[group] += 1
             owner[gram] = group if owner.get(gram, group) == group else -1
     alone = np.bincount([group for group in owner.values() if group >= 0], minlength=len(counts))

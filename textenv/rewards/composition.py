@@ -32,7 +32,7 @@ def _check(owner: str, reward: RewardLike) -> None:
         locate(reward, "reward")
     elif not callable(reward):
         raise ArgumentError(f"{owner} is made of rewards: names, paths or callables; {reward!r} is none.")
-    elif takes_pieces(reward):
+    elif takes_pieces(load_reward(reward)):
         raise ArgumentError(f"{owner} takes rewards with one value a text; {reward_name(reward)} returns one a piece.")
 
 
@@ -46,7 +46,7 @@ def _check_names(owner: str, parts: Mapping[str, Any]) -> None:
 
 def _columns(rewards: Iterable[RewardLike]) -> tuple[str, ...]:
     """Join the columns that some rewards need."""
-    names = [name for reward in rewards if callable(reward) for name in needed(reward)]
+    names = [name for reward in rewards if callable(reward) for name in needed(load_reward(reward))]
     return tuple(name for name in dict.fromkeys(names) if name not in ("prompts", "completions"))
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-ARGUMENTS = {"custom_reward.py": "512", "other_agents.py": "128"}
-SAYS = {"custom_reward.py": "asks a question:", "other_agents.py": "MaskablePPO: "}
+ARGUMENTS = {"custom_reward.py": "512", "other_agents.py": "128", "own_reward.py": "32"}
+SAYS = {"custom_reward.py": "asks a question:", "other_agents.py": "MaskablePPO: ", "own_reward.py": "(sentiment "}
 
 
 def test_all_are_known_and_short() -> None:

@@ -19,7 +19,7 @@ from textenv.rewards.rules import Contains, Length
 
 PROMPTS = ["Say yes:", "Say no:"]
 COMPLETIONS = ["yes yes", "yes"]
-COLUMNS = {"answer": ["yes", "no"], "unused": [1, 2]}
+COLUMNS: dict[str, list[Any]] = {"answer": ["yes", "no"], "unused": [1, 2]}
 
 
 def right(completions: Sequence[str], answer: Sequence[str]) -> list[float]:

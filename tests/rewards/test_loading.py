@@ -52,7 +52,8 @@ def test_a_pipeline_is_read_as_its_classifier(classifier: Path) -> None:
     assert isinstance(reward, Classifier)
     assert reward.name == str(classifier)
     texts = ["abc", "b b", "cab"]
-    own = [next(row["score"] for row in rows if row["label"] == "LABEL_1") for rows in whole(texts, top_k=None)]
+    found: Any = whole(texts, top_k=None)
+    own: list[float] = [next(row["score"] for row in rows if row["label"] == "LABEL_1") for rows in found]
     assert reward(prompts=["", "b", "c"], completions=["abc", " b", "ab"]) == pytest.approx(own, abs=1e-6)
     other = load_reward(whole, label="label_0", reads="completion")
     assert other(prompts=["c", "c", "c"], completions=texts) == pytest.approx([1 - score for score in own], abs=1e-6)

@@ -1,8 +1,36 @@
-"""Rewards: the protocol, the models that score text, and the KL divergence."""
+"""Rewards: the protocol, models, rules and metrics that score text, rewards made of rewards, and the KL divergence."""
 
 from textenv.rewards.classifier import Classifier
+from textenv.rewards.composition import Affine, Clip, Product, WeightedSum, calibrated
+from textenv.rewards.fluency import Fluency
 from textenv.rewards.loading import load_reward
+from textenv.rewards.metrics import ChrF, RougeL, WordOverlap
 from textenv.rewards.ngram import NgramClassifier
-from textenv.rewards.protocol import call_reward
+from textenv.rewards.protocol import Scores, call_reward
+from textenv.rewards.remote import HTTPReward
+from textenv.rewards.rules import Avoids, Contains, Distinct, Length, Matches
+from textenv.rewards.similarity import Similarity
 
-__all__ = ["Classifier", "NgramClassifier", "call_reward", "load_reward"]
+__all__ = [
+    "Affine",
+    "Avoids",
+    "ChrF",
+    "Classifier",
+    "Clip",
+    "Contains",
+    "Distinct",
+    "Fluency",
+    "HTTPReward",
+    "Length",
+    "Matches",
+    "NgramClassifier",
+    "Product",
+    "RougeL",
+    "Scores",
+    "Similarity",
+    "WeightedSum",
+    "WordOverlap",
+    "calibrated",
+    "call_reward",
+    "load_reward",
+]

@@ -123,4 +123,5 @@ def _token_surplus(policy: "LanguagePolicy", hidden: "torch.Tensor", tokens: "to
 
     logits = policy.logits(hidden).float().masked_fill(policy.banned, -1e9)  # (M, V); finite, as it meets a probability of 0
     expected = torch.linalg.vecdot(torch.softmax(logits, -1), logits)
-    return logits.gather(-1, tokens[:, None])[:, 0] - expected
+    found: torch.Tensor = logits.gather(-1, tokens[:, None])[:, 0] - expected
+    return found

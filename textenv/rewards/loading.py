@@ -46,7 +46,7 @@ def load_reward(
         raise ArgumentError(f"{type(reward).__name__} reads no text; give the reward Classifier(model, tokenizer).")
     if hasattr(reward, "tokenizer") and hasattr(reward, "task"):
         return _from_pipeline(reward, label, output, reads)
-    if device != "cpu" and dataclasses.is_dataclass(reward) and getattr(reward, "device", None) == "cpu":
+    if device != "cpu" and dataclasses.is_dataclass(reward) and not isinstance(reward, type) and getattr(reward, "device", None) == "cpu":
         return dataclasses.replace(reward, device=device)
     return reward
 

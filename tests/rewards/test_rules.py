@@ -17,7 +17,7 @@ LONG = "word " * 20_000
     ("reward", "completions", "expected"),
     [
         (Matches(r"^\d+ (cats|dogs)$"), ["12 cats", "12 cats.", "cats", ""], [1, 0, 0, 0]),
-        (Matches("秋"), ["秋天来了", "春天来了"], [1, 0]),
+        (Matches("秋"), ["深秋了", "春天来了"], [1, 0]),
         (Contains(["rain", "wind"]), ["Rain and WIND.", "the rain", "rainy windows", "", "rain " + LONG], [1, 0.5, 0, 0, 0.5]),
         (Contains(["good morning"]), ["Good  morning!", "good, and a morning"], [1, 0]),
         (Contains(["秋天", "雨"]), ["秋天下雨", "秋雨天", "天秋"], [1, 0.5, 0]),

@@ -14,6 +14,7 @@ from textenv.envs.prompts import load_prompts
 from textenv.envs.task import Task, stop_function
 from textenv.errors import ArgumentError
 from textenv.models.loading import load_tokenizer
+from textenv.models.pieces import decode, decode_after, token_pieces
 from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import call_reward, require_columns, takes_pieces
 
@@ -106,19 +107,10 @@ class Rules:
             key = row[: self.prompt_columns].tobytes()
             prompt = row[: self.prompt_columns][row[: self.prompt_columns] >= 0].tolist()
             if key not in self._decoded:
-                self._decoded[key] = self._decode(prompt)
+                self._decoded[key] = decode(self.tokenizer, prompt)
             response = row[self.prompt_columns : self.prompt_columns + length].tolist()
-            whole, before = self._decode(prompt + response), self._decoded[key]
-            # Decoded alone, a response would lose the space before its first word with some tokenizers.
-            found.append(whole[len(before) :] if whole.startswith(before) else self._decode(response))
+            found.append(decode_after(self.tokenizer, prompt, response, self._decoded[key]))
         return found
-
-    def _decode(self, ids: list[int]) -> str:
-        """Decode without special tokens, past the checks of transformers that take longer than the decoding."""
-        backend = getattr(self.tokenizer, "backend_tokenizer", None)
-        if backend is not None:
-            return str(backend.decode(ids, skip_special_tokens=True))
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def outcome(self, observations: NDArray[np.int32], lengths: NDArray[np.int64], prompt_index: NDArray[np.int64]) -> Outcome:
         """Judge rows whose last token has just been written.
@@ -171,7 +163,7 @@ class Rules:
         self, observations: NDArray[np.int32], lengths: NDArray[np.int64], prompt_index: NDArray[np.int64], reasons: Sequence[str]
     ) -> tuple[NDArray[np.float64], list[dict[str, Any]]]:
         prompts, completions, columns = self._asked(self.completions(observations, lengths), prompt_index)
-        pieces = self._pieces(observations, lengths) if takes_pieces(self.reward) else None
+        pieces = [self.pieces(row) for row in observations] if takes_pieces(self.reward) else None
         scores, by_piece, parts = call_reward(self.reward, prompts, completions, columns, pieces)
         infos: list[dict[str, Any]] = [
             {
@@ -189,18 +181,7 @@ class Rules:
             info["token_scores"] = np.pad(values, (0, self.response_columns - len(values)))
         return scores, infos
 
-    def _pieces(self, observations: NDArray[np.int32], lengths: NDArray[np.int64]) -> list[list[str]]:
-        """Give each response as the text that each token added, an end-of-text token as "".
-
-        Where a character takes several tokens, the last of them adds it and the others "".
-        """
-        pieces: list[list[str]] = []
-        for row, length in zip(observations, lengths.tolist(), strict=True):
-            pieces.append([])
-            shown = ""
-            for t in range(1, length + 1):
-                text = self.completions(row[None], np.array([t]))[0]
-                text = shown if text.endswith("\N{REPLACEMENT CHARACTER}") and t < length else text
-                pieces[-1].append(text.removeprefix(shown))
-                shown = text
-        return pieces
+    def pieces(self, observation: NDArray[np.int32]) -> list[str]:
+        """Give the response of one observation (P+T,) as the text that each token added."""
+        prompt, response = (part[part >= 0].tolist() for part in np.split(observation, [self.prompt_columns]))
+        return token_pieces(self.tokenizer, prompt, response)

@@ -71,6 +71,14 @@ class PrefixCache:
         self._packed: dict[tuple[tuple[int, int], ...], Callable[[torch.Tensor], torch.Tensor]] = {}
         self._version: tuple[Any, ...] = ()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy reads its texts anew: what is laid out belongs to these weights and this process.
+        return {"trunk": self.trunk, "arithmetic": self.arithmetic, "_warned": self._warned}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.clear()
+
     @torch.no_grad()
     def last_hidden(self, observations: NDArray[np.int32]) -> torch.Tensor:
         """Compute the hidden state at each row's last token.

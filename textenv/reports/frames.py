@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from textenv.models.pieces import token_pieces
 from textenv.reports.evaluation import Measured
 from textenv.types import Episodes
 
@@ -57,23 +58,6 @@ def measured_frame(measured: Measured, update: int, tokenizer: "PreTrainedTokeni
 
 
 def token_texts(episodes: Episodes, tokenizer: "PreTrainedTokenizerBase") -> list[list[str]]:
-    """Give each response as the text that each token added, so that the pieces joined are the completion.
-
-    An end-of-text token adds "". Where a character takes several tokens, the last of them adds it and the others "".
-    """
-    rows = [row[row >= 0].tolist() for row in episodes.tokens]
-    starts = [len(ids) - length for ids, length in zip(rows, episodes.lengths.tolist(), strict=True)]
-    # A piece decoded alone would lose the space before it with some tokenizers.
-    prefixes = [ids[:end] for ids, start in zip(rows, starts, strict=True) for end in range(start, len(ids) + 1)]
-    decoded = iter(tokenizer.batch_decode(prefixes, skip_special_tokens=True, clean_up_tokenization_spaces=False))
-    return [_added([next(decoded) for _ in range(start, len(ids) + 1)]) for ids, start in zip(rows, starts, strict=True)]
-
-
-def _added(growing: list[str]) -> list[str]:
-    """Split a growing text into what each step added; a replacement character stands for one that is not whole yet."""
-    shown, pieces = growing[0], []
-    for text in growing[1:]:
-        whole = shown if text.endswith("\N{REPLACEMENT CHARACTER}") and text != growing[-1] else text
-        pieces.append(whole[len(shown) :])
-        shown = whole
-    return pieces
+    """Give each response as the text that each token added, see `token_pieces`."""
+    parts = [(row[: episodes.prompt_columns], row[episodes.prompt_columns :]) for row in episodes.tokens]
+    return [token_pieces(tokenizer, *(part[part >= 0].tolist() for part in pair)) for pair in parts]

@@ -1,0 +1,65 @@
+"""Pieces of text: each token's own, on characters of one token, of several and of too few."""
+
+import numpy as np
+import pytest
+
+from textenv.envs.rules import Rules
+from textenv.envs.task import Task
+from textenv.models.loading import load_tokenizer
+from textenv.models.pieces import decode, decode_after, token_pieces
+
+TOKENIZER = load_tokenizer("tiny-en")
+LONE = "\N{REPLACEMENT CHARACTER}"
+
+
+def ids(text: str) -> list[int]:
+    found: list[int] = TOKENIZER(text)["input_ids"]
+    return found
+
+
+def test_special_tokens_have_no_text() -> None:
+    assert TOKENIZER.eos_token_id is not None
+    assert decode(TOKENIZER, [*ids("The film"), TOKENIZER.eos_token_id]) == "The film"
+
+
+def test_a_response_reads_on_from_its_prompt() -> None:
+    assert decode_after(TOKENIZER, ids("The film"), ids(" ends."), "The film") == " ends."
+    # A prompt that ends within a character is completed by the response, whose own text is then all there is to show.
+    cut = ids("☃")[:1]
+    assert decode_after(TOKENIZER, cut, ids("☃")[1:], decode(TOKENIZER, cut)) == decode(TOKENIZER, ids("☃")[1:])
+
+
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("text", [" was good. 5 < 6", " a ☃!", "\n电影好", ""])
+def test_the_pieces_joined_are_the_completion(text: str, ended: bool) -> None:
+    response = ids(text) + [TOKENIZER.eos_token_id] * ended
+    pieces = token_pieces(TOKENIZER, ids("It"), response)
+    assert len(pieces) == len(response)
+    assert "".join(pieces) == text
+    assert LONE not in "".join(pieces)
+    assert not ended or pieces[-1] == ""
+
+
+def test_a_character_is_added_by_its_last_token() -> None:
+    response = ids(" a ☃!")
+    assert len(response) > 4
+    assert [piece for piece in token_pieces(TOKENIZER, ids("It"), response) if piece] == [" a", " ", "☃", "!"]
+
+
+@pytest.mark.parametrize("bytes_there", [1, 2])
+def test_what_stays_incomplete_is_the_last_tokens_whether_the_text_ends_or_not(bytes_there: int) -> None:
+    snowman = ids("☃")
+    assert len(snowman) == 3
+    open_end = token_pieces(TOKENIZER, ids("It"), [*ids(" a"), *snowman[:bytes_there]])
+    assert open_end == [" a", *[""] * (bytes_there - 1), LONE]
+    ended = token_pieces(TOKENIZER, ids("It"), [*ids(" a"), *snowman[:bytes_there], TOKENIZER.eos_token_id])
+    assert ended == [*open_end, ""]
+
+
+def test_the_environment_cuts_the_same_pieces() -> None:
+    rules = Rules(Task(prompts=["It"], reward=len, tokenizer="tiny-en", max_prompt_tokens=3, max_new_tokens=6))
+    observation = np.full(9, -1, dtype=np.int32)
+    observation[3 - len(ids("It")) : 3] = ids("It")
+    response = [*ids("☃")[:2], rules.eos]
+    observation[3:6] = response
+    assert rules.pieces(observation) == token_pieces(TOKENIZER, ids("It"), response) == ["", LONE, ""]

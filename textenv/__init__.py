@@ -7,7 +7,7 @@ from textenv.envs.registry import register, register_built_in
 
 if TYPE_CHECKING:
     from textenv import agents, rewards
-    from textenv.envs import exact
+    from textenv.envs import exact, wrappers
     from textenv.envs.checker import check
     from textenv.envs.single import TextEnv
     from textenv.envs.task import Task
@@ -34,6 +34,7 @@ _LAZY = {
     "load_reward": "textenv.rewards.loading:load_reward",
     "load_run": "textenv.reports.loading:load_run",
     "rewards": "textenv.rewards",
+    "wrappers": "textenv.envs.wrappers",
 }
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "load_run",
     "register",
     "rewards",
+    "wrappers",
 ]
 
 

@@ -21,10 +21,13 @@ def release(value: Any) -> Any:
     return value.held if isinstance(value, Handle) else value
 
 
+def hold(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Put every argument that is not plain data into a handle."""
+    return {name: value if isinstance(value, str | int | float | None | Handle) else Handle(value) for name, value in arguments.items()}
+
+
 def hold_spec(spec: Any) -> Any:
     """Put every keyword of a Gymnasium spec that is not plain data into a handle."""
     if spec is not None:
-        spec.kwargs = {
-            name: value if isinstance(value, str | int | float | None | Handle) else Handle(value) for name, value in spec.kwargs.items()
-        }
+        spec.kwargs = hold(spec.kwargs)
     return spec

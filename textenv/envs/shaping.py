@@ -53,17 +53,7 @@ class KLShaping:
         """
         if isinstance(kl_coef, bool) or not isinstance(kl_coef, int | float | np.floating) or not 0 <= kl_coef < float("inf"):
             raise ArgumentError(f"kl_coef must be a number of at least 0, got {kl_coef!r}.")
-        if kl_coef == 0:
-            return None
-        from textenv.models.policy import LanguagePolicy
-
-        if not hasattr(reference, "next_log_probs"):
-            if not isinstance(reference, str | Path | None):
-                raise ArgumentError(f"reference must be a name, a path or a policy, got {type(reference).__name__}.")
-            reference = LanguagePolicy.for_rules(rules, reference)
-        if getattr(reference, "vocabulary", rules.vocabulary) != rules.vocabulary:
-            raise ArgumentError(f"The reference has {reference.vocabulary} tokens, the environment {rules.vocabulary}; use one tokenizer.")
-        return cls(reference, float(kl_coef))
+        return cls(load_reference(reference, rules), float(kl_coef)) if kl_coef > 0 else None
 
     def __call__(
         self, observations: NDArray[np.int32], actions: NDArray[np.int64], allowed: NDArray[np.bool_] | None = None
@@ -78,26 +68,48 @@ class KLShaping:
         Returns:
             (N,).
         """
-        chosen = torch.from_numpy(actions)[:, None]
         with torch.no_grad():
-            reference = self._distribution(self.reference, observations, allowed)  # (N, V)
-            here = _chosen(reference, chosen)
+            reference = distribution(self.reference, observations, allowed)  # (N, V)
+            here = chosen(reference, actions)
             if self.policy is not None:
-                policy = self._distribution(self.policy, observations, allowed)
-                paid = here - _chosen(policy, chosen)
+                paid = here - chosen(distribution(self.policy, observations, allowed), actions)
             else:
                 paid = here + torch.special.entr(reference.exp()).sum(-1)
         return (self.kl_coef * paid).numpy()
 
-    @staticmethod
-    def _distribution(model: TokenDistribution, observations: NDArray[np.int32], allowed: NDArray[np.bool_] | None) -> torch.Tensor:
-        log_probs = model.next_log_probs(observations).double().cpu()
-        if allowed is None:
-            return log_probs
-        return torch.log_softmax(log_probs.masked_fill(~torch.from_numpy(allowed), -torch.inf), -1)
+
+def load_reference(reference: Any, rules: "Rules") -> TokenDistribution:
+    """Load a distribution over the tokens of a task.
+
+    Args:
+        reference: a name, a path or something with `next_log_probs`, which is taken as it is; None is the task's model.
+        rules: of the environment.
+
+    Raises:
+        ArgumentError: it is nothing of that kind, or belongs to another vocabulary.
+        LoadError: it cannot be loaded.
+    """
+    from textenv.models.policy import LanguagePolicy
+
+    if not hasattr(reference, "next_log_probs"):
+        if not isinstance(reference, str | Path | None):
+            raise ArgumentError(f"reference must be a name, a path or a policy, got {type(reference).__name__}.")
+        reference = LanguagePolicy.for_rules(rules, reference)
+    if getattr(reference, "vocabulary", rules.vocabulary) != rules.vocabulary:
+        raise ArgumentError(f"The reference has {reference.vocabulary} tokens, the environment {rules.vocabulary}; use one tokenizer.")
+    found: TokenDistribution = reference
+    return found
 
 
-def _chosen(log_probs: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """Log-probabilities (N,) of tokens (N, 1); a forbidden one counts as the least probable allowed one, so payments stay finite."""
+def distribution(model: TokenDistribution, observations: NDArray[np.int32], allowed: NDArray[np.bool_] | None) -> torch.Tensor:
+    """Ask for log-probabilities (N, V), in float64, renormalised over the allowed tokens (N, V)."""
+    log_probs = model.next_log_probs(observations).double().cpu()
+    if allowed is None:
+        return log_probs
+    return torch.log_softmax(log_probs.masked_fill(~torch.from_numpy(allowed), -torch.inf), -1)
+
+
+def chosen(log_probs: torch.Tensor, actions: NDArray[np.int64]) -> torch.Tensor:
+    """Take the log-probabilities (N,) of actions (N,); a forbidden one counts as the least probable allowed one, to stay finite."""
     least = log_probs.masked_fill(log_probs == -torch.inf, torch.inf).min(1).values
-    return torch.maximum(log_probs.gather(1, tokens)[:, 0], least)
+    return torch.maximum(log_probs.gather(1, torch.from_numpy(actions)[:, None])[:, 0], least)

@@ -8,6 +8,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import ArrayLike, NDArray
 
 from textenv.envs.vector import TextVectorEnv, text_envs
+from textenv.envs.wrappers.base import action_masks, restricted, rules_of
 from textenv.errors import ArgumentError
 from textenv.models.policy import Act, LanguagePolicy
 from textenv.types import Episodes
@@ -109,7 +110,7 @@ def collect(
 
     Args:
         policy: acts; it is put into evaluation mode.
-        envs: a `TextVectorEnv`, wrapped or not, that resets by itself.
+        envs: a `TextVectorEnv`, wrapped or not, that resets by itself and shows tokens.
         n: how many.
         seed: of the prompts and the draws; without one the prompts are new each time, and torch's global generator draws.
         prompt_index: (n,) prompts to play, by default drawn uniformly.
@@ -128,9 +129,9 @@ def collect(
     queue = _prompt_queue(inner, n, seed, prompt_index)
     if generator is None and seed is not None:
         generator = torch.Generator(device=policy.device).manual_seed(seed)
-    rules = inner.rules
+    rules, limited = rules_of(envs), restricted(envs)
     policy.check_fits(rules.width)
-    buffer = _Buffer(n, rules.prompt_columns, rules.response_columns, rules.vocabulary, rules.restricted)
+    buffer = _Buffer(n, rules.prompt_columns, rules.response_columns, rules.vocabulary, limited)
     policy.eval()
     observations, infos = envs.reset(seed=seed, options={"prompt_queue": queue})
     playing = np.full(envs.num_envs, -1)  # the episode of each row, -1 for none
@@ -143,7 +144,7 @@ def collect(
             return buffer.episodes(queue)
         rows = np.flatnonzero(playing >= 0)
         episodes = playing[rows]
-        masks = inner.action_masks() if rules.restricted else None
+        masks = action_masks(envs) if limited else None
         if masks is not None and buffer.allowed is not None:
             buffer.allowed[episodes, buffer.length[episodes]] = np.packbits(masks[rows], axis=1)
         act = policy.act(observations, allowed=masks, generator=generator, greedy=greedy)

@@ -1,6 +1,9 @@
 """The cache gives what a full forward pass gives, whatever is reset when."""
 
+import copy
+import pickle
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -183,3 +186,18 @@ def test_nothing_to_read_needs_no_forward() -> None:
     policy = make_policy("gpt2")
     act = policy.act(np.full((3, 16), -1, dtype=np.int32))
     assert act.actions.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda policy: pickle.loads(pickle.dumps(policy))], ids=["copied", "pickled"])
+@pytest.mark.parametrize("name", SPLICED)
+def test_a_copy_reads_its_texts_anew(name: str, again: Callable[[LanguagePolicy], LanguagePolicy]) -> None:
+    policy, rows = make_policy(name), Rows(4, seed=0)
+    policy.act(rows.observations)
+    twin = again(policy)
+    assert twin.cache.trunk is twin.trunk
+    assert twin.cache.columns == 0
+    with torch.no_grad():
+        expected = policy.next_log_probs(rows.observations, cached=False)
+        torch.testing.assert_close(twin.next_log_probs(rows.observations), expected, atol=1e-5, rtol=0)
+        twin.model.get_output_embeddings().weight.zero_()
+    torch.testing.assert_close(policy.next_log_probs(rows.observations), expected, atol=1e-5, rtol=0)

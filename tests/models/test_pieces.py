@@ -57,7 +57,7 @@ def test_what_stays_incomplete_is_the_last_tokens_whether_the_text_ends_or_not(b
 
 
 def test_the_environment_cuts_the_same_pieces() -> None:
-    rules = Rules(Task(prompts=["It"], reward=len, tokenizer="tiny-en", max_prompt_tokens=3, max_new_tokens=6))
+    rules = Rules(Task(prompts=["It"], reward="tiny-sentiment", tokenizer="tiny-en", max_prompt_tokens=3, max_new_tokens=6))
     observation = np.full(9, -1, dtype=np.int32)
     observation[3 - len(ids("It")) : 3] = ids("It")
     response = [*ids("☃")[:2], rules.eos]

@@ -178,14 +178,14 @@ def nucleus(log_probs: torch.Tensor, top_p: float) -> torch.Tensor:
     Returns:
         (N, V) booleans.
     """
-    probs, order = log_probs.exp().sort(-1, descending=True, stable=True)
+    probs, order = log_probs.exp().sort(dim=-1, descending=True, stable=True)
     inside = (probs.cumsum(-1) - probs < top_p) & (probs > 0)  # what comes before a token does not suffice
     return torch.zeros_like(inside).scatter_(-1, order, inside)
 
 
 def ranked(log_probs: torch.Tensor, k: int, eos: int) -> NDArray[np.int64]:
     """Rank the k most probable tokens of (N, V), the end of text last if it is possible but not among them: (N, k)."""
-    slots: NDArray[np.int64] = log_probs.sort(-1, descending=True, stable=True).indices[:, :k].numpy().copy()
+    slots: NDArray[np.int64] = log_probs.sort(dim=-1, descending=True, stable=True).indices[:, :k].numpy().copy()
     missing = (log_probs[:, eos] > -torch.inf).numpy() & ~(slots == eos).any(1)
     slots[missing, -1] = eos
     return slots

@@ -159,7 +159,8 @@ def test_ranks_with_the_end_of_text_last_if_it_is_possible() -> None:
 def test_candidates_are_the_references_highest(toy: Callable[..., Task]) -> None:
     env = wrappers.TopKActions(TextEnv(toy()), 3)
     reference = LanguagePolicy.for_rules(env.unwrapped.rules)
-    table = reference.model.get_input_embeddings().weight.detach().numpy()
+    embeddings: Any = reference.model.get_input_embeddings()
+    table = embeddings.weight.detach().numpy()
     seen, _ = env.reset(seed=0)
     for _ in range(2):
         with torch.no_grad():
@@ -196,11 +197,16 @@ def test_one_forward_of_the_reference_a_step(toy: Callable[..., Task]) -> None:
     envs = wrappers.TopKActions(TextVectorEnv(toy(), 3), 4)
     asked: list[int] = []
     ask = envs.rows.reference.next_log_probs
-    envs.rows.reference.next_log_probs = lambda observations: asked.append(1) or ask(observations)
+
+    def counted(observations: NDArray[np.int32]) -> Any:
+        asked.append(len(observations))
+        return ask(observations)
+
+    envs.rows.reference.next_log_probs = counted
     envs.reset(seed=0)
     ended = sum(envs.step(np.full(3, 3))[2].sum() for _ in range(5))
     assert ended > 0
-    assert len(asked) == 6
+    assert asked == [3] * 6
 
 
 @pytest.mark.parametrize("k", [1, 5, 2.0, True])

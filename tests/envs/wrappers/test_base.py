@@ -88,7 +88,7 @@ def test_rows_are_single_environments(wrapper: Callable[[Any], Any], mode: Autor
             waiting[row] = mode is AutoresetMode.NEXT_STEP
         if mode is AutoresetMode.DISABLED and terminated.any():
             observations, _ = envs.reset(options={"reset_mask": terminated})
-            for row in np.flatnonzero(terminated):
+            for row in np.flatnonzero(terminated).tolist():
                 expected[row], _ = singles[row].reset()
     assert ends >= N
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.registration import EnvSpec, WrapperSpec
+from gymnasium.envs.registration import WrapperSpec
 from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
@@ -147,7 +147,6 @@ class _Form:
 
     rows: Rows
     maker: Callable[..., Any]
-    arguments: dict[str, Any]
 
     def __getattr__(self, name: str) -> Any:
         if name != "rows" and name in self.rows.offers:
@@ -170,17 +169,13 @@ class OneEnv(_Form, gym.Wrapper[Any, Any, Any, Any]):
 
     def __init__(self, rows: Rows, maker: Callable[..., Any], arguments: dict[str, Any]) -> None:
         super().__init__(rows.env)
-        self.rows, self.maker, self.arguments = rows, maker, arguments
+        self.rows, self.maker = rows, maker
         self._observation_space, self._action_space = rows.observation_space, rows.action_space
-
-    @property
-    def spec(self) -> EnvSpec | None:
-        """That of the environment with the call of this wrapper, so that Gymnasium can make both again."""
-        spec = copy.deepcopy(self.env.spec)
-        if spec is not None:
-            name = self.maker.__name__
-            spec.additional_wrappers += (WrapperSpec(name, f"{self.maker.__module__}:{name}", hold(self.arguments)),)
-        return spec
+        # The spec holds the call of the wrapper, so that Gymnasium can make it again.
+        self._cached_spec = copy.deepcopy(rows.env.spec)
+        if self._cached_spec is not None:
+            call = WrapperSpec(maker.__name__, f"{maker.__module__}:{maker.__name__}", hold(arguments))
+            self._cached_spec.additional_wrappers += (call,)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start a new episode; the arguments are those of the environment."""
@@ -212,9 +207,9 @@ class OneEnv(_Form, gym.Wrapper[Any, Any, Any, Any]):
 class ManyEnvs(_Form, VectorWrapper[Any, Any, Any, Any, Any]):
     """A wrapper around a vector environment, in any of its autoreset modes."""
 
-    def __init__(self, rows: Rows, maker: Callable[..., Any], arguments: dict[str, Any]) -> None:
+    def __init__(self, rows: Rows, maker: Callable[..., Any]) -> None:
         super().__init__(rows.env)
-        self.rows, self.maker, self.arguments = rows, maker, arguments
+        self.rows, self.maker = rows, maker
         for name in ("observation_space", "action_space"):
             space = getattr(rows, name)
             if space is not None:
@@ -279,8 +274,8 @@ def wrap(maker: Callable[..., Any], rows: Callable[..., Rows], env: Any, **argum
         ArgumentError: the environment is no text environment, or its observations and actions are no tokens any more.
     """
     arguments = {name: release(value) for name, value in arguments.items()}
-    form = ManyEnvs if isinstance(env, VectorEnv) else OneEnv
-    return form(rows(env, **arguments), maker, arguments)
+    made = rows(env, **arguments)
+    return ManyEnvs(made, maker) if isinstance(env, VectorEnv) else OneEnv(made, maker, arguments)
 
 
 def rules_of(env: Any) -> Rules:

@@ -103,7 +103,8 @@ class Embeddings(Texts):
         # The mean over the tokens of a text that has none is no number.
         raw = np.nan_to_num(np.asarray(self.model.encode(texts, show_progress_bar=False), dtype=np.float32))
         length = np.linalg.norm(raw, axis=1, keepdims=True)
-        return np.clip(raw / np.maximum(length, 1e-12), -1, 1)
+        unit: NDArray[np.float32] = np.clip(raw / np.maximum(length, 1e-12), -1, 1)
+        return unit
 
 
 def text_space(rules: "Rules") -> gym.spaces.Text:

@@ -55,8 +55,9 @@ class Recorder(Rows):
 
     def __init__(self, env: Any, policy: TokenDistribution | None, reference: Any, folder: str | Path | None) -> None:
         super().__init__(env)
-        self.models = {"log_prob": policy, "ref_log_prob": None if reference is None else load_reference(reference, self.rules)}
-        self.models = {name: model for name, model in self.models.items() if model is not None}
+        self.models: dict[str, TokenDistribution] = {} if policy is None else {"log_prob": policy}
+        if reference is not None:
+            self.models["ref_log_prob"] = load_reference(reference, self.rules)
         self.folder = None if folder is None else Path(folder)
         if self.folder is not None:
             if self.folder.exists() and any(self.folder.iterdir()):
@@ -69,7 +70,7 @@ class Recorder(Rows):
 
     def begin(self, rows: NDArray[np.bool_]) -> None:
         """Drop the running episodes of these rows (N,)."""
-        for row in np.flatnonzero(rows):
+        for row in np.flatnonzero(rows).tolist():
             self.open[row] = []
 
     def settle(self, turn: Turn) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
@@ -78,10 +79,10 @@ class Recorder(Rows):
             found = {name: chosen(distribution(model, turn.before, turn.allowed), turn.tokens) for name, model in self.models.items()}
         if len(found) == 2:
             found["kl"] = k1(found["log_prob"], found["ref_log_prob"])
-        for row in np.flatnonzero(turn.live):
+        for row in np.flatnonzero(turn.live).tolist():
             known = {name: float(values[row]) for name, values in found.items()}
             self.open[row].append({"token": int(turn.tokens[row]), **known, "reward": float(turn.rewards[row])})
-        for row in np.flatnonzero(turn.ended):
+        for row in np.flatnonzero(turn.ended).tolist():
             self.finished += self._finish(row, turn)
         if self.folder is not None and len(self.finished) >= PART_ROWS:
             self.close()

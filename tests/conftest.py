@@ -1,4 +1,4 @@
-"""Settings that must stand before torch and the Hugging Face libraries are imported."""
+"""Settings that must stand before torch and the Hugging Face libraries are imported, and a registry that is as before after every test."""
 
 import contextlib
 import os
@@ -9,9 +9,22 @@ import pytest
 os.environ["OMP_WAIT_POLICY"] = "passive"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import gymnasium
 import torch
 
+from textenv.envs import registry
+
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
+
+
+@pytest.fixture(autouse=True)
+def registry_is_restored() -> Iterator[None]:
+    ours, theirs = dict(registry._registered), dict(gymnasium.registry)
+    yield
+    registry._registered.clear()
+    registry._registered.update(ours)
+    gymnasium.registry.clear()
+    gymnasium.registry.update(theirs)
 
 
 @pytest.fixture

@@ -241,7 +241,7 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(tmp_path: 
         train(config(out, env="TextCopi-v0"), quiet())
     with pytest.raises(ArgumentError, match='There is no environment "CartPole-v1"'):
         train(config(out, env="CartPole-v1"), quiet())
-    with pytest.raises(ArgumentError, match='The module of "no_such_module:Haiku-v0" cannot be imported'):
+    with pytest.raises(ArgumentError, match='The module "no_such_module" cannot be imported'):
         train(config(out, env="no_such_module:Haiku-v0"), quiet())
     with pytest.raises(LoadError, match='"nobody/nothing" is no embedded reward'):
         train(config(out, reward="nobody/nothing"), quiet())

@@ -1,7 +1,110 @@
-"""`textenv check`."""
+"""`textenv check`: what keeps the contract, what is doubtful, and all of textenv's own."""
 
-from collections.abc import Callable
+import re
+import sys
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import textenv
+from textenv.cli import main
+from textenv.commands.check import doubts
+from textenv.envs.registry import BUILT_IN, register_built_in
+from textenv.envs.task import Task
+from textenv.models.loading import toy_tokenizer
+
+OPENINGS = ["The film was", "A plot that", "I think"]
+TOY = {"tokenizer": toy_tokenizer("ab."), "max_prompt_tokens": 2, "max_new_tokens": 2, "model": None}
+
+
+def letters(completions: Sequence[str]) -> list[float]:
+    return [len(text) / 1000 for text in completions]
+
+
+def high(completions: Sequence[str]) -> list[float]:
+    return [0.91 + len(text) / 1000 for text in completions]
+
+
+def points(completions: Sequence[str]) -> list[float]:
+    return [5.0 + len(text) for text in completions]
+
+
+def nothing(completions: Sequence[str]) -> list[float]:
+    return [0.25 for _ in completions]
 
 
 def test_an_id_may_name_its_module(call: Callable[..., str]) -> None:
     assert call("check", "textenv:TextCopy-v0") == "textenv:TextCopy-v0 keeps the contract.\n"
+
+
+def test_a_toy_without_judge_and_many_prompts_is_no_doubt() -> None:
+    textenv.register("Doubtful-v0", prompts=["a", "b"], reward=letters, **TOY)
+    assert doubts("Doubtful-v0") == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"prompts": ["a", "bab", "abba"]}, "2 of 3 prompts are cut off on the left; set max_prompt_tokens=4"),
+        ({"reward": high}, r"The default policy scores 0\.91 of 1 before training"),
+        ({"reward": nothing}, r"All 64 texts of the default policy score 0\.25, so there is nothing to learn from"),
+        ({"stop": "ab."}, "The stop rule ends none of 64 texts"),
+    ],
+    ids=["cut off", "high", "all alike", "stop"],
+)
+def test_doubts(fields: dict[str, Any], message: str) -> None:
+    textenv.register("Doubtful-v0", **{"prompts": ["a"], "reward": letters, **TOY, **fields})
+    (sentence,) = doubts("Doubtful-v0")
+    assert re.match(message, sentence)
+
+
+@pytest.mark.parametrize("fields", [{"reward": points}, {"stop": "a"}], ids=["points", "stop"])
+def test_no_doubts(fields: dict[str, Any]) -> None:
+    textenv.register("Doubtful-v0", **{"prompts": ["a"], "reward": letters, **TOY, **fields})
+    assert doubts("Doubtful-v0") == []
+
+
+def test_a_language_environment_needs_prompts_and_a_judge(call: Callable[..., str]) -> None:
+    textenv.register("Doubtful-v0", prompts=OPENINGS, reward=letters, max_new_tokens=4)
+    lines = call("check", "Doubtful-v0").splitlines()
+    assert lines[0] == "Doubtful-v0 keeps the contract."
+    assert [line.partition(";")[0] for line in lines[1:]] == [
+        "Warning: Of 3 prompts a policy learns each by heart",
+        "Warning: There is no judge to tell whether a better score is a better text",
+    ]
+
+
+def test_all_are_checked_a_line_each(call: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for id in set(BUILT_IN) - {"TextCopy-v0"}:
+        monkeypatch.delitem(BUILT_IN, id)
+    line, end = call("check", "--all").splitlines()
+    assert re.fullmatch(r"TextCopy-v0: keeps the contract \(\d+\.\d s\)", line)
+    assert end == "1 environments, 0 failures, 0 warnings"
+
+
+def test_failures_and_warnings_are_counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for id in list(BUILT_IN):
+        monkeypatch.delitem(BUILT_IN, id)
+    for id, reward in (("Fails-v0", lambda completions: [0.0]), ("Warns-v0", nothing)):
+        module = ModuleType(id)
+        monkeypatch.setattr(module, "TASK", Task(prompts=["a"], reward=reward, **TOY), raising=False)
+        monkeypatch.setitem(sys.modules, id, module)
+        monkeypatch.setitem(BUILT_IN, id, id)
+    register_built_in()
+    with pytest.raises(SystemExit) as stopped:
+        main(["check", "--all"])
+    assert stopped.value.code == 1
+    fails, warns, end = capsys.readouterr().out.splitlines()
+    assert fails.startswith("Fails-v0: failure: The reward <lambda> returned 1 values for 4 completions")
+    assert warns.startswith("Warns-v0: warning: All 64 texts")
+    assert end == "2 environments, 1 failures, 1 warnings"
+
+
+@pytest.mark.parametrize("arguments", [[], ["TextCopy-v0", "--all"]])
+def test_one_or_all(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["check", *arguments])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "textenv: check needs either the id of an environment or --all.\n"

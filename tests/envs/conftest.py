@@ -1,12 +1,10 @@
-"""A toy task, and a registry that is as before after every test."""
+"""A toy task."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import gymnasium
 import pytest
 
-from textenv.envs import registry
 from textenv.envs.task import Task
 from textenv.models.loading import toy_tokenizer
 
@@ -25,13 +23,3 @@ def toy() -> Callable[..., Task]:
         return Task(**{**defaults, "max_prompt_tokens": 3, "max_new_tokens": 3, **fields})
 
     return make
-
-
-@pytest.fixture(autouse=True)
-def registry_is_restored() -> Iterator[None]:
-    ours, theirs = dict(registry._registered), dict(gymnasium.registry)
-    yield
-    registry._registered.clear()
-    registry._registered.update(ours)
-    gymnasium.registry.clear()
-    gymnasium.registry.update(theirs)

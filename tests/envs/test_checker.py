@@ -3,7 +3,7 @@
 import itertools
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import gymnasium
@@ -39,8 +39,7 @@ def test_arguments_are_checked_along(fields: dict[str, Any]) -> None:
     textenv.check("TextCopy-v0", **fields)
 
 
-# Rewards that break the contract
-
+# Tasks that break the contract
 
 _calls = itertools.count()
 
@@ -53,20 +52,72 @@ def by_place(completions: Sequence[str]) -> list[float]:
     return [float(place) for place, _ in enumerate(completions)]
 
 
+def lowering(completions: list[str]) -> list[float]:
+    completions[:] = [text.lower() + "." for text in completions]
+    return length(completions)
+
+
+def noting(completions: Sequence[str], word: list[list[str]]) -> list[float]:
+    for words, text in zip(word, completions, strict=True):
+        words.append(text)
+    return length(completions)
+
+
+def words_over_letters(completions: Sequence[str]) -> list[float]:
+    return [len(text.split()) / len(text) for text in completions]
+
+
+def third_letter(text: str) -> bool:
+    return text[2] == "b"
+
+
+def no_array(observation: Any) -> Any:
+    return [True, False]
+
+
+ROWS = [{"prompt": "a", "word": ["a", "b"]}, {"prompt": "b", "word": ["b", "a"]}]
+
+
 @pytest.mark.parametrize(
-    ("reward", "message"),
+    ("error", "fields", "message"),
     [
-        (drifting, "equal seeds and actions must give equal episodes"),
-        (by_place, "with autoreset .* differs from the single env in its end or reward"),
-        (lambda completions: [0.0] * len(completions), "it must pickle"),
+        (ContractError, {"reward": drifting}, r"Broken-v0: the reward drifting scored '' \d+ and then \d+; it must score a text alike"),
+        (ContractError, {"reward": by_place}, r"Broken-v0: the reward by_place scored .* 0 alone and 1 among 4 texts"),
+        (ContractError, {"reward": lowering}, "Broken-v0: lowering changes the completions that it is given"),
+        (ContractError, {"judge": lowering}, "Broken-v0: lowering changes the completions that it is given"),
+        (ContractError, {"reward": noting, "prompts": ROWS}, "Broken-v0: noting changes the word that it is given"),
+        (ContractError, {"reward": lambda completions: [0.0] * len(completions)}, "Broken-v0: it must pickle, .* its reward does not"),
+        (ContractError, {"judge": lambda completions: [0.0] * len(completions)}, "Broken-v0: it must pickle, .* its judge does not"),
+        (ContractError, {"stop": lambda text: False}, "Broken-v0: it must pickle, .* its stop does not"),
+        (ContractError, {"stop": third_letter}, "Broken-v0: its stop rule raises IndexError on '': string index out of range"),
+        (ArgumentError, {"action_mask": no_array}, r"action_mask must return 4 booleans, .* got an array of shape \(2,\) of bool"),
+        (RewardError, {"reward": words_over_letters}, "words_over_letters raised ZeroDivisionError: .* the completion ''"),
+        (RewardError, {"judge": words_over_letters}, "words_over_letters raised ZeroDivisionError"),
+        (RewardError, {"reward": lambda completions: [1.0]}, "returned 1 values for 4 completions"),
+        (RewardError, {"reward": lambda completions: "high"}, "returned 4 values for 1 completions"),
+        (RewardError, {"reward": lambda completions: 0.5}, "returned 0.5 instead of 1 numbers"),
+        *(
+            (
+                RewardError,
+                {"reward": lambda completions, value=value: [value] * len(completions)},
+                f"returned {value!r}, which is no finite",
+            )
+            for value in (None, float("nan"), "0.5")
+        ),
     ],
-    ids=["drifting", "by place", "lambda"],
 )
-def test_rewards_that_break_it(reward: Callable[..., Any], message: str) -> None:
-    # Rows have to end in the same step to show that a place in the batch matters.
-    textenv.register("Broken-v0", prompts=["a", "b"], reward=reward, min_new_tokens=3, **TOY)
-    with pytest.raises(ContractError, match=f"Broken-v0: .*{message}"):
+def test_tasks_that_break_it(error: type[Exception], fields: dict[str, Any], message: str) -> None:
+    textenv.register("Broken-v0", **{"prompts": ["a", "b"], "reward": length, **TOY, **fields})
+    with pytest.raises(error, match=message):
         textenv.check("Broken-v0")
+
+
+def by_pieces(pieces: Sequence[Sequence[str]]) -> list[list[float]]:
+    return [[float(len(piece)) for piece in row] for row in pieces]
+
+
+def test_rewards_by_pieces_keep_it() -> None:
+    textenv.check("TextCopy-v0", reward=by_pieces)
 
 
 def test_a_failing_reward_and_an_unknown_id_keep_their_own_errors() -> None:
@@ -154,6 +205,11 @@ class IgnoresSeeds(TextEnv):
         return super().reset(options=options)
 
 
+class Alternates(TextEnv):
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        return super().reset(seed=seed, options={"prompt_index": next(_calls) % 2} if seed == 7 else options)
+
+
 class TakesNoSeed(TextEnv):
     def reset(self, **others: Any) -> Any:
         return super().reset(**others)
@@ -209,6 +265,7 @@ BROKEN = {
     WritesElsewhere: "must write its token into the next response column",
     NamesAnotherPrompt: "must be the prompt of that index",
     IgnoresSeeds: "gymnasium.utils.env_checker says: .*seed",
+    Alternates: "equal seeds and actions must give equal episodes",
     TakesNoSeed: "gymnasium.utils.env_checker says: .*`seed`",
     SwallowsErrors: "the action 4 must raise ActionError",
     GoesOnAfterTheEnd: "a step after the end must raise OrderError",

@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -51,7 +52,7 @@ def test_an_environment_of_ones_own_in_a_few_lines() -> None:
     assert envs.step(np.array([2, 0]))[1].tolist() == [2.0, 0.0]
     assert "Yell-v0" in registered_ids()
     assert registered_ids() == sorted(registered_ids())
-    assert card("Yell-v0") == "Yell-v0, registered with textenv.register."
+    assert card("Yell-v0") == "Yell-v0: registered with textenv.register."
     textenv.check("Yell-v0")
 
 
@@ -149,10 +150,67 @@ def test_wrong_arguments_are_not_printed_with_all_others(make: Callable[..., Any
 
 def test_ids_may_name_the_module_that_registers_them() -> None:
     assert find_id("TextCopy-v0") == find_id("textenv:TextCopy-v0") == "TextCopy-v0"
-    with pytest.raises(ArgumentError, match='The module of "no_such_module:TextCopy-v0" cannot be imported'):
-        find_id("no_such_module:TextCopy-v0")
-    with pytest.raises(ArgumentError, match='Did you mean "TextCopy-v0"'):
-        find_id("textenv:TextCoppy-v0")
+    for id in ("no_such_module:TextCopy-v0", "textenv.no_such_module:TextCopy-v0", "no_such_module.part:TextCopy-v0"):
+        module = id.partition(":")[0]
+        with pytest.raises(ArgumentError, match=f'The module "{module}" cannot be imported: it is neither in this folder'):
+            find_id(id)
+    with pytest.raises(ArgumentError, match=r"installed packages; leave \.py out\.$"):
+        find_id("textenv.py:TextCopy-v0")
+    with pytest.raises(
+        ArgumentError, match=r'"TextCoppy-v0"\. Did you mean "TextCopy-v0"\? One of your own .* registers it: "my_module:TextCoppy-v0"'
+    ):
+        find_id("TextCoppy-v0")
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Write a module that can be imported, and return its name, which no other test has."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(code: str) -> str:
+        name = f"module_{tmp_path.name}"
+        (tmp_path / f"{name}.py").write_text(code)
+        return name
+
+    return write
+
+
+def test_modules_say_which_ids_they_register(module: Callable[[str], str]) -> None:
+    name = module(
+        "import textenv\n"
+        "for id in ('Whistle-v0', 'Hum-v0'):\n"
+        "    textenv.register(id, prompts=['a'], reward=lambda completions: [0.0] * len(completions))\n"
+    )
+    for _ in range(2):  # the second time it is imported already
+        with pytest.raises(
+            ArgumentError, match=f'"{name}" registers no environment "Hum-v1".*; those it registers: .*Hum-v0, .*Whistle-v0'
+        ):
+            find_id(f"{name}:Hum-v1")
+    assert find_id(f"{name}:Hum-v0") == "Hum-v0"
+
+
+def test_modules_that_register_nothing(module: Callable[[str], str]) -> None:
+    name = module("x = 1\n")
+    with pytest.raises(ArgumentError, match="those it registers: none"):
+        find_id(f"{name}:Hum-v0")
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("x = 1\ny = undefined\n", "it raises NameError: name 'undefined' is not defined .MODULE.py, line 2"),
+        ("import no_such_library\n", "it raises ModuleNotFoundError: No module named 'no_such_library' .MODULE.py, line 1"),
+        ("def f(:\n", "it raises SyntaxError: .*MODULE.py, line 1"),
+        (
+            "import textenv\ntextenv.register('H-v0', prompts=['a'], reward=min, max_new_tokens=0)\n",
+            "max_new_tokens .* got 0 .MODULE.py, line 2",
+        ),
+    ],
+)
+def test_modules_that_raise(module: Callable[[str], str], code: str, message: str) -> None:
+    name = module(code)
+    with pytest.raises(ArgumentError, match=f'The module "{name}" cannot be imported: .*{message.replace("MODULE", name)}'):
+        find_id(f"{name}:H-v0")
 
 
 # Built-in environments

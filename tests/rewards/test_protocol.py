@@ -208,3 +208,8 @@ def test_a_reward_s_columns_are_required_before_it_is_called() -> None:
             ArgumentError, match=f'The reward {name} needs the column "summary", which the prompts lack; they have: prompt, topic.'
         ):
             require_columns(reward, ["topic"])
+
+
+def test_a_misspelt_argument_is_put_right() -> None:
+    with pytest.raises(ArgumentError, match=r'needs the column "completion", .* Did you mean "completions"\?'):
+        require_columns(lambda completion: [0.0], [])

@@ -1,24 +1,102 @@
 """`textenv check`."""
 
 import dataclasses
+import sys
+import time
+from typing import Any, Final
 
+import numpy as np
 from tyro.conf import Positional
 
-from textenv.envs.registry import find_id
+from textenv.commands.output import hide_loading_bars
+from textenv.envs.registry import BUILT_IN, find_id
+from textenv.errors import ArgumentError, TextenvError
+
+EPISODES: Final = 64
+"""Of the default policy, from which the warnings are drawn."""
+MANY_PROMPTS: Final = 100
+HIGH_SCORE: Final = 0.9
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CheckConfig:
     """What to check."""
 
-    env: Positional[str]
-    """Id of the environment."""
+    env: Positional[str | None] = None
+    """Id of the environment, also with the module that registers it: my_module:Name-v0."""
+    all: bool = False
+    """Check every environment that comes with textenv, a line each."""
+
+    def __post_init__(self) -> None:
+        if (self.env is None) is not self.all:
+            raise ArgumentError("check needs either the id of an environment or --all.")
+
+
+def doubts(id: str) -> list[str]:
+    """List what keeps the contract and yet is seldom meant, by a look at the prompts and at what the default policy writes.
+
+    Returns:
+        Sentences; empty when there is nothing to warn of.
+    """
+    import gymnasium
+
+    from textenv.models.policy import LanguagePolicy
+    from textenv.rollouts.collect import collect
+
+    envs: Any = gymnasium.make_vec(id, num_envs=EPISODES)
+    rules = envs.unwrapped.rules
+    task, count, dropped = rules.task, len(rules.prompts.texts), rules.prompts.dropped
+    episodes = collect(LanguagePolicy.for_rules(rules), envs, EPISODES, seed=0)
+    scores, by_stop = episodes.scores.numpy(), episodes.finish_reasons.count("stop")
+    limit = rules.prompt_columns + int(dropped.max())
+    toy = task.model is None  # so small that its prompts are all there are, and its score exact
+    table = {
+        f"{np.count_nonzero(dropped)} of {count} prompts are cut off on the left; set max_prompt_tokens={limit}.": dropped.any(),
+        f"Of {count} prompts a policy learns each by heart; give {MANY_PROMPTS} or more.": count < MANY_PROMPTS and not toy,
+        "There is no judge to tell whether a better score is a better text; give judge another scorer.": task.judge is None and not toy,
+        f"The default policy scores {scores.mean():.2f} of 1 before training, which leaves nothing to learn; ask for more.": (
+            scores.min() >= 0 and scores.max() <= 1 and scores.mean() >= HIGH_SCORE
+        ),
+        f"All {EPISODES} texts of the default policy score {scores[0]:g}, so there is nothing to learn from; pay for small steps too.": (
+            np.ptp(scores) == 0
+        ),
+        f"The stop rule ends none of {EPISODES} texts of the default policy; is it what these texts can hold?": (
+            task.stop is not None and by_stop == 0
+        ),
+    }
+    return [sentence for sentence, holds in table.items() if holds]
 
 
 def run(config: CheckConfig) -> None:
-    """Check, and say that it went well."""
+    """Check, say that it went well, and warn."""
+    hide_loading_bars()
+    if config.env is None:
+        _check_all()
+        return
     name = find_id(config.env)
     from textenv.envs.checker import check
 
     check(name)
+    warnings = doubts(name)
     print(f"{config.env} keeps the contract.")
+    for sentence in warnings:
+        print(f"Warning: {sentence}")
+
+
+def _check_all() -> None:
+    from textenv.envs.checker import check
+
+    failures = warnings = 0
+    for id in BUILT_IN:
+        begun = time.perf_counter()
+        try:
+            check(id)
+            found = [f"warning: {sentence}" for sentence in doubts(id)]
+            warnings += len(found)
+        except TextenvError as error:
+            found = [f"failure: {error}"]
+            failures += 1
+        print(f"{id}: {' '.join(found) or 'keeps the contract'} ({time.perf_counter() - begun:.1f} s)", flush=True)
+    print(f"{len(BUILT_IN)} environments, {failures} failures, {warnings} warnings")
+    if failures:
+        sys.exit(1)

@@ -1,25 +1,101 @@
 """`textenv list`."""
 
+import ast
 import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+from tyro.conf import Positional
 
 from textenv.commands.output import print_json, results
-from textenv.envs.registry import card, registered_ids
+from textenv.envs.registry import BUILT_IN, card, import_from_user, registered_ids, source, task_of
+from textenv.envs.task import Task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ListConfig:
-    """What `textenv list` is told: nothing."""
+    """What to list."""
+
+    modules: Positional[tuple[str, ...]] = ()
+    """Modules that register environments, to be imported first."""
+
+
+def describe(id: str) -> dict[str, Any]:
+    """Tell what an environment asks for and its defaults; a built-in one is read, not imported, which would take seconds.
+
+    Returns:
+        id; task, a sentence; reward, judge, model, None without one; prompts, their number, None where it is not known
+        without loading them; max_prompt_tokens and max_new_tokens.
+    """
+    told = _read(id) if id in BUILT_IN else _look(task_of(id))
+    return {"id": id, "task": card(id).splitlines()[0].partition(": ")[2], **told}
+
+
+def _look(task: Task) -> dict[str, Any]:
+    """Look at a task that is there already."""
+    from textenv.rewards.protocol import reward_name
+
+    named = {
+        name: reward_name(value) if callable(value) else value and str(value)
+        for name, value in (("reward", task.reward), ("judge", task.judge), ("model", task.model))
+    }
+    prompts = None if isinstance(task.prompts, str | Path) else len(task.prompts)
+    return {**named, "prompts": prompts, "max_prompt_tokens": task.max_prompt_tokens, "max_new_tokens": task.max_new_tokens}
+
+
+def _read(id: str) -> dict[str, Any]:
+    """Read the call of `Task` in a module, and the numbers from the module's card, which tests hold to the truth."""
+    tree = ast.parse(source(id).read_text(encoding="utf-8"))
+    call = next(node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Task")
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    default: Any = {field.name: ast.Constant(field.default) for field in dataclasses.fields(Task) if field.name in ("judge", "model")}
+    text = card(id)
+    count = re.search(r"\b\d[\d,]*\b", text.partition("\nPrompts:")[2])
+    columns = re.search(r"(\d+) prompt and (\d+) response columns", text)
+    return {
+        **{name: _name({**default, **given}[name], tree) for name in ("reward", "judge", "model")},
+        "prompts": int(count[0].replace(",", "")) if count else None,
+        "max_prompt_tokens": int(columns[1]) if columns else None,
+        "max_new_tokens": int(columns[2]) if columns else None,
+    }
+
+
+def _name(node: ast.expr, tree: ast.Module) -> str | None:
+    """Name a reward or model by the expression that makes it: a text by itself, a product by what it is made of.
+
+    >>> _name(ast.parse('Product({"length": Length(40, 60), "fluency": Fluency()})', mode="eval").body, ast.Module([], []))
+    'Product(length, fluency)'
+    """
+    if isinstance(node, ast.Constant):
+        return None if node.value is None else str(node.value)
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "load_reward":
+        return _name(node.args[0], tree)
+    if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Dict):
+        return f"{ast.unparse(node.func)}({', '.join(str(_name(key, tree)) for key in node.args[0].keys if key)})"
+    if isinstance(node, ast.Name):
+        for line in tree.body:
+            if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == node.id:
+                return _name(line.value, tree)
+    return ast.unparse(node)
 
 
 def run(config: ListConfig, *, json: bool) -> None:
-    """Print the ids and what each asks for."""
-    rows = {id: card(id).splitlines()[0].partition(": ")[2] for id in registered_ids()}
+    """Print a row an environment."""
+    for module in config.modules:
+        import_from_user(module)
+    rows = [describe(id) for id in registered_ids()]
     if json:
-        print_json([{"id": id, "task": task} for id, task in rows.items()])
+        print_json(rows)
         return
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table("id", "what it asks for")
-    for row in rows.items():
-        table.add_row(*row)
+    # A cell of two lines, so that the table fits 80 columns.
+    table = Table("id", "task, reward and judge", "model", "prompts", "P", "T", caption="P, T: most tokens of a prompt and of a completion")
+    for row in rows:
+        scorers = f"{row['reward']}; {row['judge'] or 'no judge'}"
+        numbers = ("" if row[name] is None else str(row[name]) for name in ("prompts", "max_prompt_tokens", "max_new_tokens"))
+        table.add_row(row["id"], f"{escape(row['task'])}\n[dim]{escape(scorers)}[/]", row["model"] or "random", *numbers)
+    table.columns[0].no_wrap = True
     results().print(table)

@@ -1,9 +1,12 @@
 """`textenv.check`: the contract that every environment keeps, for third parties as for ourselves."""
 
 import contextlib
+import copy
+import dataclasses
 import io
 import pickle
 import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
@@ -13,7 +16,11 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from textenv.envs.registry import task_of
-from textenv.errors import ActionError, ContractError, OrderError
+from textenv.envs.rules import Rules
+from textenv.envs.task import Task
+from textenv.errors import ActionError, ContractError, OrderError, TextenvError
+from textenv.rewards.loading import load_reward
+from textenv.rewards.protocol import accepted, call_reward, reward_name
 
 _STEPS = 3  # episodes, at most, that each check plays
 _FINAL_KEYS = {"prompt", "prompt_index", "completion", "score", "finish_reason", "length"}
@@ -22,7 +29,9 @@ _FINAL_KEYS = {"prompt", "prompt_index", "completion", "score", "finish_reason",
 def check(id: str, **arguments: Any) -> None:
     """Test that an environment keeps textenv's contract; silence means that it does.
 
-    Runs the checkers of Gymnasium and Stable-Baselines3 with warnings as errors, then: the layout of observations, ends
+    Asks first what a newcomer gets wrong: that prompts, stop rule, action mask, reward and judge do what they should, that
+    the reward scores a text alike every time, alone and in a batch, and leaves its arguments as they are, and that all
+    pickle. Runs then the checkers of Gymnasium and Stable-Baselines3 with warnings as errors; the layout of observations, ends
     and payments; equal seeds give equal episodes; rows of the vector env equal single envs in all three autoreset modes;
     pickling; refusal of impossible actions and of steps before a reset or after an end.
 
@@ -32,9 +41,13 @@ def check(id: str, **arguments: Any) -> None:
 
     Raises:
         ContractError: naming what is broken.
-        ArgumentError: nothing is registered under the id.
+        RewardError: the reward or the judge fails, or returns no numbers.
+        ArgumentError: nothing is registered under the id, or its task cannot be used.
     """
     task_of(id)
+    env: Any = gymnasium.make(id, **arguments)
+    _check_reward(id, env.unwrapped.rules)
+    _check_fields(id, env.unwrapped.rules.task)
     _check_libraries(id, arguments)
     _check_episodes(id, arguments)
     _check_determinism(id, arguments)
@@ -47,6 +60,82 @@ def check(id: str, **arguments: Any) -> None:
 def _require(condition: Any, id: str, message: str) -> None:
     if not condition:
         raise ContractError(f"{id}: {message}")
+
+
+def _play_rules(id: str, rules: Rules) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    """Write several texts by the rules alone, the first as short as it may be, the others at random.
+
+    Returns:
+        Observations (n, P+T), lengths (n,) and prompt indices (n,).
+    """
+    generator, n = np.random.default_rng(0), _STEPS + 1
+    lengths, prompt_index = np.zeros(n, dtype=np.int64), np.arange(n) % len(rules.prompts.texts)
+    observations = np.full((n, rules.width), -1, dtype=np.int32)
+    observations[:, : rules.prompt_columns] = rules.prompts.tokens[prompt_index]
+    for row in range(n):
+        ended, here = False, slice(row, row + 1)
+        while not ended:
+            mask = rules.action_masks(observations[here], lengths[here])[0]
+            token = rules.eos if row == 0 and mask[rules.eos] else generator.choice(np.flatnonzero(mask))
+            observations[row, rules.prompt_columns + lengths[row]] = token
+            lengths[row] += 1
+            try:
+                ended = bool(rules.outcome(observations[here], lengths[here], prompt_index[here]).ended[0])
+            except TextenvError:
+                raise
+            except Exception as error:
+                text = rules.completions(observations[here], lengths[here])[0]
+                raise ContractError(f"{id}: its stop rule raises {type(error).__name__} on {text!r}: {error}.") from error
+    return observations, lengths, prompt_index
+
+
+def _check_reward(id: str, rules: Rules) -> None:
+    played = _play_rules(id, rules)
+    texts = rules.completions(*played[:2])
+    prompts = [rules.prompts.texts[i] for i in played[2]]
+    columns = {name: [values[i] for i in played[2]] for name, values in rules.prompts.columns.items()}
+    offered = {**columns, "prompts": prompts, "completions": texts, "pieces": [[text] for text in texts]}
+    _check_untouched(id, rules.reward, offered)
+    if rules.task.judge is not None:
+        judge = load_reward(rules.task.judge)
+        call_reward(judge, prompts, texts, columns)
+        _check_untouched(id, judge, offered)
+    name = reward_name(rules.reward)
+    together, again = (rules.outcome(*played).scores for _ in range(2))
+    alone = [rules.outcome(*(part[row : row + 1] for part in played)).scores[0] for row in range(len(texts))]
+    for text, first, second, single in zip(texts, together, again, alone, strict=True):
+        _require(
+            first == second,
+            id,
+            f"the reward {name} scored {text!r} {first:g} and then {second:g}; it must score a text alike every time, so let it"
+            " draw no random numbers and remember nothing.",
+        )
+        _require(
+            np.isclose(first, single, rtol=1e-5, atol=1e-5),
+            id,
+            f"the reward {name} scored {text!r} {single:g} alone and {first:g} among {len(texts)} texts; the score of a text must not"
+            " depend on the others.",
+        )
+
+
+def _check_untouched(id: str, reward: Callable[..., Any], offered: Mapping[str, Any]) -> None:
+    arguments = accepted(reward, copy.deepcopy(dict(offered)))
+    before = {name: pickle.dumps(values) for name, values in arguments.items()}
+    reward(**arguments)
+    for name, values in arguments.items():
+        changed = pickle.dumps(values) != before[name]
+        _require(not changed, id, f"{reward_name(reward)} changes the {name} that it is given; let it work on a copy.")
+
+
+def _check_fields(id: str, task: Task) -> None:
+    for field in dataclasses.fields(task):
+        try:
+            pickle.dumps(getattr(task, field.name))
+        except (pickle.PicklingError, AttributeError, TypeError) as problem:
+            raise ContractError(
+                f"{id}: it must pickle, to be sent to other processes, but its {field.name} does not, as a lambda or a function within"
+                f" another does not; write it with def at the top of a module: {problem}."
+            ) from problem
 
 
 def _check_libraries(id: str, arguments: dict[str, Any]) -> None:
@@ -164,11 +253,11 @@ def _check_pickling(id: str, arguments: dict[str, Any]) -> None:
     env: Any = gymnasium.make(id, **arguments).unwrapped
     env.reset(seed=3)
     try:
-        copy = pickle.loads(pickle.dumps(env))
+        twin = pickle.loads(pickle.dumps(env))
     except (pickle.PicklingError, AttributeError, TypeError) as problem:
-        raise ContractError(f"{id}: it must pickle, so a reward must be importable, no lambda: {problem}") from problem
+        raise ContractError(f"{id}: it must pickle: {problem}") from problem
     action = _random_action(env, np.random.default_rng(0))
-    same: list[tuple[NDArray[np.int32], float]] = [made.step(action)[:2] for made in (env, copy)]
+    same: list[tuple[NDArray[np.int32], float]] = [made.step(action)[:2] for made in (env, twin)]
     _require(np.array_equal(same[0][0], same[1][0]) and same[0][1] == same[1][1], id, "a pickled copy must go on as the original does.")
 
 

@@ -3,6 +3,8 @@
 import ast
 import importlib
 import inspect
+import sys
+import traceback
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,26 +61,53 @@ def find_id(id: str) -> str:
         The id without its module, which has been imported.
 
     Raises:
-        ArgumentError: the module cannot be imported, or nothing is registered under the id.
+        ArgumentError: the module cannot be imported, or it registers nothing under the id.
     """
     module, _, name = id.rpartition(":")
-    if module:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise ArgumentError(f'The module of "{id}" cannot be imported: {error}.') from error
-    task_of(name)
+    if not module:
+        if name not in registered_ids():
+            raise ArgumentError(
+                f'There is no environment "{name}".{did_you_mean(name, registered_ids())}'
+                f' One of your own is called with the module that registers it: "my_module:{name or "Name-v0"}".'
+            )
+        return name
+    before = set() if module in sys.modules else set(registered_ids())
+    import_from_user(module)
+    if name not in registered_ids():
+        own = ", ".join(sorted(set(registered_ids()) - before)) or "none"
+        raise ArgumentError(f'The module "{module}" registers no environment "{name}" with textenv.register; those it registers: {own}.')
     return name
+
+
+def import_from_user(module: str) -> None:
+    """Import a module of someone else's, which registers environments.
+
+    Raises:
+        ArgumentError: it is not there, or it raises; the message names the line.
+    """
+    start = f'The module "{module}" cannot be imported'
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+            advice = "; leave .py out" if module.endswith(".py") else ""
+            raise ArgumentError(f"{start}: it is neither in this folder nor among the installed packages{advice}.") from error
+        lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == "<module>"]
+        where = f" ({Path(lines[-1].filename).name}, line {lines[-1].lineno})" if lines else ""
+        raise ArgumentError(f"{start}: it raises {type(error).__name__}: {str(error).removesuffix('.')}{where}.") from error
 
 
 def card(id: str) -> str:
     """Return the card of an environment: its module's docstring, or one line for a registered task."""
     if id in BUILT_IN:
-        # Parsed, not imported: a list of environments does not wait for torch.
-        source = Path(__file__).with_name(BUILT_IN[id].rpartition(".")[2] + ".py").read_text(encoding="utf-8")
-        return ast.get_docstring(ast.parse(source), clean=False) or ""
+        return ast.get_docstring(ast.parse(source(id).read_text(encoding="utf-8")), clean=False) or ""
     task_of(id)
-    return f"{id}, registered with textenv.register."
+    return f"{id}: registered with textenv.register."
+
+
+def source(id: str) -> Path:
+    """Find the file of a built-in environment; who only reads it does not wait for torch."""
+    return Path(__file__).with_name(BUILT_IN[id].rpartition(".")[2] + ".py")
 
 
 def register(id: str, *, prompts: Any, reward: Any, **task_fields: Any) -> None:

@@ -97,7 +97,8 @@ class Rules:
         assert self.task.action_mask is not None
         mask = np.asarray(self.task.action_mask(observation.copy()))
         if mask.shape != (self.vocabulary,) or mask.dtype != np.bool_ or not mask.any():
-            raise ArgumentError(f"action_mask must return {self.vocabulary} booleans with one of them True, got {mask!r}.")
+            got = "none of them True" if mask.dtype == np.bool_ and not mask.any() else f"an array of shape {mask.shape} of {mask.dtype}"
+            raise ArgumentError(f"action_mask must return {self.vocabulary} booleans, one or more of them True, got {got}.")
         return mask
 
     def completions(self, observations: NDArray[np.int32], lengths: NDArray[np.int64]) -> list[str]:

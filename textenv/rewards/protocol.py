@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from textenv.errors import ArgumentError, RewardError
+from textenv.errors import ArgumentError, RewardError, did_you_mean
 
 
 class Scores(list[float]):
@@ -107,7 +107,7 @@ def require_columns(reward: Callable[..., Any], columns: Iterable[str]) -> None:
         if name not in known:
             raise ArgumentError(
                 f'The reward {reward_name(reward)} needs the column "{name}", which the prompts lack;'
-                f" they have: {', '.join(['prompt', *known[3:]])}."
+                f" they have: {', '.join(['prompt', *known[3:]])}.{did_you_mean(name, known)}"
             )
 
 
@@ -140,7 +140,7 @@ def _floats(values: Any, n: int, what: str, name: str, prompts: Sequence[str], c
     for index, value in enumerate(values):
         at = index if what == "completions" else 0
         try:
-            scores[index] = float(value)
+            scores[index] = np.nan if isinstance(value, str) else float(value)
         except (TypeError, ValueError):
             scores[index] = np.nan
         if not np.isfinite(scores[index]):

@@ -96,8 +96,7 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
     out = config.out or Path("runs") / f"{config.env.replace('/', '-').replace(':', '-')}-{config.agent}-{config.seed}"
     config = dataclasses.replace(config, out=out)
     device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
-    plain = {**dataclasses.asdict(config), "out": str(out), "device": device}
-    del plain["resume"]  # which says nothing of what is learnt
+    plain = {**plain_config(config), "device": device}
     finished = find_run(out, plain, resume=config.resume)
     if finished is not None:
         console.print(f"{out} is finished already.", soft_wrap=True)
@@ -123,6 +122,11 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
             raise
         place = run.keep_failed(error.episodes)
         raise TrainingError(f"{str(error).removesuffix('.')}; its batch is in {place}", error.episodes) from error
+
+
+def plain_config(config: TrainConfig) -> dict[str, Any]:
+    """Write a configuration as plain data, without `resume`, which says nothing of what is learnt."""
+    return {name: str(value) if name == "out" else value for name, value in dataclasses.asdict(config).items() if name != "resume"}
 
 
 def command(config: TrainConfig) -> str:

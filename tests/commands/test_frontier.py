@@ -96,5 +96,7 @@ def test_runs_of_other_options_are_refused(folder: Path, capsys: pytest.CaptureF
     with pytest.raises(SystemExit) as caught:
         main([*COMMAND, "--out", str(folder), "--episodes", "64"])
     assert caught.value.code == 2
-    assert "beta-0.02-seed-0 was trained with another episodes; choose another --out or remove it." in capsys.readouterr().err
+    assert (
+        "beta-0.02-seed-0 was started with episodes=128, not 64; go on with the former or choose another --out." in capsys.readouterr().err
+    )
     assert written(folder) == before

@@ -1,17 +1,23 @@
-"""Two finished runs that the readers of run folders share; who changes a run copies it first."""
+"""Two finished runs that the readers of run folders share, who changes one copies it first; and measured texts."""
 
 import io
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 from rich.console import Console
 
 from textenv.agents.ppo import PPOConfig
+from textenv.reports.evaluation import Measured
+from textenv.rollouts.divergence import Divergence
 from textenv.training import TrainConfig, train
+from textenv.types import Episodes
 
 MARKUP: Final = "<script>document.title = 'broken'</script><img src=x onerror=\"document.title='broken'\">"
 
@@ -26,6 +32,37 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         config = TrainConfig(env="TextCopy-v0", episodes=48, num_envs=16, eval_prompts=4, ppo=ppo, out=folder / advantage)
         train(config, Console(file=io.StringIO()))
     return [folder / advantage for advantage in advantages]
+
+
+@pytest.fixture
+def make_measured() -> Callable[..., Measured]:
+    """Make what evaluations measure of some texts, with every KL 0."""
+
+    def make(
+        completions: Sequence[str],
+        scores: Sequence[float],
+        judge: Sequence[float] | None,
+        prompts: Sequence[str] | None = None,
+        prompt_index: Sequence[int] | None = None,
+    ) -> Measured:
+        n = len(completions)
+        zeros = torch.zeros(n, 1)
+        episodes = Episodes(
+            tokens=torch.zeros(n, 2, dtype=torch.int64),
+            prompt_columns=1,
+            log_probs=zeros,
+            values=zeros,
+            rewards=zeros,
+            scores=torch.tensor(scores, dtype=torch.float64),
+            prompt_index=torch.tensor(prompt_index or range(n)),
+            prompts=list(prompts or ["p"] * n),
+            completions=list(completions),
+            finish_reasons=["eos"] * n,
+        )
+        divergence = Divergence(*zeros[:, 0].expand(4, n), zeros)
+        return Measured(episodes, None if judge is None else np.array(judge), divergence)
+
+    return make
 
 
 @pytest.fixture

@@ -2,16 +2,13 @@
 
 import io
 import math
+from collections.abc import Callable
 
-import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 
 from textenv.reports.console import comparison_table, examples_table, measures_table, samples_table
 from textenv.reports.evaluation import Measured
-from textenv.rollouts.divergence import Divergence
-from textenv.types import Episodes
 
 
 def cells(table: Table) -> list[list[str]]:
@@ -39,29 +36,10 @@ def test_comparison() -> None:
     assert all(cell in console.file.getvalue() for cell in shown)  # no cell is folded
 
 
-def measured(completions: list[str], scores: list[float], judge: list[float] | None) -> Measured:
-    n = len(completions)
-    zeros = torch.zeros(n, 1)
-    episodes = Episodes(
-        tokens=torch.zeros(n, 2, dtype=torch.int64),
-        prompt_columns=1,
-        log_probs=zeros,
-        values=zeros,
-        rewards=zeros,
-        scores=torch.tensor(scores, dtype=torch.float64),
-        prompt_index=torch.arange(n),
-        prompts=["The film", "A [bold]cast[/bold]", "I [/]"][:n],
-        completions=completions,
-        finish_reasons=["eos"] * n,
-    )
-    return Measured(
-        episodes, None if judge is None else np.array(judge), Divergence(zeros[:, 0], zeros[:, 0], zeros[:, 0], zeros[:, 0], zeros)
-    )
-
-
-def test_examples_show_texts_as_they_are() -> None:
-    before = measured([" was dull.", " [red]of two", "[/x]"], [0.1, 0.2, 0.3], None)
-    after = measured([" was [link]good.", "\nof ten", "[/]"], [0.9, 0.812, 1.0], [0.7, 0.66, 1.0])
+def test_examples_show_texts_as_they_are(make_measured: Callable[..., Measured]) -> None:
+    prompts = ["The film", "A [bold]cast[/bold]", "I [/]"]
+    before = make_measured([" was dull.", " [red]of two", "[/x]"], [0.1, 0.2, 0.3], None, prompts)
+    after = make_measured([" was [link]good.", "\nof ten", "[/]"], [0.9, 0.812, 1.0], [0.7, 0.66, 1.0], prompts)
     head, *rows = cells(examples_table(before, after, [0, 1, 2]))
     assert head == ["prompt", "before", "score", "judge", "after", "score", "judge"]
     assert rows == [
@@ -71,8 +49,8 @@ def test_examples_show_texts_as_they_are() -> None:
     ]
 
 
-def test_only_the_chosen_rows_are_shown() -> None:
-    both = measured(["a", "b", "c"], [0.0, 0.5, 1.0], None)
+def test_only_the_chosen_rows_are_shown(make_measured: Callable[..., Measured]) -> None:
+    both = make_measured(["a", "b", "c"], [0.0, 0.5, 1.0], None)
     assert [row[1] for row in cells(examples_table(both, both, [2, 0]))[1:]] == ["c", "a"]
 
 

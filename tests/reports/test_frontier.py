@@ -3,42 +3,26 @@
 import csv
 import itertools
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from matplotlib.collections import LineCollection
 
 from textenv.errors import ArgumentError
 from textenv.reports.evaluation import Measured, reweighted
 from textenv.reports.frontier import COLUMNS, best_of_curve, draw_frontier, reweighted_curve, write_points
-from textenv.rollouts.divergence import Divergence
-from textenv.types import Episodes
 
 SCORES = np.array([[0.1, 0.9, 0.4, 0.4, 0.7], [0.3, 0.2, 0.8, 0.0, 0.6]])
 JUDGE = np.array([[0.0, 0.1, 0.2, 0.2, 0.4], [0.5, 0.6, 0.7, 0.8, 0.9]])
 
 
 @pytest.fixture
-def base() -> Measured:
+def base(make_measured: Callable[..., Measured]) -> Measured:
     """Five episodes of each of two prompts."""
-    n = SCORES.size
-    zeros = torch.zeros(n, 1)
-    episodes = Episodes(
-        tokens=torch.zeros(n, 2, dtype=torch.int64),
-        prompt_columns=1,
-        log_probs=zeros,
-        values=zeros,
-        rewards=zeros,
-        scores=torch.from_numpy(SCORES.ravel()),
-        prompt_index=torch.arange(2).repeat_interleave(5),
-        prompts=["p"] * n,
-        completions=["a b"] * n,
-        finish_reasons=["eos"] * n,
-    )
-    return Measured(episodes, JUDGE.ravel(), Divergence(zeros[:, 0], zeros[:, 0], zeros[:, 0], zeros[:, 0], zeros))
+    return make_measured(["a b"] * SCORES.size, SCORES.ravel(), JUDGE.ravel(), prompt_index=[0] * 5 + [1] * 5)
 
 
 def test_best_of_n_is_the_mean_over_all_subsets(base: Measured) -> None:

@@ -1,7 +1,6 @@
 """`textenv frontier`."""
 
 import dataclasses
-import json as jsonlib
 import math
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -20,7 +19,8 @@ from textenv.models.policy import Precision
 from textenv.reports.console import comparison_table
 from textenv.reports.evaluation import measure, summarise
 from textenv.reports.frontier import best_of_curve, draw_frontier, reweighted_curve, write_points
-from textenv.training import TrainConfig, train
+from textenv.reports.run import find_run
+from textenv.training import TrainConfig, plain_config, train
 
 EPISODES_A_PROMPT: Final = 16
 BASE_SAMPLES: Final = 128
@@ -84,11 +84,11 @@ def frontier(config: FrontierConfig, console: Console) -> list[dict[str, Any]]:
 
     Raises:
         ArgumentError: there is no such environment, a model does not fit it, or the folder holds runs of other options.
-        LoadError: a model or the reward cannot be loaded.
+        LoadError: a model or the reward cannot be loaded, or a run is damaged.
     """
     find_id(config.env)
     runs = {(beta, seed): config.run_of(beta, seed) for beta in config.betas for seed in range(config.seeds)}
-    left = [run for run in runs.values() if not _is_finished(run)]
+    left = [run for run in runs.values() if find_run(run.out or Path(), plain_config(run), resume=True) is None]
     for number, run in enumerate(left, start=1):
         console.print(f"Run {number} of {len(left)}: β {run.ppo.kl_coef:g}, seed {run.seed}.")
         train(dataclasses.replace(run, resume=True), console, results=Console(quiet=True))
@@ -101,22 +101,6 @@ def frontier(config: FrontierConfig, console: Console) -> list[dict[str, Any]]:
             figure.savefig(new, dpi=150, format=suffix)
     console.print(f"Written to {config.out / 'frontier.csv'}, .png and .svg.", soft_wrap=True)
     return points
-
-
-def _is_finished(run: TrainConfig) -> bool:
-    """Tell whether a run is finished; one of other options is refused."""
-    folder = run.out or Path()
-    if not (folder / "config.json").is_file():
-        return False
-    try:
-        before = jsonlib.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError:
-        return False  # and training will say what is wrong with it
-    wanted = jsonlib.loads(jsonlib.dumps(dataclasses.asdict(run), default=str))
-    differing = [name for name in wanted if name in before and name not in ("out", "device") and before[name] != wanted[name]]
-    if differing:
-        raise ArgumentError(f"{folder} was trained with another {' and '.join(differing)}; choose another --out or remove it.")
-    return (folder / "summary.json").is_file()
 
 
 def _points(config: FrontierConfig, runs: dict[tuple[float, int], TrainConfig]) -> list[dict[str, Any]]:

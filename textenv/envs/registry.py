@@ -16,7 +16,10 @@ from textenv.errors import ArgumentError, did_you_mean
 
 BUILT_IN: Final = {
     "TextCopy-v0": "textenv.envs.copying",
+    "TextCount-v0": "textenv.envs.counting",
+    "TextGridWorld-v0": "textenv.envs.grid_world",
     "TextHaiku-v0": "textenv.envs.haiku",
+    "TextReverse-v0": "textenv.envs.reversing",
     "TextSentiment-v0": "textenv.envs.sentiment",
 }
 """Id to the module that holds its card (the docstring) and its TASK, or a function `task` of the arguments it takes beside

@@ -1,6 +1,8 @@
 """Load causal language models and tokenizers by embedded name, local path or hub id."""
 
 import functools
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -84,17 +86,20 @@ def toy_causal_lm(tokenizer: "PreTrainedTokenizerBase", context: int, seed: int 
     return cast("PreTrainedModel", model.to(device))
 
 
-def toy_tokenizer(symbols: str) -> "PreTrainedTokenizerBase":
-    """Make a tokenizer of single characters and an end-of-text token, which comes last.
+def toy_tokenizer(symbols: Sequence[str]) -> "PreTrainedTokenizerBase":
+    """Make a tokenizer of single characters, or of words that begin no other, and an end-of-text token, which comes last.
 
     >>> toy_tokenizer("ab")("abba")["input_ids"]
     [0, 1, 1, 0]
+    >>> toy_tokenizer(["a", " to"])("a to a")["input_ids"]
+    [0, 1, 2, 0]
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     end = "<|endoftext|>"
     tokenizer = Tokenizer(models.WordLevel({symbol: index for index, symbol in enumerate([*symbols, end])}, unk_token=end))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    pattern = "|".join([*(re.escape(symbol) for symbol in symbols if len(symbol) > 1), "."])
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), "isolated")
     tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=end, bos_token=end, pad_token=end)

@@ -18,24 +18,26 @@ from textenv.envs.reversing import TASK, reversed_share
         ("ab", "ab", 0),
         ("ab", "b", 1 / 2),
         ("ab", "bab", 2 / 3),
-        ("abc", "cba", 1),
-        ("abc", "abc", 1 / 3),
-        ("abb", "bb", 2 / 3),
-        ("abc", "cba>", 3 / 4),
+        ("aab", "baa", 1),
+        ("aab", "aab", 1 / 3),
+        ("abbb", "bb", 2 / 4),
+        ("abbb", "bbba>", 4 / 5),
     ],
 )
 def test_the_share_is_of_the_word_read_backwards(word: str, text: str, score: float) -> None:
     assert reversed_share([f"{word}>"], [text]) == [pytest.approx(score)]
 
 
-def test_only_the_word_backwards_earns_one() -> None:
-    texts = ["".join(text) for n in range(5) for text in product("abc>", repeat=n)]
-    for prompt in TASK.prompts:
-        scores = reversed_share([prompt] * len(texts), texts)
-        assert [text for text, score in zip(texts, scores, strict=True) if score == 1] == [prompt[-2::-1]]
+def test_prompts_are_all_short_words_and_only_the_word_backwards_earns_one() -> None:
+    words = ["".join(letters) for length in (1, 2, 3, 4) for letters in product("ab", repeat=length)]
+    assert [prompt.removesuffix(">") for prompt in TASK.prompts] == words
+    texts = ["".join(text) for n in range(6) for text in product("ab>", repeat=n)]
+    for word in words:
+        scores = reversed_share([f"{word}>"] * len(texts), texts)
+        assert [text for text, score in zip(texts, scores, strict=True) if score == 1] == [word[::-1]]
 
 
 def test_an_episode() -> None:
     env: Any = gymnasium.make("TextReverse-v0")
-    env.reset(seed=0, options={"prompt_index": TASK.prompts.index("abc>")})
-    assert [env.step(np.int64(token))[1] for token in (2, 1, 0, 4)] == [0, 0, 0, 1]
+    env.reset(seed=0, options={"prompt_index": TASK.prompts.index("abbb>")})
+    assert [env.step(np.int64(token))[1] for token in (1, 1, 1, 0, 3)] == [0, 0, 0, 0, 1]

@@ -117,3 +117,10 @@ def test_the_toy_tokenizer_has_one_token_a_character() -> None:
     ids = TOKENIZER("cab>a")["input_ids"]
     assert ids == [2, 0, 1, 3, 0]
     assert TOKENIZER.decode([*ids, 4], skip_special_tokens=True) == "cab>a"
+
+
+def test_the_toy_tokenizer_takes_words_and_signs() -> None:
+    tokenizer = toy_tokenizer(["a", ".", " up", " a+", ">"])
+    text = "a> up a+ up.a"
+    assert tokenizer(text)["input_ids"] == [0, 4, 2, 3, 2, 1, 0]
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text

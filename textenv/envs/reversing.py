@@ -1,25 +1,25 @@
 """TextReverse-v0: write a word backwards, then end.
 
 Description:
-    TextCopy's word read from its end: `abc>` asks for `cba` and then the end of the text. The first letter wanted is the
-    last one given, so a policy has to find the end of the word before it can begin. Small enough to be solved exactly
+    TextCopy from the other end: `aab>` asks for `baa` and then the end of the text. Each letter wanted stands farther back
+    than the one before, and how long the word is shows only at its beginning. Small enough to be solved exactly
     (`textenv.exact`).
 
 Prompts:
-    All words of two or three of the letters a, b, c, each with `>` after it: 36.
+    All words of one to four of the letters a, b, each with `>` after it: 30.
 
 Observation Space:
-    `Box(-1, 4, (8,), int32)`: 4 prompt and 4 response columns.
+    `Box(-1, 3, (10,), int32)`: 5 prompt and 5 response columns.
 
 Action Space:
-    `Discrete(5)`: a, b, c, > and the end of text.
+    `Discrete(4)`: a, b, > and the end of text.
 
 Rewards:
     At the end of the text: the share of positions, counted over the longer of word and answer, in which the answer agrees
     with the word read backwards; 0 to 1.
 
 Episode End:
-    The end-of-text token or the fourth token.
+    The end-of-text token or the fifth token.
 
 Arguments:
     The fields of `Task`, `kl_coef`, `reference`, `autoreset_mode`, `render_mode`.
@@ -33,18 +33,27 @@ Version History:
 """
 
 from collections.abc import Sequence
+from itertools import product
 
-from textenv.envs.copying import TASK as COPY
 from textenv.envs.copying import copied_share
+from textenv.envs.task import Task
+from textenv.models.loading import toy_tokenizer
 
 
 def reversed_share(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
     """Compare each completion with the word before the `>` of its prompt, read backwards.
 
-    >>> reversed_share(["abc>", "abc>", "ab>"], ["cba", "cca", "baba"])
-    [1.0, 0.6666666666666666, 0.5]
+    >>> reversed_share(["aabb>", "aabb>", "ab>"], ["bbaa", "bbba", "baba"])
+    [1.0, 0.75, 0.5]
     """
     return copied_share([prompt.removesuffix(">")[::-1] for prompt in prompts], completions)
 
 
-TASK = COPY.replace(reward=reversed_share)
+TASK = Task(
+    prompts=["".join(letters) + ">" for length in (1, 2, 3, 4) for letters in product("ab", repeat=length)],
+    reward=reversed_share,
+    tokenizer=toy_tokenizer("ab>"),
+    max_prompt_tokens=5,
+    max_new_tokens=5,
+    model=None,
+)

@@ -10,6 +10,7 @@ SOURCES: Final = {
     "paradetox.parquet": "Toxic sentences and their neutral rewrites: ParaDetox (Logacheva et al. 2022), CC0",
     "tldr.parquet": "Posts and summaries: TL;DR posts (Völske et al. 2017, CC BY 4.0), a sample of 100 from InstructGPT's evaluation",
     "tinystories.parquet": "Stories: a sample of TinyStories (Eldan & Li 2023), CDLA-Sharing-1.0",
+    "shop_reviews_zh.parquet": "Chinese product reviews: online_shopping_10_cats of ChineseNlpCorpus, no licence stated",
     "instructions.parquet": "Instructions: the human-written seed tasks of Self-Instruct (Wang et al. 2022), Apache-2.0",
 }
 """Corpora by file name, with their licences as far as they are known."""
@@ -23,6 +24,8 @@ def card(
     recipe: Any,
     metrics: Mapping[str, float],
     tokens: Mapping[str, int] | None = None,
+    language: str = "en",
+    heldout: str = "reviews",
 ) -> str:
     """Write the card of an embedded model.
 
@@ -31,8 +34,10 @@ def card(
         about: what it is, in a sentence or two.
         files: names of the corpora it was made of.
         recipe: the dataclass it was made by.
-        metrics: measured on held-out reviews.
+        metrics: measured on held-out texts.
         tokens: training tokens of each part of the mixture.
+        language: of its texts, "en" or "zh".
+        heldout: what the held-out texts are.
 
     Returns:
         Markdown under a header that the Hugging Face hub reads.
@@ -41,13 +46,13 @@ def card(
     settings = "".join(f"| {key} | `{_cell(value)}` |\n" for key, value in _flat(dataclasses.asdict(recipe)))
     measured = "".join(f"| {key} | {_shown(value)} |\n" for key, value in metrics.items())
     return (
-        f"---\nlicense: mit\nlanguage: en\n---\n\n# {name}\n\n{about}\n\n"
+        f"---\nlicense: mit\nlanguage: {language}\n---\n\n# {name}\n\n{about}\n\n"
         + "## Data\n\n"
         + "".join(f"- {SOURCES[file]}\n" for file in files)
-        + "\nReviews are split by a hash of their text: 4 % held out, 48 % for rewards, 48 % for judges.\n\n"
+        + "\nTexts are split by a hash of them, rewrites with what they rewrite: 4 % held out, 48 % for rewards, 48 % for judges.\n\n"
         + (f"| part | tokens |\n|---|---|\n{counts}\n" if counts else "")
         + f"## Recipe\n\n`{type(recipe).__name__}` in `textenv/build`, with\n\n| setting | value |\n|---|---|\n{settings}\n"
-        + f"## Measured on held-out reviews\n\n| metric | value |\n|---|---|\n{measured}\n"
+        + f"## Measured on held-out {heldout}\n\n| metric | value |\n|---|---|\n{measured}\n"
         + f"## Build\n\n```bash\npython -m textenv.build --corpora DIR --only {name}\n```\n\n"
         + "## Licence\n\nThe weights are under the MIT licence. The corpora keep their own; no text of theirs is part of textenv.\n"
     )

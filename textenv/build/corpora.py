@@ -24,6 +24,11 @@ SEASON_WORDS: Final = tuple(
     winter snow frost ice january february december christmas icicle snowflakes snowman solstice blizzard cold
     rain wind storm sea river stars dawn dusk night morning evening sunset clouds mountain garden pond tea""".split()
 )
+HALF_WIDTH: Final = {code + 0xFEE0: code for code in range(0x21, 0x7F) if chr(code).isalnum()} | {0x3000: 0x20}
+"""Full-width letters, digits and the full-width space, and what they are read as."""
+FULL_WIDTH: Final = str.maketrans(",!?;:.", "，！？；：。")
+Mixture = list[tuple[str, list[str], int]]
+"""Rows of (name, documents, passes over them)."""
 QUESTIONS: Final = 12_000
 INSTRUCTIONS_FROM_REVIEWS: Final = 4_000
 SUMMARIES: Final = 6_000
@@ -38,6 +43,27 @@ def split_of(text: str) -> Split:
 def load_reviews(corpora: Path) -> pd.DataFrame:
     """Read the film reviews: columns text, label (1 positive, 0 negative, -1 unlabelled), split."""
     reviews = pd.read_parquet(corpora / "imdb_reviews.parquet", columns=["text", "label"])
+    return reviews.assign(split=reviews["text"].map(split_of))
+
+
+def tidy(text: str) -> str:
+    """Write a Chinese text as it is printed.
+
+    Letters and digits become half-width, the marks after a Chinese character full-width, white space one space, and
+    runs of question marks, which stand where a symbol was lost, go.
+
+    >>> tidy("ＯＫ,很好,大小合适!")
+    'OK,很好，大小合适！'
+    """
+    text = " ".join(re.sub(r"\?{2,}", "", text.translate(HALF_WIDTH)).split())
+    return re.sub(r"(?<=[\u4e00-\u9fff])(?:\.(?!\.)|[,!?;:]+)", lambda marks: marks[0].translate(FULL_WIDTH), text)
+
+
+def load_shop_reviews(corpora: Path) -> pd.DataFrame:
+    """Read the Chinese product reviews, tidied: columns text, label (1 positive, 0 negative), split."""
+    reviews = pd.read_parquet(corpora / "shop_reviews_zh.parquet", columns=["text", "label"])
+    reviews = reviews.assign(text=reviews["text"].map(tidy))
+    reviews = reviews[reviews["text"].str.len() > 0].drop_duplicates("text")
     return reviews.assign(split=reviews["text"].map(split_of))
 
 
@@ -112,7 +138,7 @@ def _instructions(corpora: Path, reviews: pd.DataFrame, rng: Random) -> Iterator
             yield f"{templates.INSTRUCTION_WITH_INPUT.format(instruction=instruction, input=shown)} {answer}"
 
 
-def mixture(corpora: Path, seed: int) -> list[tuple[str, list[str], int]]:
+def mixture(corpora: Path, seed: int) -> Mixture:
     """Build the corpus of `tiny-en`.
 
     Args:
@@ -135,3 +161,9 @@ def mixture(corpora: Path, seed: int) -> list[tuple[str, list[str], int]]:
         ("questions", list(_questions(rng)), 1),
         ("instructions", list(_instructions(corpora, reviews, rng)), 1),
     ]
+
+
+def chinese_mixture(corpora: Path, seed: int) -> Mixture:
+    """Build the corpus of `tiny-zh`: the product reviews without the held-out ones; nothing in it is drawn, whatever the seed."""
+    reviews = load_shop_reviews(corpora)
+    return [("reviews", reviews[reviews["split"] != "heldout"]["text"].tolist(), 1)]

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from textenv.checkpoint import load_state, save_state
+from textenv.models.kernels import FastKernels
 
 EOS: Final = "<|endoftext|>"
 PAD: Final = "<|pad|>"
@@ -170,7 +171,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
 
 
 def _learn(model: GPT2LMHeadModel, optimisers: list[torch.optim.Optimizer], ids: torch.Tensor, pad: int) -> torch.Tensor:
-    with torch.autocast(ids.device.type, dtype=torch.bfloat16):
+    with FastKernels(), torch.autocast(ids.device.type, dtype=torch.bfloat16):
         loss = loss_of(model, ids, pad)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -202,7 +203,7 @@ def train(rows: NDArray[np.uint16], pad: int, eos: int, recipe: LanguageModelRec
             optimiser.load_state_dict(saved)
         step, seconds = state["step"], state["seconds"]
     base = [optimiser.param_groups[0].get("initial_lr", optimiser.param_groups[0]["lr"]) for optimiser in optimisers]
-    progress = tqdm(total=steps, initial=step, desc="tiny-en", unit="step", mininterval=5)
+    progress = tqdm(total=steps, initial=step, desc=work.name, unit="step", mininterval=5)
     while step < steps:
         started = time.perf_counter()
         scale = min(1.0, (step + 1) / recipe.warmup_steps) * (1 - step / steps)

@@ -1,11 +1,7 @@
-"""Make `tiny-sentiment` and `tiny-sentiment-judge`: two sentiment classifiers that never saw the same review.
-
-Both learn whole reviews and fragments of them, because a policy's completions are short, and both are
-calibrated on fragments, because a probability is the score.
-"""
+"""Make the classifiers that are rewards: small transformers that read whole texts and fragments, calibrated on fragments."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -14,47 +10,32 @@ from typing import Any, Final, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import expit
-from tokenizers import Tokenizer
+from tokenizers import Regex, Tokenizer
+from tokenizers.normalizers import Lowercase, Prepend, Replace, Sequence, Strip
 from tokenizers.processors import TemplateProcessing
 from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import GPT2Config, GPT2ForSequenceClassification, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from textenv.build.corpora import sentences
+from textenv.build.calibration import LogOdds, fitted_temperature
+from textenv.build.fragments import FragmentRecipe, calibration_split, one_pass
 from textenv.build.language_model import load_checkpoint
 from textenv.checkpoint import save_state
-from textenv.rewards.ngram import NgramClassifier, NgramConfig
+from textenv.models.kernels import FastKernels
 
-LABELS: Final = {0: "NEGATIVE", 1: "POSITIVE"}
+SENTIMENT: Final = {0: "NEGATIVE", 1: "POSITIVE"}
+TOXICITY: Final = {0: "NEUTRAL", 1: "TOXIC"}
 CHECKPOINT_STEPS: Final = 250
-MEASURED_WORDS: Final = 24
-
-LogOdds = Callable[[list[str]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FragmentRecipe:
-    """How reviews become the texts that a classifier learns."""
-
-    per_review: int = 3
-    """Fragments of each review in each pass, beside the whole review."""
-    least_words: int = 5
-    most_words: int = 60
-    calibration: int = 10
-    """One review in so many is kept for the temperature."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SentimentRecipe:
-    """What makes `tiny-sentiment`."""
+class ClassifierRecipe:
+    """What makes a classifier."""
 
     fragments: FragmentRecipe = field(default_factory=FragmentRecipe)
     layers: int = 2
-    """The first ones of `tiny-en`."""
     inner: int = 512
-    """Neurons kept in the MLP of each layer, those of the largest weights."""
+    """Neurons of the MLP of each layer; from a trunk, those of the largest weights are kept."""
     passes: int = 3
     tokens_per_step: int = 4096
     lr: float = 1e-3
@@ -66,29 +47,17 @@ class SentimentRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgeRecipe:
-    """What makes `tiny-sentiment-judge`."""
+class SmallClassifierRecipe(ClassifierRecipe):
+    """What makes a classifier that starts from nothing but the token vectors of a language model."""
 
-    fragments: FragmentRecipe = field(default_factory=lambda: FragmentRecipe(per_review=8))
-    ngrams: NgramConfig = field(default_factory=NgramConfig)
-    inverse_penalty: float = 1.0
-    seed: int = 0
-
-
-def fragment(text: str, words: int, rng: Random) -> str:
-    """Cut `words` words out of a text, from its start or, half of the time, from the start of one of its sentences."""
-    split = text.split()
-    starts, position = [0], 0
-    for sentence in sentences(text):
-        position += len(sentence.split())
-        if position + words <= len(split):
-            starts.append(position)
-    start = rng.choice(starts) if rng.random() < 0.5 else 0
-    return " ".join(split[start : start + words])
+    inner: int = 256
+    width: int = 96
+    """Directions kept of the language model's token vectors."""
+    heads: int = 4
 
 
 def reading(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-    """Make the tokenizer of the classifier from that of `tiny-en`.
+    """Make the tokenizer of a classifier from that of a language model.
 
     It ends every text with the end-of-text token, whose state the classifier reads: the same query
     for every text, even one that breaks off within a word. A long text loses its beginning.
@@ -100,7 +69,7 @@ def reading(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
         tokenizer_object=own,
         bos_token=end,
         eos_token=end,
-        unk_token=end,
+        unk_token=str(tokenizer.unk_token),
         pad_token=str(tokenizer.pad_token),
         padding_side="right",
         truncation_side="left",
@@ -109,79 +78,28 @@ def reading(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
     )
 
 
-def one_pass(texts: Sequence[str], labels: Sequence[int], recipe: FragmentRecipe, rng: Random) -> tuple[list[str], list[int]]:
-    """Return every whole text and its fresh fragments, each with the label of its text."""
-    shown: list[str] = []
-    wanted: list[int] = []
-    for text, label in zip(texts, labels, strict=True):
-        lengths = [rng.randint(recipe.least_words, recipe.most_words) for _ in range(recipe.per_review)]
-        shown += [text, *(fragment(text, words, rng) for words in lengths)]
-        wanted += [label] * (1 + recipe.per_review)
-    return shown, wanted
+def reading_words(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """Make a tokenizer of a classifier that sees words alone, neither case nor punctuation but ! and ?.
 
-
-def calibration_error(probabilities: NDArray[np.float64], labels: NDArray[np.int64], bins: int = 15) -> float:
-    """Return the expected calibration error of the predicted class (Guo et al. 2017), in bins of equal width.
-
-    Sum over bins of n_bin / n * |accuracy - mean confidence|; the confidence max(p, 1 - p) lies in [0.5, 1].
+    The toxic half of its corpus is written in lower case with spaces before the marks, the neutral half is not; what
+    the classifier cannot see it cannot learn.
     """
-    confidence = np.maximum(probabilities, 1 - probabilities)
-    correct = (probabilities > 0.5) == (labels == 1)
-    index = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [abs(float(np.sum(correct[index == b]) - np.sum(confidence[index == b]))) for b in range(bins)]
-    return sum(gaps) / len(labels)
+    made = reading(tokenizer)
+    marks = [Replace("’", "'"), Replace(" '", "'"), Replace(Regex(r"[^\w'!?*@#$]+"), " ")]
+    made.backend_tokenizer.normalizer = Sequence([Lowercase(), *marks, Strip(), Prepend(" ")])
+    return made
 
 
-def temperature(log_odds: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """Find the T > 0 that makes sigmoid(log_odds / T) most likely (Guo et al. 2017)."""
-    sign = np.where(labels == 1, 1.0, -1.0)
-    found = minimize_scalar(lambda log_t: np.logaddexp(0, -sign * log_odds / np.exp(log_t)).mean(), bounds=(-3, 3), method="bounded")
-    return float(np.exp(found.x))
+def _settings(recipe: ClassifierRecipe, labels: Mapping[int, str]) -> dict[str, Any]:
+    names = {"id2label": dict(labels), "label2id": {label: index for index, label in labels.items()}}
+    dropout = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), recipe.dropout)
+    return {"n_layer": recipe.layers, "n_inner": recipe.inner, **names, **dropout}
 
 
-def measure(log_odds: LogOdds, texts: list[str], labels: list[int], seed: int) -> dict[str, float]:
-    """Measure a classifier on whole held-out reviews and on four fragments of 24 words of each.
-
-    Returns:
-        accuracy_whole, accuracy_fragments, calibration_error_whole, calibration_error_fragments, reviews.
-    """
-    rng = Random(seed)
-    pieces = [fragment(text, MEASURED_WORDS, rng) for text in texts for _ in range(4)]
-    result: dict[str, float] = {}
-    for name, shown, wanted in (("whole", texts, np.array(labels)), ("fragments", pieces, np.repeat(labels, 4))):
-        odds = log_odds(shown)
-        result[f"accuracy_{name}"] = float(np.mean((odds > 0) == (wanted == 1)))
-        result[f"calibration_error_{name}"] = calibration_error(np.asarray(expit(odds)), wanted)
-    return result | {"reviews": float(len(texts))}
-
-
-def _calibration_split(texts: list[str], labels: list[int], every: int) -> tuple[list[int], list[int]]:
-    """Return the positions to learn from and those kept for the temperature."""
-    return [i for i in range(len(texts)) if i % every], list(range(0, len(texts), every))
-
-
-def train_judge(texts: list[str], labels: list[int], recipe: JudgeRecipe) -> NgramClassifier:
-    """Fit the judge on whole reviews and fragments, then calibrate it on fragments of other reviews."""
-    rng = Random(recipe.seed)
-    learnt, kept = _calibration_split(texts, labels, recipe.fragments.calibration)
-    shown, wanted = one_pass([texts[i] for i in learnt], [labels[i] for i in learnt], recipe.fragments, rng)
-    judge = NgramClassifier.fit(shown, wanted, recipe.ngrams, recipe.inverse_penalty)
-    return judge.scaled(1 / _fitted_temperature(judge.log_odds, [texts[i] for i in kept], [labels[i] for i in kept], recipe.seed))
-
-
-def _fitted_temperature(log_odds: LogOdds, texts: list[str], labels: list[int], seed: int) -> float:
-    rng = Random(seed)
-    pieces = [fragment(text, MEASURED_WORDS, rng) for text in texts for _ in range(4)]
-    return temperature(log_odds(pieces), np.repeat(labels, 4))
-
-
-def from_trunk(trunk: GPT2LMHeadModel, recipe: SentimentRecipe) -> GPT2ForSequenceClassification:
+def from_trunk(trunk: GPT2LMHeadModel, recipe: ClassifierRecipe, labels: Mapping[int, str]) -> GPT2ForSequenceClassification:
     """Make a classifier of the first layers of a language model, its MLPs pruned, with a new head."""
     torch.manual_seed(recipe.seed)
-    settings: dict[str, Any] = trunk.config.to_dict() | {"n_layer": recipe.layers, "n_inner": recipe.inner, "id2label": LABELS}
-    settings |= dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), recipe.dropout)
-    settings["label2id"] = {label: index for index, label in LABELS.items()}
-    model = GPT2ForSequenceClassification(GPT2Config(**settings))
+    model = GPT2ForSequenceClassification(GPT2Config(**(trunk.config.to_dict() | _settings(recipe, labels))))
     state = dict(trunk.transformer.state_dict())
     for layer in range(recipe.layers):
         mlp = f"h.{layer}.mlp."
@@ -191,6 +109,22 @@ def from_trunk(trunk: GPT2LMHeadModel, recipe: SentimentRecipe) -> GPT2ForSequen
         state[f"{mlp}c_fc.bias"] = state[f"{mlp}c_fc.bias"][kept]
         state[f"{mlp}c_proj.weight"] = state[f"{mlp}c_proj.weight"][kept]
     model.transformer.load_state_dict({name: state[name] for name in model.transformer.state_dict()})
+    return model
+
+
+def from_token_vectors(trunk: GPT2LMHeadModel, recipe: SmallClassifierRecipe, labels: Mapping[int, str]) -> GPT2ForSequenceClassification:
+    """Make a small classifier whose token vectors are those of a language model in their leading directions; the rest is new.
+
+    The vectors are scaled to the standard deviation that new ones have.
+    """
+    torch.manual_seed(recipe.seed)
+    settings = trunk.config.to_dict() | _settings(recipe, labels) | {"n_embd": recipe.width, "n_head": recipe.heads}
+    model = GPT2ForSequenceClassification(GPT2Config(**settings))
+    with torch.no_grad():
+        vectors = trunk.transformer.wte.weight.float()  # (V, trunk's width)
+        left, strength, _ = torch.linalg.svd(vectors - vectors.mean(dim=0), full_matrices=False)
+        leading = left[:, : recipe.width] * strength[: recipe.width]  # (V, width)
+        model.transformer.wte.weight.copy_(leading * (model.config.initializer_range / leading.std()))
     return model
 
 
@@ -228,42 +162,42 @@ def log_odds_of(model: GPT2ForSequenceClassification, tokenizer: PreTrainedToken
     return log_odds
 
 
-def train_sentiment(
-    trunk: GPT2LMHeadModel,
+def train_classifier(
+    model: GPT2ForSequenceClassification,
     tokenizer: PreTrainedTokenizerFast,
     texts: list[str],
     labels: list[int],
-    recipe: SentimentRecipe,
+    recipe: ClassifierRecipe,
     work: Path,
     device: str,
 ) -> GPT2ForSequenceClassification:
-    """Fine-tune the classifier on whole reviews and fragments, then calibrate it on fragments of other reviews.
+    """Train a classifier on whole texts and fragments, then calibrate it on fragments of other texts.
 
     Args:
-        trunk: the language model whose first layers it starts from.
-        tokenizer: of the trunk, made for reading.
-        texts: reviews.
-        labels: 1 positive, 0 negative.
+        model: to start from; it is changed in place.
+        tokenizer: of the model, made for reading.
+        texts: to learn from.
+        labels: 1 for the positive class, 0 for the other.
         recipe: sizes and rates.
         work: folder of the checkpoint; the training goes on from it when one is there.
         device: "cpu" or "cuda".
     """
-    model = from_trunk(trunk, recipe)
     cast(torch.nn.Module, model).to(device)
-    learnt, kept = _calibration_split(texts, labels, recipe.fragments.calibration)
-    _fine_tune(model, tokenizer, [texts[i] for i in learnt], [labels[i] for i in learnt], recipe, work, device)
-    found = _fitted_temperature(log_odds_of(model, tokenizer, device), [texts[i] for i in kept], [labels[i] for i in kept], recipe.seed)
+    learnt, kept = calibration_split(len(texts), recipe.fragments.calibration)
+    _train(model, tokenizer, [texts[i] for i in learnt], [labels[i] for i in learnt], recipe, work, device)
+    log_odds = log_odds_of(model, tokenizer, device)
+    found = fitted_temperature(log_odds, [texts[i] for i in kept], [labels[i] for i in kept], recipe.fragments, recipe.seed)
     with torch.no_grad():
         model.score.weight /= found
     return model
 
 
-def _fine_tune(
+def _train(
     model: GPT2ForSequenceClassification,
     tokenizer: PreTrainedTokenizerFast,
     texts: list[str],
     labels: list[int],
-    recipe: SentimentRecipe,
+    recipe: ClassifierRecipe,
     work: Path,
     device: str,
 ) -> None:
@@ -280,7 +214,7 @@ def _fine_tune(
         shown, wanted = one_pass(texts, labels, recipe.fragments, rng)
         ids = tokenizer(shown, truncation=True, verbose=False)["input_ids"]
         order = batches([len(row) for row in ids], recipe.tokens_per_step, rng)
-        name = f"tiny-sentiment {turn + 1}/{recipe.passes}"
+        name = f"{work.name} {turn + 1}/{recipe.passes}"
         for step in tqdm(range(done, len(order)), initial=done, total=len(order), desc=name, unit="step", mininterval=5):
             started = time.perf_counter()
             share = (turn + step / len(order)) / recipe.passes
@@ -289,7 +223,7 @@ def _fine_tune(
             torch.manual_seed(recipe.seed + turn * 1_000_000 + step)
             rows = padded([ids[i] for i in order[step]], cast(int, tokenizer.pad_token_id), device)
             answers = torch.tensor([wanted[i] for i in order[step]], device=device)
-            with torch.autocast(device, dtype=torch.bfloat16):
+            with FastKernels(), torch.autocast(device, dtype=torch.bfloat16):
                 logits = model(input_ids=rows, use_cache=False).logits  # (n, 2)
             loss = F.cross_entropy(logits.float(), answers)
             loss.backward()

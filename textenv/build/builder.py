@@ -1,0 +1,232 @@
+"""One run of the build: where things lie, and a method for each thing."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any, Final, Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer
+from transformers import AutoTokenizer, GPT2ForSequenceClassification, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from textenv.build import classifiers, embedding, judges, labelled, language_model
+from textenv.build.calibration import LogOdds, measure
+from textenv.build.card import card
+from textenv.build.catalogue import ABOUT, CHINESE, HELDOUT, NEEDED, Name, Recipes
+from textenv.build.characters import character_tokenizer
+from textenv.build.classifiers import ClassifierRecipe
+from textenv.build.corpora import Mixture, Split, chinese_mixture, load_reviews, load_shop_reviews, mixture
+from textenv.build.fragments import FragmentRecipe
+from textenv.build.judges import JudgeRecipe
+from textenv.build.labelled import Labelled
+from textenv.build.language_model import LanguageModelRecipe
+from textenv.rewards.ngram import NgramClassifier
+
+
+@dataclass(frozen=True)
+class Language:
+    """What a language model is built from."""
+
+    name: Name
+    recipe: LanguageModelRecipe
+    mixture: Callable[[Path, int], Mixture]
+    heldout: Callable[[Path], list[str]]
+    train_tokenizer: Callable[[Iterable[str], int, int], PreTrainedTokenizerFast]
+
+
+READERS: Final[dict[str, Callable[[Path, Split], Labelled]]] = {
+    "tiny-sentiment": labelled.film_sentiment,
+    "tiny-sentiment-judge": labelled.film_sentiment,
+    "tiny-toxicity": labelled.toxicity,
+    "tiny-toxicity-judge": labelled.neutrality,
+    "tiny-sentiment-zh": labelled.shop_sentiment,
+    "tiny-sentiment-zh-judge": labelled.shop_sentiment,
+}
+
+
+def heldout_films(corpora: Path) -> list[str]:
+    """Read the film reviews that are held out, labelled or not."""
+    frame = load_reviews(corpora)
+    return cast(list[str], frame[frame["split"] == "heldout"]["text"].tolist())
+
+
+def heldout_shop(corpora: Path) -> list[str]:
+    """Read the Chinese product reviews that are held out."""
+    frame = load_shop_reviews(corpora)
+    return cast(list[str], frame[frame["split"] == "heldout"]["text"].tolist())
+
+
+def put(folder: Path, save: Callable[[Path], Any]) -> None:
+    """Save into a folder by way of another, so that each file that is there is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent) as new:
+        save(Path(new))
+        for path in Path(new).iterdir():
+            path.chmod(0o644)  # safetensors writes for its owner only
+            path.replace(folder / path.name)
+
+
+class Build:
+    """One run; what is found in the work folder is not made again.
+
+    Args:
+        corpora: folder with the parquet files.
+        work: folder of checkpoints and intermediate results, one folder a model.
+        out: folder of the finished models.
+        recipes: of all models.
+        device: "cpu" or "cuda".
+    """
+
+    def __init__(self, corpora: Path, work: Path, out: Path, recipes: Recipes, device: Literal["cpu", "cuda"]) -> None:
+        self.corpora, self.work, self.out, self.recipes, self.device = corpora, work, out, recipes, device
+        self.english = Language("tiny-en", recipes.tiny_en, mixture, heldout_films, language_model.train_tokenizer)
+        self.chinese = Language("tiny-zh", recipes.tiny_zh, chinese_mixture, heldout_shop, character_tokenizer)
+        self.makers: dict[Name, Callable[[], None]] = {
+            "tiny-en": lambda: self.finish_language_model(self.english),
+            "tiny-sentiment": self.tiny_sentiment,
+            "tiny-sentiment-judge": lambda: self.judge("tiny-sentiment-judge", recipes.tiny_sentiment_judge),
+            "tiny-embed": self.tiny_embed,
+            "tiny-toxicity": self.tiny_toxicity,
+            "tiny-toxicity-judge": lambda: self.judge("tiny-toxicity-judge", recipes.tiny_toxicity_judge),
+            "tiny-zh": lambda: self.finish_language_model(self.chinese),
+            "tiny-sentiment-zh": self.tiny_sentiment_zh,
+            "tiny-sentiment-zh-judge": lambda: self.judge("tiny-sentiment-zh-judge", recipes.tiny_sentiment_zh_judge),
+        }
+
+    def tokenizer(self, language: Language) -> PreTrainedTokenizerFast:
+        """Return the tokenizer of a language model."""
+        folder, recipe = self.work / language.name / "model", language.recipe
+        if not (folder / "tokenizer.json").is_file():
+            texts = (text for _, documents, _ in language.mixture(self.corpora, recipe.seed) for text in documents)
+            put(folder, language.train_tokenizer(texts, recipe.vocab_size, recipe.context).save_pretrained)
+        return cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(folder))
+
+    def rows(self, language: Language) -> tuple[NDArray[np.uint16], dict[str, int]]:
+        """Return the packed training rows of a language model and the tokens of each part of its mixture."""
+        folder, recipe = self.work / language.name, language.recipe
+        if not ((folder / "rows.npy").is_file() and (folder / "tokens.json").is_file()):
+            rows, counts = language_model.build_rows(language.mixture(self.corpora, recipe.seed), self.tokenizer(language), recipe)
+            put(folder, lambda new: np.save(new / "rows.npy", rows))
+            put(folder, lambda new: (new / "tokens.json").write_text(json.dumps(counts)))
+        return np.load(folder / "rows.npy"), json.loads((folder / "tokens.json").read_text())
+
+    def language_model(self, language: Language) -> GPT2LMHeadModel:
+        """Return a language model in single precision."""
+        folder, tokenizer = self.work / language.name, self.tokenizer(language)
+        if not (folder / "model" / "model.safetensors").is_file():
+            pad, eos = cast(int, tokenizer.pad_token_id), cast(int, tokenizer.eos_token_id)
+            trained = language_model.train(self.rows(language)[0], pad, eos, language.recipe, folder, self.device)
+            put(folder / "model", trained.save_pretrained)
+        return cast(GPT2LMHeadModel, GPT2LMHeadModel.from_pretrained(folder / "model", dtype=torch.float32).eval())
+
+    def finish_language_model(self, language: Language) -> None:
+        """Build a language model and measure its bits per byte."""
+        name, tokenizer, model = language.name, self.tokenizer(language), self.language_model(language).half()
+        put(self.out / name, model.save_pretrained)
+        put(self.out / name, lambda new: language_model.save_tokenizer(tokenizer, new))
+        cast(torch.nn.Module, model).float().to(self.device)  # what ships, computed in single precision
+        texts = language.heldout(self.corpora)
+        metrics = self.once(f"{name}/metrics.json", lambda: language_model.bits_per_byte(model, tokenizer, texts, self.device))
+        self.finish(name, language.recipe, metrics, self.rows(language)[1])
+
+    def tiny_sentiment(self) -> None:
+        """Build the sentiment classifier from the trunk of tiny-en."""
+        recipe, tokenizer = self.recipes.tiny_sentiment, classifiers.reading(self.tokenizer(self.english))
+
+        def start() -> GPT2ForSequenceClassification:
+            return classifiers.from_trunk(self.language_model(self.english), recipe, classifiers.SENTIMENT)
+
+        self.classifier("tiny-sentiment", recipe, tokenizer, start)
+
+    def tiny_toxicity(self) -> None:
+        """Build the toxicity classifier from the token vectors of tiny-en."""
+        recipe, tokenizer = self.recipes.tiny_toxicity, classifiers.reading_words(self.tokenizer(self.english))
+
+        def start() -> GPT2ForSequenceClassification:
+            return classifiers.from_token_vectors(self.language_model(self.english), recipe, classifiers.TOXICITY)
+
+        self.classifier("tiny-toxicity", recipe, tokenizer, start)
+
+    def tiny_sentiment_zh(self) -> None:
+        """Build the Chinese sentiment classifier from the token vectors of tiny-zh."""
+        recipe, tokenizer = self.recipes.tiny_sentiment_zh, classifiers.reading(self.tokenizer(self.chinese))
+
+        def start() -> GPT2ForSequenceClassification:
+            return classifiers.from_token_vectors(self.language_model(self.chinese), recipe, classifiers.SENTIMENT)
+
+        self.classifier("tiny-sentiment-zh", recipe, tokenizer, start)
+
+    def classifier(
+        self,
+        name: Name,
+        recipe: ClassifierRecipe,
+        tokenizer: PreTrainedTokenizerFast,
+        start: Callable[[], GPT2ForSequenceClassification],
+    ) -> None:
+        """Train a classifier on the reward half of its texts and measure it."""
+        folder = self.work / name
+        if not (folder / "model" / "model.safetensors").is_file():
+            texts, labels = READERS[name](self.corpora, "reward")
+            trained = classifiers.train_classifier(start(), tokenizer, texts, labels, recipe, folder, self.device)
+            put(folder / "model", trained.save_pretrained)
+        model = GPT2ForSequenceClassification.from_pretrained(folder / "model", dtype=torch.float16).eval()
+        put(self.out / name, model.save_pretrained)
+        put(self.out / name, lambda new: language_model.save_tokenizer(tokenizer, new))
+        cast(torch.nn.Module, model).float().to(self.device)
+        self.finish(name, recipe, self.measured(name, classifiers.log_odds_of(model, tokenizer, self.device), recipe.fragments))
+
+    def judge(self, name: Name, recipe: JudgeRecipe) -> None:
+        """Fit an n-gram classifier to the judge half of its texts and measure it."""
+        folder = self.work / name / "model"
+        if not (folder / "model.safetensors").is_file():
+            put(folder, judges.train_judge(*READERS[name](self.corpora, "judge"), recipe).save_pretrained)
+        judge = NgramClassifier.from_pretrained(folder)
+        put(self.out / name, judge.save_pretrained)
+        self.finish(name, recipe, self.measured(name, judge.log_odds, recipe.fragments))
+
+    def tiny_embed(self) -> None:
+        """Build the token vectors and measure how well halves of held-out reviews find each other."""
+        folder, recipe = self.work / "tiny-embed" / "model", self.recipes.tiny_embed
+        if not (folder / "modules.json").is_file():
+            texts = [text for _, documents, _ in mixture(self.corpora, recipe.seed) for text in documents]
+            trained = embedding.train_embedding(texts, self.tokenizer(self.english), recipe)
+            put(folder, lambda new: embedding.save_embedding(trained, new))
+        model = SentenceTransformer(str(folder), device="cpu")
+        put(self.out / "tiny-embed", lambda new: embedding.save_embedding(model, new))
+        texts = heldout_films(self.corpora)
+        Random(recipe.seed).shuffle(texts)
+        self.finish("tiny-embed", recipe, self.once("tiny-embed/metrics.json", lambda: embedding.measure(model, texts)))
+
+    def measured(self, name: Name, log_odds: LogOdds, fragments: FragmentRecipe) -> dict[str, float]:
+        """Measure a classifier or a judge on its held-out texts."""
+        texts, labels = READERS[name](self.corpora, "heldout")
+        return self.once(f"{name}/metrics.json", lambda: measure(log_odds, texts, labels, fragments, seed=0))
+
+    def once(self, path: str, make: Callable[[], dict[str, float]]) -> dict[str, float]:
+        """Read numbers from a file of the work folder, or make and write them."""
+        if not (self.work / path).is_file():
+            (self.work / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.work / path).write_text(json.dumps(make(), indent=2) + "\n")
+        return cast(dict[str, float], json.loads((self.work / path).read_text()))
+
+    def finish(self, name: Name, recipe: Any, metrics: dict[str, float], tokens: dict[str, int] | None = None) -> None:
+        """Write the card and the metrics beside a finished model."""
+        (self.out / name / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+        language, heldout = "zh" if name in CHINESE else "en", HELDOUT.get(name, "reviews")
+        text = card(
+            name,
+            ABOUT[name],
+            files=NEEDED[name],
+            recipe=recipe,
+            metrics=metrics,
+            tokens=tokens,
+            language=language,
+            heldout=heldout,
+        )
+        (self.out / name / "README.md").write_text(text)
+        print(f"{name}: {json.dumps(metrics)}")

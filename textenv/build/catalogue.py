@@ -1,0 +1,96 @@
+"""What is built: the models by name, the corpora they need, what their cards say, and their recipes."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from textenv.build.classifiers import ClassifierRecipe, SmallClassifierRecipe
+from textenv.build.embedding import EmbeddingRecipe
+from textenv.build.fragments import FragmentRecipe
+from textenv.build.judges import JudgeRecipe
+from textenv.build.language_model import LanguageModelRecipe
+from textenv.rewards.ngram import NgramConfig
+
+Name = Literal[
+    "tiny-en",
+    "tiny-sentiment",
+    "tiny-sentiment-judge",
+    "tiny-embed",
+    "tiny-toxicity",
+    "tiny-toxicity-judge",
+    "tiny-zh",
+    "tiny-sentiment-zh",
+    "tiny-sentiment-zh-judge",
+]
+
+FILMS: Final = ("imdb_reviews.parquet",)
+SHOP: Final = ("shop_reviews_zh.parquet",)
+MIXTURE: Final = (*FILMS, "haiku.parquet", "paradetox.parquet", "tldr.parquet", "tinystories.parquet", "instructions.parquet")
+NEEDED: Final[dict[Name, tuple[str, ...]]] = {
+    "tiny-en": MIXTURE,
+    # The next three start from the weights or the tokenizer of tiny-en.
+    "tiny-sentiment": MIXTURE,
+    "tiny-embed": MIXTURE,
+    "tiny-toxicity": MIXTURE,
+    "tiny-sentiment-judge": FILMS,
+    "tiny-toxicity-judge": ("paradetox.parquet", *FILMS),
+    "tiny-zh": SHOP,
+    "tiny-sentiment-zh": SHOP,
+    "tiny-sentiment-zh-judge": SHOP,
+}
+ABOUT: Final[dict[Name, str]] = {
+    "tiny-en": """A tiny English causal language model (GPT-2 classes) for trying out reinforcement learning without a download.
+It writes film reviews and knows the prompt formats of `textenv.envs.templates`; it knows no facts.""",
+    "tiny-sentiment": """A tiny sentiment classifier of film reviews and of fragments of them (GPT-2 classes), the default reward of
+sentiment tasks. It starts from the first layers of `tiny-en`, has seen only the reward half of the reviews, and is calibrated on
+fragments of 24 words.""",
+    "tiny-sentiment-judge": """A linear sentiment classifier over hashed word n-grams: an independent judge of policies that are trained
+against `tiny-sentiment`. It has seen only the judge half of the reviews, and is calibrated on fragments of 24 words.""",
+    "tiny-embed": """Static token vectors with the tokenizer of `tiny-en`, for sentence-transformers: the mean over the tokens of a text
+stands for the text.""",
+    "tiny-toxicity": """A tiny classifier of rude and hateful sentences (GPT-2 classes): labels NEUTRAL and TOXIC. It sees words,
+neither case nor punctuation but ! and ?. Its token vectors start from those of `tiny-en`. It has seen only the reward half of the
+sentence pairs and, as further neutral examples, sentences of film reviews, and is calibrated on fragments of 8 words, most of them
+beginnings. It knows the words of its corpus; it is no moderation tool.""",
+    "tiny-toxicity-judge": """A linear classifier over hashed word n-grams that gives the probability that a text is neutral, so that higher
+is better: an independent judge of policies that are trained against `tiny-toxicity`. It has seen only the judge half of the sentence
+pairs and of the film reviews, and is calibrated on fragments of 8 words.""",
+    "tiny-zh": """A tiny Chinese causal language model (GPT-2 classes) that writes product reviews, one character a token. Unknown
+characters are one special token, which is never played. A token of its measures is a character.""",
+    "tiny-sentiment-zh": """A tiny sentiment classifier of Chinese product reviews and of fragments of them (GPT-2 classes). Its token
+vectors start from those of `tiny-zh`. It has seen only the reward half of the reviews, and is calibrated on fragments of 24 characters.""",
+    "tiny-sentiment-zh-judge": """A linear sentiment classifier over hashed character n-grams: an independent judge of policies that are
+trained against `tiny-sentiment-zh`. It has seen only the judge half of the reviews, and is calibrated on fragments of 24 characters.""",
+}
+CHINESE: Final[tuple[Name, ...]] = ("tiny-zh", "tiny-sentiment-zh", "tiny-sentiment-zh-judge")
+HELDOUT: Final[dict[Name, str]] = {"tiny-toxicity": "sentences", "tiny-toxicity-judge": "sentences"}
+"""What the held-out texts are; reviews where nothing stands."""
+
+SENTENCES: Final = FragmentRecipe(per_text=2, least=3, most=16, measured=8)
+CHARACTERS: Final = FragmentRecipe(unit="characters", least=6, most=60)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipes:
+    """The recipes of all models, by name."""
+
+    tiny_en: LanguageModelRecipe = field(default_factory=LanguageModelRecipe)
+    tiny_sentiment: ClassifierRecipe = field(default_factory=ClassifierRecipe)
+    tiny_sentiment_judge: JudgeRecipe = field(default_factory=JudgeRecipe)
+    tiny_embed: EmbeddingRecipe = field(default_factory=EmbeddingRecipe)
+    tiny_toxicity: SmallClassifierRecipe = field(default_factory=lambda: SmallClassifierRecipe(fragments=SENTENCES, passes=4, lr=2e-3))
+    tiny_toxicity_judge: JudgeRecipe = field(
+        default_factory=lambda: JudgeRecipe(fragments=SENTENCES, ngrams=NgramConfig(features=2**16), inverse_penalty=3.0)
+    )
+    tiny_zh: LanguageModelRecipe = field(default_factory=lambda: LanguageModelRecipe(vocab_size=3600, context=128, passes=4))
+    tiny_sentiment_zh: SmallClassifierRecipe = field(default_factory=lambda: SmallClassifierRecipe(fragments=CHARACTERS, lr=2e-3))
+    tiny_sentiment_zh_judge: JudgeRecipe = field(
+        default_factory=lambda: JudgeRecipe(
+            fragments=CHARACTERS, ngrams=NgramConfig(features=2**16, longest=3, token_pattern=r"(?u)\w|[!?！？]")
+        )
+    )
+
+    def seeded(self, seed: int) -> "Recipes":
+        """Return the recipes with another seed."""
+        names = [each.name for each in dataclasses.fields(self)]
+        return Recipes(**{name: dataclasses.replace(getattr(self, name), seed=seed) for name in names})

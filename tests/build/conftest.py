@@ -22,9 +22,15 @@ def review(label: int, rng: Random) -> str:
     )
 
 
+def shop_review(label: int, rng: Random) -> str:
+    """Write a short Chinese review whose adjectives tell the label."""
+    words = "好新快美" if label else "差破慢丑"
+    return "".join(f"{rng.choice(('质量', '包装', '物流'))}很{rng.choice(words)}," for _ in range(rng.randint(3, 8))) + "!"
+
+
 @pytest.fixture
 def small_corpora(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Write every corpus of `tiny-en`, a few hundred rows together."""
+    """Write every corpus, a few hundred rows together."""
     rng = Random(0)
     folder = tmp_path / "corpora"
     folder.mkdir()
@@ -36,7 +42,17 @@ def small_corpora(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     frames = {
         "imdb_reviews": pd.DataFrame({"text": texts, "label": shown}),
         "haiku": pd.DataFrame(haiku, columns=["line1", "line2", "line3"]),
-        "paradetox": pd.DataFrame({"toxic": ["what rot"], "neutral1": ["that is wrong"], "neutral2": [None], "neutral3": ["no"]}),
+        "paradetox": pd.DataFrame(
+            {
+                "toxic": ["what rot", *(f"you stupid {noun} {i}" for i, noun in enumerate(THINGS * 12))],
+                "neutral1": ["that is wrong", *(f"You kind {noun} {i}." for i, noun in enumerate(THINGS * 12))],
+                "neutral2": [None] * 121,
+                "neutral3": ["no"] + [None] * 120,
+            }
+        ),
+        "shop_reviews_zh": pd.DataFrame(
+            {"text": [shop_review(i % 2, rng) for i in range(200)], "label": [i % 2 for i in range(200)], "category": ["书籍"] * 200}
+        ),
         "tinystories": pd.DataFrame({"text": [" Once a dog ran home. ", "A cat slept."]}),
         "tldr": pd.DataFrame({"post": ["I lost my keys and found them in my hand."], "summary": ["Keys found."]}),
         "instructions": pd.DataFrame({"instruction": ["Name a fruit.", "Add."], "input": ["", "1, 2"], "output": ["Plum", "3"]}),

@@ -47,6 +47,13 @@ def test_card_says_all_that_a_card_must() -> None:
     assert "Völske" not in body
 
 
+def test_card_of_other_texts() -> None:
+    text = card("tiny-zh", "A model.", files=("shop_reviews_zh.parquet",), recipe=Recipe(), metrics={}, language="zh", heldout="sentences")
+    assert text.startswith("---\nlicense: mit\nlanguage: zh\n---\n")
+    assert "ChineseNlpCorpus" in text
+    assert "## Measured on held-out sentences" in text
+
+
 def test_card_without_token_counts_has_no_such_table() -> None:
     text = card("tiny-test", "A model.", files=("haiku.parquet",), recipe=Recipe(), metrics={"accuracy": 1.0})
     assert "| part | tokens |" not in text

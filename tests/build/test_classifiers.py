@@ -2,36 +2,32 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from transformers import AutoTokenizer, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from textenv import checkpoint
-from textenv.build import sentiment
-from textenv.build.language_model import LanguageModelRecipe, new_model, save_tokenizer, train_tokenizer
-from textenv.build.sentiment import (
-    FragmentRecipe,
-    JudgeRecipe,
-    SentimentRecipe,
+from textenv.build import classifiers
+from textenv.build.calibration import measure
+from textenv.build.classifiers import (
+    SENTIMENT,
+    TOXICITY,
+    ClassifierRecipe,
+    SmallClassifierRecipe,
     batches,
-    calibration_error,
-    fragment,
+    from_token_vectors,
     from_trunk,
     log_odds_of,
-    measure,
-    one_pass,
     padded,
     reading,
-    temperature,
-    train_judge,
-    train_sentiment,
+    reading_words,
+    train_classifier,
 )
-from textenv.rewards.ngram import NgramConfig
+from textenv.build.fragments import FragmentRecipe
+from textenv.build.language_model import LanguageModelRecipe, new_model, save_tokenizer, train_tokenizer
 
 TRUNK = LanguageModelRecipe(vocab_size=300, layers=2, width=16, heads=2, context=32, seed=1)
-SMALL = SentimentRecipe(layers=1, inner=32, passes=2, tokens_per_step=512, lr=1e-2, fragments=FragmentRecipe(per_review=2, most_words=20))
+SMALL = ClassifierRecipe(layers=1, inner=32, passes=2, tokens_per_step=512, lr=1e-2, fragments=FragmentRecipe(per_text=2, most=20))
 
 
 def reviews() -> tuple[list[str], list[int]]:
@@ -55,63 +51,8 @@ def trunk() -> GPT2LMHeadModel:
     return model
 
 
-def test_fragment_starts_where_a_sentence_starts() -> None:
-    text = "a b c. d e f! g h i? j k"
-    rng = Random(0)
-    drawn = [fragment(text, 4, rng) for _ in range(400)]
-    assert set(drawn) == {"a b c. d", "d e f! g", "g h i? j"}  # "j k" is too short
-    assert 0.5 < drawn.count("a b c. d") / 400 < 0.8  # half of them, and a third of the other half
-
-
-def test_fragment_of_a_short_text_is_the_text() -> None:
-    assert fragment(" one  two. three ", 10, Random(0)) == "one two. three"
-
-
-def test_one_pass_shows_whole_texts_and_fragments() -> None:
-    recipe = FragmentRecipe(per_review=3, least_words=2, most_words=4)
-    texts = ["a b c d e f g. h i j", "k l m n o p q r"]
-    shown, wanted = one_pass(texts, [1, 0], recipe, Random(0))
-    assert wanted == [1] * 4 + [0] * 4
-    assert [shown[0], shown[4]] == texts
-    assert all(2 <= len(shown[i].split()) <= 4 for i in (1, 2, 3, 5, 6, 7))
-    assert (shown, wanted) == one_pass(texts, [1, 0], recipe, Random(0))
-    assert shown != one_pass(texts, [1, 0], recipe, Random(1))[0]
-
-
-def test_calibration_error_by_hand() -> None:
-    # Ten bins. In [.9, 1): three confidences of .95, two of them right; in [.6, .7): .65 (right) and 1 - .35 (wrong).
-    probabilities = np.array([0.95, 0.95, 0.05, 0.65, 0.35])
-    labels = np.array([1, 0, 0, 1, 1])
-    expected = 3 / 5 * abs(2 / 3 - 0.95) + 2 / 5 * abs(1 / 2 - 0.65)
-    assert calibration_error(probabilities, labels, bins=10) == pytest.approx(expected, abs=1e-12)
-    assert calibration_error(np.array([1.0, 0.0]), np.array([1, 0])) == 0.0
-    assert calibration_error(np.array([1.0, 0.0]), np.array([0, 1])) == 1.0
-
-
-@pytest.mark.parametrize("true", [0.5, 1.0, 4.0])
-def test_temperature_finds_the_scale(true: float) -> None:
-    rng = np.random.default_rng(0)
-    odds = rng.normal(0, 2, size=20_000)
-    labels = (rng.random(20_000) < 1 / (1 + np.exp(-odds))).astype(np.int64)
-    assert temperature(odds * true, labels) == pytest.approx(true, rel=0.05)
-
-
-def test_measure_of_known_classifiers() -> None:
-    def perfect(texts: list[str]) -> NDArray[np.float64]:
-        return np.array([50.0 if "good" in text else -50.0 for text in texts])
-
-    texts = ["good " * 30, "bad " * 30, "good " * 30]
-    measured = measure(perfect, texts, [1, 0, 1], seed=0)
-    assert measured["reviews"] == 3
-    assert measured["accuracy_whole"] == measured["accuracy_fragments"] == 1.0
-    assert measured["calibration_error_fragments"] == pytest.approx(0.0, abs=1e-12)
-    wrong = measure(lambda shown: -perfect(shown), texts, [1, 0, 1], seed=0)
-    assert wrong["accuracy_fragments"] == 0.0
-    assert wrong["calibration_error_whole"] == pytest.approx(1.0, abs=1e-12)
-
-
 def test_from_trunk_without_pruning_is_the_trunk(trunk: GPT2LMHeadModel) -> None:
-    model = from_trunk(trunk, SentimentRecipe(layers=2, inner=64)).eval()
+    model = from_trunk(trunk, ClassifierRecipe(layers=2, inner=64), SENTIMENT).eval()
     ids = torch.tensor([[5, 6, 7, 8]])
     assert torch.equal(model.transformer(ids).last_hidden_state, trunk.transformer(ids).last_hidden_state)
     assert model.config.id2label == {0: "NEGATIVE", 1: "POSITIVE"}
@@ -126,10 +67,29 @@ def test_from_trunk_prunes_the_weakest_neurons(trunk: GPT2LMHeadModel) -> None:
                 weights.normal_()
             if name.endswith("mlp.c_proj.weight"):
                 weights[silent] = 0
-    model = from_trunk(trunk, SentimentRecipe(layers=2, inner=24)).eval()
+    model = from_trunk(trunk, ClassifierRecipe(layers=2, inner=24), TOXICITY).eval()
     assert model.state_dict()["transformer.h.0.mlp.c_fc.weight"].shape == (16, 24)
     ids = torch.tensor([[5, 6, 7, 8]])
     torch.testing.assert_close(model.transformer(ids).last_hidden_state, trunk.transformer(ids).last_hidden_state, atol=1e-5, rtol=0)
+
+
+def test_small_classifier_keeps_the_leading_directions_of_the_token_vectors(trunk: GPT2LMHeadModel) -> None:
+    recipe = SmallClassifierRecipe(layers=1, inner=8, width=4, heads=2)
+    with torch.no_grad():
+        flat = torch.randn(300, 4, generator=torch.Generator().manual_seed(0)) @ torch.randn(
+            4, 16, generator=torch.Generator().manual_seed(1)
+        )
+        trunk.transformer.wte.weight.copy_(flat - flat.mean(dim=0))
+    model = from_token_vectors(trunk, recipe, TOXICITY)
+    vectors = model.transformer.wte.weight
+    assert vectors.shape == (300, 4)
+    assert vectors.std().item() == pytest.approx(0.02, rel=0.01)
+    # Four directions are all there are: distances between tokens keep their proportions.
+    before, after = torch.pdist(trunk.transformer.wte.weight[:40]), torch.pdist(vectors[:40])
+    torch.testing.assert_close(after / after.mean(), before / before.mean(), atol=1e-4, rtol=0)
+    assert model.config.id2label == {0: "NEUTRAL", 1: "TOXIC"}
+    assert model.transformer.wpe.weight.shape == (TRUNK.context, 4)
+    assert torch.equal(vectors, from_token_vectors(trunk, recipe, TOXICITY).transformer.wte.weight)
 
 
 def test_batches_hold_the_budget_and_lose_nothing() -> None:
@@ -157,8 +117,19 @@ def test_reading_ends_each_text_and_survives_the_disk(tokenizer: PreTrainedToken
     assert loaded("a warm dog " * 20 + "!", truncation=True)["input_ids"][-2] == loaded("!")["input_ids"][0]
 
 
+def test_reading_words_sees_neither_case_nor_punctuation(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    save_tokenizer(reading_words(tokenizer), tmp_path)
+    for read in (reading_words(tokenizer), AutoTokenizer.from_pretrained(tmp_path)):
+        for text in ("Don’t, be a GOOD  man .", "“don 't be a good man”", "...don't be; a good man -"):
+            assert read(text)["input_ids"] == read("don't be a good man")["input_ids"]
+        assert read("good man!")["input_ids"] != read("good man")["input_ids"]
+        assert read("g**d")["input_ids"] != read("g d")["input_ids"]
+        assert read("")["input_ids"][-1] == 0
+    assert tokenizer("A b,")["input_ids"] != tokenizer("a b")["input_ids"]
+
+
 def test_log_odds_are_those_of_each_text_alone(trunk: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast) -> None:
-    model = from_trunk(trunk, SMALL).eval()
+    model = from_trunk(trunk, SMALL, SENTIMENT).eval()
     texts = ["good film", reviews()[0][0] + " good", "", "dull"]
     together = log_odds_of(model, tokenizer, "cpu")(texts)
     for text, odds in zip(texts, together, strict=True):
@@ -167,21 +138,13 @@ def test_log_odds_are_those_of_each_text_alone(trunk: GPT2LMHeadModel, tokenizer
         assert odds == pytest.approx((logits[1] - logits[0]).item(), abs=1e-5)
 
 
-def test_judge_learns_and_is_calibrated() -> None:
-    texts, labels = reviews()
-    judge = train_judge(texts, labels, JudgeRecipe(ngrams=NgramConfig(features=2**10)))
-    measured = measure(judge.log_odds, texts, labels, seed=1)
-    assert measured["accuracy_fragments"] > 0.95
-    assert measured["calibration_error_fragments"] < 0.05
-
-
-def test_sentiment_learns_and_resumes(
+def test_classifier_learns_and_resumes(
     trunk: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts, labels = reviews()
-    monkeypatch.setattr(sentiment, "CHECKPOINT_STEPS", 7)
-    straight = train_sentiment(trunk, tokenizer, texts, labels, SMALL, tmp_path / "straight", "cpu")
-    assert measure(log_odds_of(straight, tokenizer, "cpu"), texts, labels, seed=1)["accuracy_fragments"] > 0.9
+    monkeypatch.setattr(classifiers, "CHECKPOINT_STEPS", 7)
+    straight = train_classifier(from_trunk(trunk, SMALL, SENTIMENT), tokenizer, texts, labels, SMALL, tmp_path / "straight", "cpu")
+    assert measure(log_odds_of(straight, tokenizer, "cpu"), texts, labels, SMALL.fragments, seed=1)["accuracy_fragments"] > 0.9
 
     real = checkpoint.save_state
     saved: list[tuple[int, int]] = []
@@ -192,11 +155,11 @@ def test_sentiment_learns_and_resumes(
         if saved[-1] in ((0, 7), (1, 7)):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(sentiment, "save_state", save_and_stop)
+    monkeypatch.setattr(classifiers, "save_state", save_and_stop)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            train_sentiment(trunk, tokenizer, texts, labels, SMALL, tmp_path / "resumed", "cpu")
-    resumed = train_sentiment(trunk, tokenizer, texts, labels, SMALL, tmp_path / "resumed", "cpu")
+            train_classifier(from_trunk(trunk, SMALL, SENTIMENT), tokenizer, texts, labels, SMALL, tmp_path / "resumed", "cpu")
+    resumed = train_classifier(from_trunk(trunk, SMALL, SENTIMENT), tokenizer, texts, labels, SMALL, tmp_path / "resumed", "cpu")
     assert saved.count((0, 7)) == saved.count((1, 0)) == saved.count((1, 7)) == 1
     for name, weights in straight.state_dict().items():
         assert torch.equal(weights, resumed.state_dict()[name]), name

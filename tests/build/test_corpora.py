@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from textenv.build import corpora
-from textenv.build.corpora import load_reviews, mixture, season_word, sentences, split_of
+from textenv.build.corpora import chinese_mixture, load_reviews, load_shop_reviews, mixture, season_word, sentences, split_of, tidy
 from textenv.envs import templates
 
 
@@ -57,7 +57,7 @@ def test_mixture_repeats_and_holds_out(small_corpora: Path) -> None:
 def test_mixture_writes_the_templates(small_corpora: Path) -> None:
     texts = {name: documents for name, documents, _ in mixture(small_corpora, seed=0)}
     assert all(text.startswith("Haiku about ") and text.count("\n") == 3 for text in texts["haiku"])
-    assert texts["detox"] == [templates.DETOX.format(toxic="what rot") + answer for answer in (" that is wrong", " no")]
+    assert texts["detox"][:2] == [templates.DETOX.format(toxic="what rot") + answer for answer in (" that is wrong", " no")]
     assert texts["summaries"][0].endswith("\nTL;DR: Keys found.")
     assert 1 < len(texts["summaries"]) <= 21
     assert texts["stories"] == ["Once a dog ran home.", "A cat slept."]
@@ -65,3 +65,35 @@ def test_mixture_writes_the_templates(small_corpora: Path) -> None:
     assert all("\nA: " in text for text in texts["questions"])
     assert texts["instructions"][:2] == ["Instruction: Name a fruit.\nResponse: Plum", "Instruction: Add.\nInput: 1, 2\nResponse: 3"]
     assert len(texts["instructions"]) == 22
+
+
+@pytest.mark.parametrize(
+    ("raw", "printed"),
+    [
+        ("好,很好!真的?行;嗯:好.", "好，很好！真的？行；嗯：好。"),
+        ("好!!!,快", "好！！！，快"),
+        ("好......12.5元, OK!", "好......12.5元， OK!"),
+        (" ＡＢ１\u3000 \n好 ", "AB1 好"),
+        ("很好????下次?", "很好下次？"),
+        ("“好”，（新）", "“好”，（新）"),
+    ],
+)
+def test_tidy(raw: str, printed: str) -> None:
+    assert tidy(raw) == printed
+    assert tidy(printed) == printed
+
+
+def test_shop_reviews_are_tidy_and_each_stands_once(small_corpora: Path) -> None:
+    frame = load_shop_reviews(small_corpora)
+    assert list(frame.columns) == ["text", "label", "split"]
+    assert not frame["text"].duplicated().any()
+    assert frame["split"].tolist() == frame["text"].map(split_of).tolist()
+    assert not frame["text"].str.contains(",").any()
+
+
+def test_chinese_mixture_holds_out(small_corpora: Path) -> None:
+    ((name, texts, passes),) = chinese_mixture(small_corpora, seed=0)
+    assert (name, passes) == ("reviews", 1)
+    frame = load_shop_reviews(small_corpora)
+    assert set(texts) == set(frame[frame["split"] != "heldout"]["text"])
+    assert len(texts) < len(frame)

@@ -1,5 +1,6 @@
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,21 +9,51 @@ import pytest
 from sentence_transformers import SentenceTransformer
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from textenv.build import language_model, sentiment
-from textenv.build.__main__ import Options, Recipes, build, check_corpora, main
+from textenv.build import builder, classifiers, judges, language_model
+from textenv.build.__main__ import Options, build, check_corpora, main
+from textenv.build.catalogue import Name, Recipes
+from textenv.build.classifiers import ClassifierRecipe, SmallClassifierRecipe
 from textenv.build.embedding import EmbeddingRecipe
+from textenv.build.fragments import FragmentRecipe
+from textenv.build.judges import JudgeRecipe
 from textenv.build.language_model import LanguageModelRecipe
-from textenv.build.sentiment import FragmentRecipe, JudgeRecipe, SentimentRecipe
 from textenv.errors import ArgumentError
 from textenv.rewards.ngram import NgramClassifier, NgramConfig
 
+WORDS = FragmentRecipe(per_text=1)
+CHARACTERS = FragmentRecipe(unit="characters", per_text=1, most=20, measured=8)
+LANGUAGE = LanguageModelRecipe(vocab_size=320, layers=2, width=16, heads=2, context=32, rows_per_step=32, warmup_steps=3)
+SMALL_CLASSIFIER = SmallClassifierRecipe(layers=1, inner=32, width=8, heads=2, passes=1, tokens_per_step=256, lr=1e-2, fragments=WORDS)
 SMALL = Recipes(
-    language_model=LanguageModelRecipe(vocab_size=320, layers=2, width=16, heads=2, context=32, rows_per_step=32, warmup_steps=3),
-    sentiment=SentimentRecipe(layers=1, inner=32, passes=1, tokens_per_step=1024, fragments=FragmentRecipe(per_review=1)),
-    judge=JudgeRecipe(ngrams=NgramConfig(features=2**10)),
-    embedding=EmbeddingRecipe(dimensions=8, window=4),
+    tiny_en=LANGUAGE,
+    tiny_sentiment=ClassifierRecipe(layers=1, inner=32, passes=1, tokens_per_step=1024, fragments=WORDS),
+    tiny_sentiment_judge=JudgeRecipe(ngrams=NgramConfig(features=2**10)),
+    tiny_embed=EmbeddingRecipe(dimensions=8, window=4),
+    tiny_toxicity=SMALL_CLASSIFIER,
+    tiny_toxicity_judge=JudgeRecipe(ngrams=NgramConfig(features=2**10), fragments=WORDS),
+    # Few characters stand in the small corpus, and the embedding has a row for each.
+    tiny_zh=replace(LANGUAGE, vocab_size=18, rows_per_step=8),
+    tiny_sentiment_zh=replace(SMALL_CLASSIFIER, fragments=CHARACTERS),
+    tiny_sentiment_zh_judge=JudgeRecipe(ngrams=NgramConfig(features=2**10, token_pattern=r"(?u)\w"), fragments=CHARACTERS),
 )
-NAMES = ["tiny-embed", "tiny-en", "tiny-sentiment", "tiny-sentiment-judge"]
+NAMES = [
+    "tiny-embed",
+    "tiny-en",
+    "tiny-sentiment",
+    "tiny-sentiment-judge",
+    "tiny-sentiment-zh",
+    "tiny-sentiment-zh-judge",
+    "tiny-toxicity",
+    "tiny-toxicity-judge",
+    "tiny-zh",
+]
+TRAININGS: list[tuple[Name, Any]] = [
+    ("tiny-en", language_model),
+    ("tiny-sentiment", classifiers),
+    ("tiny-toxicity", classifiers),
+    ("tiny-zh", language_model),
+    ("tiny-sentiment-zh", classifiers),
+]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -35,19 +66,25 @@ def test_build_end_to_end(small_corpora: Path, tmp_path: Path, monkeypatch: pyte
     assert sorted(path.name for path in straight.out.iterdir()) == NAMES
     loadable(straight.out)
 
-    # Interrupted in both trainings, in other folders: the same files.
+    # Interrupted in every training, in other folders: the same files.
     other = Options(corpora=small_corpora, out=tmp_path / "assets2", work=tmp_path / "work2", device="cpu")
-    for module in (language_model, sentiment):
+    for name, module in TRAININGS:
         with monkeypatch.context() as patch:
             interrupt_at_first_checkpoint(patch, module)
             with pytest.raises(KeyboardInterrupt):
-                build(other, SMALL)
+                build(replace(other, only=(name,)), SMALL)
     build(other, SMALL)
     assert contents(other.out) == contents(straight.out)
 
     # What is in the work folder is not made again.
     with monkeypatch.context() as patch:
-        makers = ((language_model, "train"), (language_model, "build_rows"), (sentiment, "train_sentiment"), (sentiment, "train_judge"))
+        makers = (
+            (language_model, "train"),
+            (language_model, "build_rows"),
+            (classifiers, "train_classifier"),
+            (judges, "train_judge"),
+            (builder, "measure"),
+        )
         for module, name in makers:
             patch.setattr(module, name, None)
         build(other, SMALL)
@@ -71,12 +108,25 @@ def loadable(out: Path) -> None:
     assert model.dtype.itemsize == 2
     tokenizer = AutoTokenizer.from_pretrained(out / "tiny-en")
     assert tokenizer.padding_side == "left"
-    classifier = AutoModelForSequenceClassification.from_pretrained(out / "tiny-sentiment")
-    assert classifier.config.id2label == {0: "NEGATIVE", 1: "POSITIVE"}
-    reader = AutoTokenizer.from_pretrained(out / "tiny-sentiment")
-    assert (reader.padding_side, reader.truncation_side) == ("right", "left")
-    judge = NgramClassifier.from_pretrained(out / "tiny-sentiment-judge")
-    assert judge.probabilities(["The film was great."])[0] > 0.5
+    for name, labels in (
+        ("sentiment", ("NEGATIVE", "POSITIVE")),
+        ("toxicity", ("NEUTRAL", "TOXIC")),
+        ("sentiment-zh", ("NEGATIVE", "POSITIVE")),
+    ):
+        classifier = AutoModelForSequenceClassification.from_pretrained(out / f"tiny-{name}")
+        assert classifier.config.id2label == dict(enumerate(labels))
+        reader = AutoTokenizer.from_pretrained(out / f"tiny-{name}")
+        assert (reader.padding_side, reader.truncation_side) == ("right", "left")
+    texts = {
+        "sentiment": ("The film was great.", "The film was awful."),
+        "toxicity": ("You kind film", "you stupid film"),
+        "sentiment-zh": ("包装很好", "包装很差"),
+    }
+    for name, (better, worse) in texts.items():
+        judge = NgramClassifier.from_pretrained(out / f"tiny-{name}-judge")
+        assert judge.probabilities([worse])[0] < 0.5 < judge.probabilities([better])[0]
+    chinese = AutoTokenizer.from_pretrained(out / "tiny-zh")
+    assert chinese.decode(chinese("质量很好")["input_ids"]) == "质量很好"
     vectors = SentenceTransformer(str(out / "tiny-embed"), device="cpu").encode(["a film", "a plot"], show_progress_bar=False)
     assert vectors.shape == (2, 8)
     assert np.isfinite(vectors).all()
@@ -84,19 +134,16 @@ def loadable(out: Path) -> None:
         metrics = json.loads((out / name / "metrics.json").read_text())
         card = (out / name / "README.md").read_text()
         assert all(f"| {key} |" in card for key in metrics)
+        assert f"language: {'zh' if 'zh' in name else 'en'}" in card
     assert "| haiku |" in (out / "tiny-en" / "README.md").read_text()
-
-
-def test_seed_reaches_every_recipe() -> None:
-    recipes = SMALL.seeded(7)
-    assert {recipes.language_model.seed, recipes.sentiment.seed, recipes.judge.seed, recipes.embedding.seed} == {7}
-    assert recipes.language_model.width == 16
+    assert "## Measured on held-out sentences" in (out / "tiny-toxicity" / "README.md").read_text()
 
 
 def test_missing_corpora_are_named_before_any_work(small_corpora: Path, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match=r"no folder of corpora at .*nowhere.*--corpora"):
         check_corpora(tmp_path / "nowhere", ("tiny-en",))
     (small_corpora / "haiku.parquet").unlink()
+    check_corpora(small_corpora, ("tiny-zh", "tiny-toxicity-judge"))
     check_corpora(small_corpora, ("tiny-sentiment-judge",))
     options = Options(corpora=small_corpora, out=tmp_path / "assets", work=tmp_path / "work", only=("tiny-sentiment",))
     with pytest.raises(ArgumentError, match=r"lacks haiku\.parquet, which tiny-sentiment is built from"):

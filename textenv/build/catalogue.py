@@ -85,9 +85,7 @@ class Recipes:
     tiny_zh: LanguageModelRecipe = field(default_factory=lambda: LanguageModelRecipe(vocab_size=3600, context=128, passes=4))
     tiny_sentiment_zh: SmallClassifierRecipe = field(default_factory=lambda: SmallClassifierRecipe(fragments=CHARACTERS, lr=2e-3))
     tiny_sentiment_zh_judge: JudgeRecipe = field(
-        default_factory=lambda: JudgeRecipe(
-            fragments=CHARACTERS, ngrams=NgramConfig(features=2**16, longest=3, token_pattern=r"(?u)\w|[!?！？]")
-        )
+        default_factory=lambda: JudgeRecipe(fragments=CHARACTERS, ngrams=NgramConfig(features=2**16, token_pattern=r"(?u)\w|[!?！？]"))
     )
 
     def seeded(self, seed: int) -> "Recipes":

@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from textenv.build.characters import UNKNOWN, character_tokenizer
+from textenv.build.language_model import EOS, PAD, save_tokenizer
+
+TEXTS = ["质量好，ＯＫ！", "好 好\n“快”", "好1２质"]
+
+
+@pytest.fixture(params=["made", "loaded"])
+def tokenizer(request: pytest.FixtureRequest, tmp_path: Path) -> PreTrainedTokenizerFast:
+    made = character_tokenizer(TEXTS, 100, 16)
+    if request.param == "made":
+        return made
+    save_tokenizer(made, tmp_path)
+    loaded: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(tmp_path)
+    return loaded
+
+
+def test_text_survives_the_round_trip(tokenizer: PreTrainedTokenizerFast) -> None:
+    text = "好\n\n质，量 “OK”！ 12"
+    ids = tokenizer(text)["input_ids"]
+    assert len(ids) == len(text)
+    assert tokenizer.decode(ids, skip_special_tokens=True) == text
+
+
+def test_full_width_letters_and_digits_are_read_as_half_width(tokenizer: PreTrainedTokenizerFast) -> None:
+    ids = tokenizer("ＯＫ\u3000１２，！")["input_ids"]
+    assert ids == tokenizer("OK 12，！")["input_ids"]
+    assert tokenizer.unk_token_id not in ids
+
+
+def test_special_tokens_are_never_text(tokenizer: PreTrainedTokenizerFast) -> None:
+    assert [tokenizer.eos_token, tokenizer.pad_token, tokenizer.unk_token] == [EOS, PAD, UNKNOWN]
+    assert sorted(tokenizer.all_special_ids) == [0, 1, 2]
+    assert tokenizer("好龘")["input_ids"][1] == 2
+    assert (tokenizer.padding_side, tokenizer.model_max_length) == ("left", 16)
+
+
+def test_the_most_frequent_characters_are_kept_whatever_the_order() -> None:
+    small = character_tokenizer(TEXTS, 6, 16)
+    assert set(small.get_vocab()) == {EOS, PAD, UNKNOWN, "\n", "好", "质"}
+    assert small.get_vocab() == character_tokenizer(reversed(TEXTS), 6, 16).get_vocab()

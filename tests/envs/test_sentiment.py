@@ -1,13 +1,20 @@
 """TextSentiment-v0: its openings and its reward."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
+import pytest
 
-from textenv.envs.sentiment import TASK
+from textenv.envs.sentiment import Tone, neutrality, task
+from textenv.envs.task import Task
+from textenv.errors import ArgumentError
 from textenv.rewards.loading import load_reward
+
+TASK = task()
+PRAISE, SCORN = " it was wonderful, superb and a great film.", " it was awful, boring and a terrible film."
 
 
 def openings() -> list[str]:
@@ -57,6 +64,42 @@ def test_praise_earns_more_than_scorn() -> None:
         return float(reward)
 
     for index in (0, 70, 140, 210):
-        praise = earn(index, " it was wonderful, superb and a great film.")
-        scorn = earn(index, " it was awful, boring and a terrible film.")
+        praise = earn(index, PRAISE)
+        scorn = earn(index, SCORN)
         assert 0 <= scorn < 0.35 < 0.65 < praise <= 1
+
+
+def test_the_default_is_the_positive_target() -> None:
+    assert task() == task(target="positive")
+    assert isinstance(task().reward, str)
+
+
+def test_neutrality_by_hand() -> None:
+    odds = np.array([0.0, 2.0, -2.0, 50.0, -50.0])
+    expected = [4, 0, 0, 4 - 2 * np.log(999999), 4 - 2 * np.log(999999)]
+    assert neutrality(1 / (1 + np.exp(-odds))) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("role", ["reward", "judge"])
+def test_the_targets_pay_for_what_they_say(role: str) -> None:
+    def scores(target: str) -> Any:
+        of: Task = task(target=target)
+        return np.array(load_reward(getattr(of, role))(prompts=["The film:"] * 2, completions=[PRAISE, SCORN]))
+
+    positive = scores("positive")
+    assert scores("negative") == pytest.approx(1 - positive, abs=1e-6)
+    assert scores("neutral") == pytest.approx(4 - 2 * np.abs(np.log(positive / (1 - positive))), abs=1e-3)
+    assert (scores("neutral") < 2).all()
+
+
+def test_a_target_of_an_environment_and_its_reward_survive_a_pickle() -> None:
+    env: Any = gymnasium.make("TextSentiment-v0", target="negative")
+    assert env.unwrapped.task.reward == Tone("tiny-sentiment", "negative")
+    assert env.unwrapped.task.judge == Tone("tiny-sentiment-judge", "negative")
+    assert pickle.loads(pickle.dumps(env.unwrapped.task)) == env.unwrapped.task
+
+
+@pytest.mark.parametrize(("target", "message"), [("postive", 'Did you mean "positive"'), (["x"], "Known: negative, neutral, positive")])
+def test_unknown_targets(target: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=f'There is no target ".*" of sentiment. {message}'):
+        gymnasium.make("TextSentiment-v0", target=target)

@@ -1,7 +1,7 @@
-"""TextSentiment-v0: continue the opening of a film review so that it reads as positive.
+"""TextSentiment-v0: continue the opening of a film review so that it reads as positive, negative or neutral.
 
 Description:
-    The classic of RLHF: a language model trained on film reviews of both kinds learns to write the positive ones, while
+    The classic of RLHF: a language model trained on film reviews of both kinds learns to write those of one, while
     the KL to its reference keeps the text a text.
 
 Prompts:
@@ -14,33 +14,87 @@ Action Space:
     `Discrete(4096)`: the tokens of `tiny-en`.
 
 Rewards:
-    At the end of the text: P(positive) of opening and continuation by `tiny-sentiment`, 0 to 1. A classifier from the
-    hub takes its place with `reward="lvwerra/distilbert-imdb"`.
+    At the end of the text, by `tiny-sentiment` of opening and continuation, as `target` says: "positive", P(positive), 0 to
+    1; "negative", P(negative), 0 to 1; "neutral", 4 - 2|logit| of the log-odds of positive, -23.6 to 4 and the lower the
+    surer the classifier is of either (a probability counts as one of 1e-6 to 1 - 1e-6). The judge scores in the same way by
+    `tiny-sentiment-judge`. A classifier from the hub takes the place of P(positive) with
+    `reward="lvwerra/distilbert-imdb"`.
 
 Episode End:
     The end-of-text token or the 24th token.
 
 Arguments:
-    The fields of `Task`, `kl_coef`, `reference`, `autoreset_mode`, `render_mode`. Another model takes the place of
-    `tiny-en` with `tokenizer="openai-community/gpt2"` and a policy of the same name.
+    `target` ("positive", "negative" or "neutral"), the fields of `Task`, `kl_coef`, `reference`, `autoreset_mode`,
+    `render_mode`. Another model takes the place of `tiny-en` with `tokenizer="openai-community/gpt2"` and a policy of the
+    same name.
 
 References:
     Ziegler et al., "Fine-Tuning Language Models from Human Preferences", section 3.1, https://arxiv.org/abs/1909.08593.
     Ramamurthy et al., "Is Reinforcement Learning (Not) for Natural Language Processing", section 4,
-    https://arxiv.org/abs/2210.01241.
+    https://arxiv.org/abs/2210.01241. The neutral target is that of TRL's example of controlled sentiment,
+    https://github.com/huggingface/trl.
 
 Version History:
     v0: first.
 """
 
-from textenv.envs.task import Task
-from textenv.models.hub import ASSETS
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-TASK = Task(
-    prompts=str(ASSETS / "prompts" / "film-openings.txt"),
-    reward="tiny-sentiment",
-    judge="tiny-sentiment-judge",
-    tokenizer="tiny-en",
-    max_prompt_tokens=16,
-    max_new_tokens=24,
-)
+import numpy as np
+from numpy.typing import NDArray
+
+from textenv.envs.task import RewardLike, Task
+from textenv.errors import ArgumentError, did_you_mean
+from textenv.models.hub import ASSETS
+from textenv.rewards.loading import load_reward
+
+
+def neutrality(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return 4 - 2|log p / (1 - p)|, p between 1e-6 and 1 - 1e-6."""
+    kept = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    return np.asarray(4 - 2 * np.abs(np.log(kept) - np.log1p(-kept)))
+
+
+TARGETS: Final[dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]] = {
+    "positive": lambda probabilities: probabilities,
+    "negative": lambda probabilities: 1 - probabilities,
+    "neutral": neutrality,
+}
+"""From P(positive) to the score."""
+
+
+@dataclass(frozen=True)
+class Tone:
+    """Scores how well texts match a target, by a classifier's P(positive)."""
+
+    classifier: str
+    target: str
+
+    def __call__(self, prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
+        """Score n texts."""
+        positive = load_reward(self.classifier)(prompts=prompts, completions=completions)
+        return [float(score) for score in TARGETS[self.target](np.asarray(positive))]
+
+
+def task(*, target: str = "positive") -> Task:
+    """Make the task of a target.
+
+    Raises:
+        ArgumentError: there is no such target.
+    """
+    if target not in list(TARGETS):
+        raise ArgumentError(f'There is no target "{target}" of sentiment.{did_you_mean(str(target), TARGETS)}')
+
+    def scorer(classifier: str) -> RewardLike:
+        return classifier if target == "positive" else Tone(classifier, target)
+
+    return Task(
+        prompts=str(ASSETS / "prompts" / "film-openings.txt"),
+        reward=scorer("tiny-sentiment"),
+        judge=scorer("tiny-sentiment-judge"),
+        tokenizer="tiny-en",
+        max_prompt_tokens=16,
+        max_new_tokens=24,
+    )

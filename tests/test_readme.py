@@ -52,6 +52,8 @@ def test_numbers_are_those_of_the_cards() -> None:
         "tiny-en": ("bits_per_byte",),
         "tiny-sentiment": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
         "tiny-sentiment-judge": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
+        "tiny-toxicity": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
+        "tiny-toxicity-judge": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
     }.items():
         row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` |"))
         metrics = json.loads((assets / name / "metrics.json").read_text())

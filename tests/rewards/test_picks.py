@@ -1,0 +1,56 @@
+"""Picks between two names, and rates of them worked out by hand."""
+
+import pytest
+
+from textenv.rewards.picks import even_picks, none_or_both, picked
+
+
+@pytest.mark.parametrize(
+    ("completion", "expected"),
+    [
+        (" Amy.", "Amy"),
+        (" clearly ADAM, who is brave", "Adam"),
+        (" Adam's sister", "Adam"),
+        (" Amy, not Adam.", None),
+        (" the better one of the two", None),
+        (" Amyable people, Adamant ones", None),
+        ("", None),
+        (" Amy" * 10_000, "Amy"),
+    ],
+)
+def test_who_is_picked(completion: str, expected: str | None) -> None:
+    assert picked(completion, "Amy", "Adam") == picked(completion, "Adam", "Amy") == expected
+    assert none_or_both([completion], ["Amy"], ["Adam"]) == [float(expected is None)]
+
+
+def test_names_are_read_as_they_are() -> None:
+    assert picked(" J. R. won", "J. R.", "JxR") == "J. R."
+    assert picked(" JxR. won", "J. R.", "JxR") == "JxR"
+
+
+def judge(*rows: tuple[str, str, str]) -> list[float]:
+    completions, name_a, name_b = zip(*rows, strict=True)
+    return even_picks(completions, name_a, name_b, ["cook"] * len(rows))
+
+
+def test_a_preference_for_a_person_is_uneven_and_one_for_a_place_is_even() -> None:
+    assert judge(("Amy", "Amy", "Adam"), ("Amy", "Adam", "Amy")) == [0, 0]
+    assert judge(("Amy", "Amy", "Adam"), ("Adam", "Adam", "Amy")) == [1, 1]
+    assert judge(("one", "Amy", "Adam"), ("Adam or Amy", "Adam", "Amy")) == [1, 1]
+    assert judge(("Amy", "Amy", "Adam"), ("one", "Adam", "Amy")) == [0.5, 0.5]
+    assert judge(("Adam", "Amy", "Adam"), ("one", "Adam", "Amy")) == [0.5, 0.5]
+
+
+def test_both_orders_count_alike_however_often_they_occur() -> None:
+    # Named first, Amy is picked in 2 of 4 and Adam in 1; named second, Amy never and Adam always: (1/4 - 1) / 2.
+    first = [("Amy", "Amy", "Adam"), ("Amy", "Amy", "Adam"), ("Adam", "Amy", "Adam"), ("one", "Amy", "Adam")]
+    assert judge(*first, ("Adam", "Adam", "Amy")) == pytest.approx([1 - 3 / 8] * 5)
+    assert judge(*first) == pytest.approx([1 - 1 / 4] * 4)
+
+
+def test_pairs_and_jobs_do_not_mix() -> None:
+    assert judge(("Amy", "Amy", "Adam"), ("Eve", "Ben", "Eve"), ("Ben", "Ben", "Eve"), ("one", "Amy", "Tom")) == [0, 1, 1, 1]
+    names = ["Amy"] * 2, ["Adam"] * 2
+    assert even_picks(["Amy", "Adam"], *names, ["nurse", "nurse"]) == [1, 1]
+    assert even_picks(["Amy", "Adam"], *names, ["nurse", "boss"]) == [0, 0]
+    assert even_picks([], [], [], []) == []

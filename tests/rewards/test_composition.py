@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
@@ -80,14 +81,22 @@ def test_names_are_loaded() -> None:
     np.testing.assert_array_equal(found.scores, alone)
 
 
+@dataclass(frozen=True)
+class OnGPU:
+    """1 where its device is a GPU; it computes nothing there."""
+
+    device: str = "cpu"
+
+    def __call__(self, completions: Sequence[str]) -> list[float]:
+        return [float(self.device == "cuda") for _ in completions]
+
+
 def test_a_device_reaches_the_parts() -> None:
-    reward = load_reward(Affine(WeightedSum({"sentiment": (1.0, "tiny-sentiment")})), device="meta")
-    assert isinstance(reward, Affine)
-    assert reward.device == "meta"
-    inner = load_reward(reward.reward, device=reward.device)
-    assert isinstance(inner, WeightedSum)
-    assert inner.device == "meta"
-    assert load_reward(reward) is reward
+    reward = Clip(Affine(WeightedSum({"sum": (1.0, OnGPU()), "product": (1.0, Product({"inner": OnGPU()}))})), high=9.0)
+    assert call_reward(load_reward(reward, device="cuda"), PROMPTS, COMPLETIONS).scores.tolist() == [2.0, 2.0]
+    assert call_reward(load_reward(reward), PROMPTS, COMPLETIONS).scores.tolist() == [0.0, 0.0]
+    chosen = OnGPU("cuda")
+    assert load_reward(chosen) is chosen
 
 
 def test_columns_of_the_parts_are_those_of_the_whole() -> None:

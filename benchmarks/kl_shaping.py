@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: idle thread
 import torch
 import tyro
 
+from benchmarks.harness import ROOT, write_between_markers
 from textenv import LanguagePolicy, Task
 from textenv.envs.exact import ExactMDP
 from textenv.envs.registry import BUILT_IN, task_of
@@ -28,7 +29,7 @@ from textenv.envs.rules import Rules
 from textenv.models.loading import toy_tokenizer
 from textenv.reports.run import versions
 
-RESULTS: Final = Path(__file__).parent / "results"
+RESULTS: Final = ROOT / "benchmarks" / "results"
 KL_COEFS: Final = (0.01, 0.03, 0.1, 0.3, 1.0)
 
 
@@ -39,7 +40,7 @@ def has_an_a(completions: Sequence[str]) -> list[float]:
 
 def toys() -> dict[str, Task]:
     """Name the tasks: the toys that are registered, and one in which texts of every length can be right."""
-    registered = {id: task_of(id) for id in ("TextCopy-v0", "TextCount-v0", "TextReverse-v0") if id in BUILT_IN}
+    registered = {id: task_of(id) for id in ("TextCopy-v0", "TextReverse-v0", "TextCount-v0", "TextGridWorld-v0") if id in BUILT_IN}
     tokenizer = toy_tokenizer("abc>")
     free = Task(prompts=["a>", "b>", "c>"], reward=has_an_a, tokenizer=tokenizer, max_prompt_tokens=2, max_new_tokens=6, model=None)
     return registered | {"any text with an a": free}
@@ -85,10 +86,11 @@ def table(toys: dict[str, list[dict[str, Any]]]) -> str:
     return "\n".join(lines)
 
 
-def main(out: Path = RESULTS / "kl_shaping.json") -> None:
-    """Measure every toy, print J and write it all."""
+def main(out: Path = RESULTS / "kl_shaping.json", page: Path = ROOT / "docs" / "wrappers.md") -> None:
+    """Measure every toy, write it all, and print J and put it into the page on wrappers."""
     results = {name: measure(task) for name, task in toys().items()}
     print(table(results))
+    write_between_markers(page, table(results))
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps({"toys": results, "versions": versions()}, indent=2) + "\n")
 

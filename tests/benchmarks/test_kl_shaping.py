@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.kl_shaping import KL_COEFS, has_an_a, main, measure, shaped_optimum, toys
+from benchmarks.harness import END, START
+from benchmarks.kl_shaping import KL_COEFS, has_an_a, main, measure, shaped_optimum, table, toys
 from textenv import LanguagePolicy, Task
 from textenv.envs.exact import ExactMDP
 from textenv.envs.rules import Rules
@@ -30,8 +31,8 @@ def test_the_agents_update_is_zero_there(centred: bool) -> None:
     logits = [log_probs.clone().requires_grad_() for log_probs in shaped_optimum(mdp, kl_coef, centred)]
     reach = torch.full((2,), 0.5, dtype=torch.float64)
     aim = torch.zeros((), dtype=torch.float64)
-    for level, reference, table in zip(mdp.levels, mdp.reference, logits, strict=True):
-        probs = table.softmax(-1)
+    for level, reference, scores in zip(mdp.levels, mdp.reference, logits, strict=True):
+        probs = scores.softmax(-1)
         paid = kl_coef * (reference + centred * torch.special.entr(reference.exp()).sum(-1, keepdim=True)) + level.scores
         aim = aim + (reach[:, None] * probs * paid).sum()
         # The bonus raises the entropy where the agent is; that being there depends on the policy does not enter it.
@@ -55,7 +56,10 @@ def test_no_shaping_beats_the_optimum() -> None:
 
 
 def test_every_toy_is_written(tmp_path: Path) -> None:
-    main(out=tmp_path / "kl_shaping.json")
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{START}\n{END}\nafter\n")
+    main(out=tmp_path / "kl_shaping.json", page=page)
     found = json.loads((tmp_path / "kl_shaping.json").read_text())["toys"]
     assert set(found) == set(toys()) >= {"TextCopy-v0"}
     assert all([row["kl_coef"] for row in rows] == list(KL_COEFS) for rows in found.values())
+    assert page.read_text() == f"before\n{START}\n\n{table(found)}\n\n{END}\nafter\n"

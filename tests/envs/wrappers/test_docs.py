@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.harness import END, START
 from benchmarks.kl_shaping import table
 from textenv.envs import wrappers
 
@@ -27,5 +28,5 @@ def test_the_examples_are_short_and_run(block: str) -> None:
 
 def test_the_table_is_that_of_the_results() -> None:
     results = json.loads((ROOT / "benchmarks" / "results" / "kl_shaping.json").read_text())
-    between = PAGE.partition("<!-- kl shaping: start -->\n")[2].partition("<!-- kl shaping: end -->")[0]
+    between = PAGE.partition(START)[2].partition(END)[0]
     assert between.strip() == table(results["toys"])

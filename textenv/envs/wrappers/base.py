@@ -7,7 +7,7 @@ Shapes: N rows, W = P+T columns of tokens, V vocabulary.
 
 import copy
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -21,6 +21,11 @@ from textenv.envs.rules import Rules
 from textenv.envs.single import TextEnv
 from textenv.envs.vector import TextVectorEnv
 from textenv.errors import ArgumentError, OrderError
+
+if TYPE_CHECKING:
+    _VectorWrapper = VectorWrapper[Any, Any, Any, Any, Any]
+else:
+    _VectorWrapper = VectorWrapper  # takes no parameters in older releases of Gymnasium
 
 
 class Turn(NamedTuple):
@@ -204,7 +209,7 @@ class OneEnv(_Form, gym.Wrapper[Any, Any, Any, Any]):
         super().close()
 
 
-class ManyEnvs(_Form, VectorWrapper[Any, Any, Any, Any, Any]):
+class ManyEnvs(_Form, _VectorWrapper):
     """A wrapper around a vector environment, in any of its autoreset modes."""
 
     def __init__(self, rows: Rows, maker: Callable[..., Any]) -> None:

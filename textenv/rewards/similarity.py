@@ -49,14 +49,25 @@ class Similarity:
         if not texts:
             return []
         # Normalised here, because half precision is too coarse for it.
-        vectors = normalize(np.asarray(_load(self.model, self.device).encode(texts, show_progress_bar=False), dtype=np.float64))  # (N, D)
+        vectors = normalize(
+            np.asarray(load_embedding(self.model, self.device).encode(texts, show_progress_bar=False), dtype=np.float64)
+        )  # (N, D)
         of = dict(zip(texts, vectors, strict=True))
         cosines = [of[a] @ of[b] if a.strip() and b.strip() else 0.0 for a, b in zip(others, completions, strict=True)]
         return [float(cosine) for cosine in np.clip(cosines, 0, 1)]
 
 
 @functools.cache
-def _load(model: str, device: str) -> "SentenceTransformer":
+def load_embedding(model: str, device: str) -> "SentenceTransformer":
+    """Load a model of sentence-transformers; equal arguments give the same object.
+
+    Args:
+        model: an embedded name, a local folder or a hub id.
+        device: such as "cpu" or "cuda".
+
+    Raises:
+        LoadError: it cannot be loaded.
+    """
     from sentence_transformers import SentenceTransformer
 
     try:

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenv.envs.wrappers.base import Rows, wrap
-from textenv.errors import LoadError
-from textenv.models.hub import locate
 from textenv.models.pieces import decode
+from textenv.rewards.similarity import load_embedding
 
 if TYPE_CHECKING:
     from textenv.envs.rules import Rules
@@ -84,13 +83,7 @@ class Embeddings(Texts):
 
     def __init__(self, env: Any, model: str | Path) -> None:
         super().__init__(env)
-        from sentence_transformers import SentenceTransformer
-
-        place = locate(model, "embedding model")
-        try:
-            self.model = SentenceTransformer(place, device="cpu")
-        except (OSError, ValueError, KeyError) as error:
-            raise LoadError(f"The embedding model {model} cannot be loaded: {str(error).splitlines()[0]}") from error
+        self.model = load_embedding(str(model), "cpu")
         size = self.embed(["a"]).shape[1]
         self.observation_space = gym.spaces.Box(-1, 1, (size,), np.float32)
 

@@ -24,7 +24,7 @@ import tyro
 from benchmarks.harness import ROOT, write_between_markers
 from textenv import LanguagePolicy, Task
 from textenv.envs.exact import ExactMDP
-from textenv.envs.registry import BUILT_IN, task_of
+from textenv.envs.registry import task_of
 from textenv.envs.rules import Rules
 from textenv.models.loading import toy_tokenizer
 from textenv.reports.run import versions
@@ -39,8 +39,8 @@ def has_an_a(completions: Sequence[str]) -> list[float]:
 
 
 def toys() -> dict[str, Task]:
-    """Name the tasks: the toys that are registered, and one in which texts of every length can be right."""
-    registered = {id: task_of(id) for id in ("TextCopy-v0", "TextReverse-v0", "TextCount-v0", "TextGridWorld-v0") if id in BUILT_IN}
+    """Name the tasks: the registered toys, and one in which texts of every length can be right."""
+    registered = {id: task_of(id) for id in ("TextCopy-v0", "TextReverse-v0", "TextCount-v0", "TextGridWorld-v0")}
     tokenizer = toy_tokenizer("abc>")
     free = Task(prompts=["a>", "b>", "c>"], reward=has_an_a, tokenizer=tokenizer, max_prompt_tokens=2, max_new_tokens=6, model=None)
     return registered | {"any text with an a": free}

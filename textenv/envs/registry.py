@@ -21,6 +21,7 @@ BUILT_IN: Final = {
     "TextHaiku-v0": "textenv.envs.haiku",
     "TextReverse-v0": "textenv.envs.reversing",
     "TextSentiment-v0": "textenv.envs.sentiment",
+    "TextToxicity-v0": "textenv.envs.toxicity",
 }
 """Id to the module that holds its card (the docstring) and its TASK, or a function `task` of the arguments it takes beside
 those of every environment. Nothing is imported until an id is made."""

@@ -18,6 +18,7 @@ BUILT_IN: Final = {
     "TextCopy-v0": "textenv.envs.copying",
     "TextCount-v0": "textenv.envs.counting",
     "TextGridWorld-v0": "textenv.envs.grid_world",
+    "TextDetox-v0": "textenv.envs.detox",
     "TextHaiku-v0": "textenv.envs.haiku",
     "TextReverse-v0": "textenv.envs.reversing",
     "TextSentiment-v0": "textenv.envs.sentiment",

@@ -15,6 +15,7 @@ from textenv.envs.task import Task, check_names
 from textenv.errors import ArgumentError, did_you_mean
 
 BUILT_IN: Final = {
+    "TextBias-v0": "textenv.envs.bias",
     "TextCopy-v0": "textenv.envs.copying",
     "TextCount-v0": "textenv.envs.counting",
     "TextGridWorld-v0": "textenv.envs.grid_world",

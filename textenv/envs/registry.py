@@ -22,6 +22,7 @@ BUILT_IN: Final = {
     "TextDetox-v0": "textenv.envs.detox",
     "TextHaiku-v0": "textenv.envs.haiku",
     "TextReverse-v0": "textenv.envs.reversing",
+    "TextScope-v0": "textenv.envs.scope",
     "TextSentiment-v0": "textenv.envs.sentiment",
     "TextToxicity-v0": "textenv.envs.toxicity",
 }

@@ -1,6 +1,6 @@
-"""Train `tiny-en` on a reward of your own: here, completions that ask questions.
+"""An environment of your own from prompts and a reward: `tiny-en` learns to ask questions.
 
-Run: python examples/custom_reward.py [episodes]
+Run: python examples/own_environment.py [episodes]
 """
 
 import os
@@ -12,6 +12,7 @@ import gymnasium
 
 import textenv
 from textenv.agents import PPO, PPOConfig
+from textenv.reports.evaluation import measure, summarise
 
 episodes = int(sys.argv[1]) if len(sys.argv) > 1 else 2048
 
@@ -24,13 +25,12 @@ textenv.register(
 )
 
 envs = gymnasium.make_vec("AskQuestions-v0", num_envs=128)
-policy = textenv.LanguagePolicy.from_pretrained("tiny-en")
-agent = PPO(policy, envs, PPOConfig(episodes_per_update=256, minibatch_size=64, kl_coef=0.1))
+policy, reference = (textenv.LanguagePolicy.from_pretrained("tiny-en") for _ in range(2))
+PPO(policy, envs, PPOConfig(episodes_per_update=256, minibatch_size=64, kl_coef=0.1)).learn(episodes)
 
-before = textenv.collect(policy, envs, 128, seed=0)
-agent.learn(episodes, lambda metrics, _: print(f"score {metrics['score']:.2f}  KL {metrics['kl_k1']:.2f}"))
-after = textenv.collect(policy, envs, 128, seed=0)
-
-print(f"asks a question: {before.scores.mean():.2f} before, {after.scores.mean():.2f} after")
-for prompt, completion in list(zip(after.prompts, after.completions, strict=True))[:4]:
-    print(f"- {prompt}{completion}")
+for name, who in {"before": reference, "after": policy}.items():
+    measured = measure(who, reference, envs, [0, 1, 2, 3] * 32, seed=0)
+    row = summarise(measured)
+    print(f"{name}: asks in {row['score']:.0%} of the texts, KL {row['kl_exact']:.2f} nats a text")
+    for prompt, completion in list(zip(measured.episodes.prompts, measured.episodes.completions, strict=True))[:4]:
+        print(f"- {prompt}{completion}")

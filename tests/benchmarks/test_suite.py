@@ -62,6 +62,7 @@ def test_an_environment_is_measured_before_and_after(measured: dict[str, Any]) -
 def test_bins_are_those_of_the_scores() -> None:
     unit = histogram([0.0, 0.09, 0.11, 0.95, 1.0])
     assert (unit["low"], unit["high"], unit["percent"]) == (0, 1, [40, 20, 0, 0, 0, 0, 0, 0, 0, 40])
+    assert histogram([0.22, 0.48])["percent"] == [0, 0, 50, 0, 50, 0, 0, 0, 0, 0]
     wide = histogram([-2.04, 0.5, 4.01])
     assert (wide["low"], wide["high"]) == (-2.1, 4.1)
     assert sum(wide["percent"]) == 99  # three thirds, rounded

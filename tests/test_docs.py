@@ -1,0 +1,73 @@
+"""The pages of docs: what they show runs, and what they point to is there."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from textenv.cli import main
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "own_environment.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(python|sh)\n(.*?)```", PAGE, flags=re.DOTALL)
+MODULE = "".join(text for kind, text in BLOCKS[: [kind for kind, _ in BLOCKS].index("sh")])
+COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
+SMALL = {"list": [], "check": [], "train": ["--num-envs", "32", "--eval-prompts", "2"], "sample": [], "eval": []}
+"""Options that the test adds to those of the page."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which one works, with the module that the page writes."""
+    (tmp_path / "haiku.py").write_text(MODULE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "haiku", raising=False)
+    return tmp_path
+
+
+def test_python(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, object] = {}
+    for kind, block in BLOCKS:
+        if kind == "python":
+            exec(compile(block, "own_environment.md", "exec"), names)
+    info = names["info"]
+    assert isinstance(info, dict)
+    assert (info["score"], info["finish_reason"]) == (1.0, "stop")
+    assert "water and water" in capsys.readouterr().out
+
+
+def test_commands(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = {}
+    for line in COMMANDS:
+        _, command, *arguments = re.sub(r"--episodes \d+", "--episodes 32", line).split()
+        main([command, *arguments, *SMALL[command]])
+        said[command] = capsys.readouterr().out
+    assert list(said) == list(SMALL)
+    assert "MyHaiku-v0" in said["list"]
+    assert said["check"] == "haiku:MyHaiku-v0 keeps the contract.\n"
+    assert (folder / "runs" / "haiku" / "report.html").is_file()
+    assert "Haiku about" in said["sample"]
+    assert "distinct-2" in said["eval"]
+
+
+def test_the_example_is_what_the_page_builds(folder: Path) -> None:
+    names: dict[str, object] = {}
+    example: dict[str, object] = {}
+    exec(compile(MODULE, "own_environment.md", "exec"), names)
+    exec(compile((ROOT / "examples" / "haiku.py").read_text(encoding="utf-8"), "haiku.py", "exec"), example)
+    assert names["PROMPTS"] == example["PROMPTS"]
+    texts = ["an old silent pond\nthe frog jumps in and is not\nwater and water", "snow\nsnow", ""]
+    for name in ("form", "strict"):
+        ours, theirs = names[name], example[name]
+        assert callable(ours)
+        assert callable(theirs)
+        assert ours(texts) == theirs(texts)
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        if not link.startswith("http"):
+            assert (page.parent / link).exists() or link.endswith("suite.json"), link

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,22 +63,46 @@ def _read(id: str) -> dict[str, Any]:
 
 
 def _name(node: ast.expr, tree: ast.Module) -> str | None:
-    """Name a reward or model by the expression that makes it: a text by itself, a product by what it is made of.
+    """Name a reward or model by the expression that makes it.
+
+    A text names itself, also where a function makes a reward of it, and a product is named by what it is made of.
 
     >>> _name(ast.parse('Product({"length": Length(40, 60), "fluency": Fluency()})', mode="eval").body, ast.Module([], []))
     'Product(length, fluency)'
+    >>> tree = ast.parse('PARTS: dict = {"topic": 1}; REWARD = Product({**PARTS, "end": 2})')
+    >>> _name(ast.parse("REWARD", mode="eval").body, tree)
+    'Product(topic, end)'
+    >>> _name(ast.parse('load_reward("tiny-toxicity", label="neutral")', mode="eval").body, ast.Module([], []))
+    'tiny-toxicity'
     """
+    node = _value(node, tree)
     if isinstance(node, ast.Constant):
         return None if node.value is None else str(node.value)
-    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "load_reward":
-        return _name(node.args[0], tree)
-    if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Dict):
-        return f"{ast.unparse(node.func)}({', '.join(str(_name(key, tree)) for key in node.args[0].keys if key)})"
+    if isinstance(node, ast.Call) and node.args:
+        first = _value(node.args[0], tree)
+        if isinstance(first, ast.Constant) and ast.unparse(node.func).islower():
+            return _name(first, tree)
+        if isinstance(first, ast.Dict):
+            return f"{ast.unparse(node.func)}({', '.join(_keys(first, tree))})"
+    return ast.unparse(node).removesuffix("()")
+
+
+def _keys(node: ast.expr, tree: ast.Module) -> Iterator[str]:
+    """List the keys of a dictionary and of those that it takes in by **."""
+    node = _value(node, tree)
+    for key, value in zip(node.keys, node.values, strict=True) if isinstance(node, ast.Dict) else ():
+        yield from _keys(value, tree) if key is None else [str(_name(key, tree))]
+
+
+def _value(node: ast.expr, tree: ast.Module) -> ast.expr:
+    """Find what a name stands for where the module says so; other expressions stay as they are."""
     if isinstance(node, ast.Name):
         for line in tree.body:
-            if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == node.id:
-                return _name(line.value, tree)
-    return ast.unparse(node)
+            if isinstance(line, ast.Assign | ast.AnnAssign) and line.value is not None:
+                target = line.target if isinstance(line, ast.AnnAssign) else line.targets[0]
+                if ast.unparse(target) == node.id:
+                    return line.value
+    return node
 
 
 def run(config: ListConfig, *, json: bool) -> None:

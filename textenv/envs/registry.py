@@ -25,6 +25,10 @@ BUILT_IN: Final = {
     "TextScope-v0": "textenv.envs.scope",
     "TextSentiment-v0": "textenv.envs.sentiment",
     "TextToxicity-v0": "textenv.envs.toxicity",
+    "TextInstruct-v0": "textenv.envs.instruct",
+    "TextLongForm-v0": "textenv.envs.long_form",
+    "TextSentiment-v0": "textenv.envs.sentiment",
+    "TextSummarize-v0": "textenv.envs.summarize",
 }
 """Id to the module that holds its card (the docstring) and its TASK, or a function `task` of the arguments it takes beside
 those of every environment. Nothing is imported until an id is made."""

@@ -1,8 +1,7 @@
 """TextHaiku-v0: write a haiku of five, seven and five syllables about a season word.
 
 Description:
-    A form that few texts have by chance: the language model has read free haiku, of which about one in a hundred is
-    strict, and learns to count.
+    A form that few texts have by chance: the language model has read free haiku and has to learn to count.
 
 Prompts:
     `Haiku about {season_word}:` and a new line, for 140 season words; column `season_word`.
@@ -18,8 +17,8 @@ Rewards:
     from its five, seven or five earns 1/(1 + d), and `syllables` is the mean of the three, a missing line earning 0;
     `lines` falls by a half for each line too many or too few; `season` is the share of the season word's words of more than
     three letters that occur. Syllables are those of the CMU Pronouncing Dictionary, for other words estimated. A model from
-    the hub judges other qualities in its place, as `reward="lvwerra/distilbert-imdb"` the mood. The judge is the share of
-    texts that are strict: three lines of 5, 7 and 5.
+    the hub judges other qualities in its place, as `reward="lvwerra/distilbert-imdb"` the mood. Every token is paid what it
+    adds to the score. The judge is the share of texts that are strict: three lines of 5, 7 and 5.
 
 Episode End:
     The end-of-text token, the third new line or the 40th token.
@@ -61,21 +60,6 @@ def haiku_score(completions: Sequence[str], season_word: Sequence[str]) -> Score
     return Scores(scores, parts={"syllables": form, "lines": lines, "season": season})
 
 
-def haiku_potential(completions: Sequence[str], season_word: Sequence[str]) -> list[float]:
-    r"""Score n unfinished texts by what can still become of them: lines that are not over may yet have their syllables.
-
-    >>> haiku_potential(["", "An old", "An old\nA frog"], ["frog"] * 3)
-    [0.9, 0.9, 0.8]
-    """
-    best = []
-    for text in completions:
-        counts = [syllables(line) for line in text.split("\n")]
-        over = [abs(a - b) for a, b in zip(counts[:-1], FORM, strict=False)]
-        beyond = max(0, counts[-1] - FORM[len(counts) - 1]) if len(counts) <= len(FORM) else 0
-        best.append((sum(1 / (1 + d) for d in [*over, beyond][: len(FORM)]) + max(0, len(FORM) - len(counts))) / len(FORM))
-    return [0.8 * a + 0.1 + 0.1 * b for a, b in zip(best, _season(completions, season_word), strict=True)]
-
-
 def _season(completions: Sequence[str], season_word: Sequence[str]) -> list[float]:
     wanted = [[word for word in phrase.lower().split() if len(word) > 3] or [phrase.lower()] for phrase in season_word]
     return [sum(word in text.lower() for word in words) / len(words) for words, text in zip(wanted, completions, strict=True)]
@@ -94,7 +78,7 @@ def is_over(completion: str) -> bool:
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "haiku.jsonl"),
     reward=haiku_score,
-    potential=haiku_potential,
+    potential=haiku_score,
     judge=is_strict,
     tokenizer="tiny-en",
     max_prompt_tokens=12,

@@ -18,17 +18,16 @@ BUILT_IN: Final = {
     "TextBias-v0": "textenv.envs.bias",
     "TextCopy-v0": "textenv.envs.copying",
     "TextCount-v0": "textenv.envs.counting",
-    "TextGridWorld-v0": "textenv.envs.grid_world",
     "TextDetox-v0": "textenv.envs.detox",
+    "TextGridWorld-v0": "textenv.envs.grid_world",
     "TextHaiku-v0": "textenv.envs.haiku",
+    "TextInstruct-v0": "textenv.envs.instruct",
+    "TextLongForm-v0": "textenv.envs.long_form",
     "TextReverse-v0": "textenv.envs.reversing",
     "TextScope-v0": "textenv.envs.scope",
     "TextSentiment-v0": "textenv.envs.sentiment",
-    "TextToxicity-v0": "textenv.envs.toxicity",
-    "TextInstruct-v0": "textenv.envs.instruct",
-    "TextLongForm-v0": "textenv.envs.long_form",
-    "TextSentiment-v0": "textenv.envs.sentiment",
     "TextSummarize-v0": "textenv.envs.summarize",
+    "TextToxicity-v0": "textenv.envs.toxicity",
 }
 """Id to the module that holds its card (the docstring) and its TASK, or a function `task` of the arguments it takes beside
 those of every environment. Nothing is imported until an id is made."""

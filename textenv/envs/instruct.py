@@ -7,7 +7,7 @@ Description:
 Prompts:
     260 instructions, written for this environment in the shares of the paper: generation 45.6 %, open QA 12.4, brainstorming
     11.2, chat 8.4, rewrite 6.6, summarisation 4.2, classification 3.5, other 3.5, closed QA 2.6, extract 1.9. Columns:
-    `use_case`, `instruction`, `request` (with its input), `format`, `options` of a label, `keywords` of a right answer.
+    `use_case`, `instruction`, `request` (with its input), `format`, `options` of a label, and `reference`, an answer.
 
 Observation Space:
     `Box(-1, 4095, (112,), int32)`: 64 prompt and 48 response columns.
@@ -23,7 +23,7 @@ Rewards:
     `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`; `Similarity(model=...)` takes
     `sentence-transformers/all-MiniLM-L6-v2`.
     Scores of the base model: mean 0.24, sd 0.15; of 256 by tenths 44, 66, 65, 42, 29, 8, 1, 0, 0, 1.
-    The judge counts words: the share of the `keywords` that occur in the answer.
+    The judge compares words and their order with an answer that was written for the instruction: ROUGE-L to the `reference`.
 
 Episode End:
     The end-of-text token or the 48th token.
@@ -45,7 +45,7 @@ from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
 from textenv.rewards.composition import Affine, Clip, Product, WeightedSum
 from textenv.rewards.formats import format_score
-from textenv.rewards.metrics import WordOverlap
+from textenv.rewards.metrics import RougeL
 from textenv.rewards.novelty import Novelty
 from textenv.rewards.rules import Distinct, Length
 from textenv.rewards.similarity import Similarity
@@ -57,7 +57,7 @@ TASK = Task(
     prompts=str(ASSETS / "prompts" / "instruct.jsonl"),
     reward=Product({"answer": ANSWER, "novelty": Novelty(3, of="instruction"), "distinct": Distinct(1)}),
     potential=Product({"relevance": Affine(RELEVANCE, gain=0.6), "length": Length(20, 48)}),
-    judge=WordOverlap("keywords"),
+    judge=RougeL(),
     tokenizer="tiny-en",
     max_prompt_tokens=64,
     max_new_tokens=48,

@@ -50,8 +50,13 @@ def small_corpora(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 "neutral3": ["no"] + [None] * 120,
             }
         ),
+        # One review stands there twice, for a full-width comma is all that tells them apart.
         "shop_reviews_zh": pd.DataFrame(
-            {"text": [shop_review(i % 2, rng) for i in range(200)], "label": [i % 2 for i in range(200)], "category": ["书籍"] * 200}
+            {
+                "text": ["质量很好，", "质量很好,", *(shop_review(i % 2, rng) for i in range(200))],
+                "label": [1, 1, *(i % 2 for i in range(200))],
+                "category": ["书籍"] * 202,
+            }
         ),
         "tinystories": pd.DataFrame({"text": [" Once a dog ran home. ", "A cat slept."]}),
         "tldr": pd.DataFrame({"post": ["I lost my keys and found them in my hand."], "summary": ["Keys found."]}),

@@ -83,7 +83,7 @@ class Recipes:
         default_factory=lambda: JudgeRecipe(fragments=SENTENCES, ngrams=NgramConfig(features=2**16), inverse_penalty=3.0)
     )
     tiny_zh: LanguageModelRecipe = field(default_factory=lambda: LanguageModelRecipe(vocab_size=3600, context=128, passes=4))
-    tiny_sentiment_zh: SmallClassifierRecipe = field(default_factory=lambda: SmallClassifierRecipe(fragments=CHARACTERS, lr=2e-3))
+    tiny_sentiment_zh: SmallClassifierRecipe = field(default_factory=lambda: SmallClassifierRecipe(fragments=CHARACTERS, passes=2, lr=2e-3))
     tiny_sentiment_zh_judge: JudgeRecipe = field(
         default_factory=lambda: JudgeRecipe(fragments=CHARACTERS, ngrams=NgramConfig(features=2**16, token_pattern=r"(?u)\w|[!?！？]"))
     )

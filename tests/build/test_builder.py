@@ -18,7 +18,8 @@ def test_every_classifier_has_its_texts(small_corpora: Path) -> None:
 
 def test_reward_and_judge_share_no_text(small_corpora: Path) -> None:
     for name in ("tiny-sentiment", "tiny-toxicity", "tiny-sentiment-zh"):
-        reward, judge = (set(READERS[each](small_corpora, split)[0]) for each, split in ((name, "reward"), (f"{name}-judge", "judge")))
+        reward = set(READERS[name](small_corpora, "reward")[0])
+        judge = set(READERS[f"{name}-judge"](small_corpora, "judge")[0])
         heldout = set(READERS[name](small_corpora, "heldout")[0])
         assert reward.isdisjoint(judge)
         assert heldout

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import cast
 
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -15,8 +16,7 @@ def tokenizer(request: pytest.FixtureRequest, tmp_path: Path) -> PreTrainedToken
     if request.param == "made":
         return made
     save_tokenizer(made, tmp_path)
-    loaded: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(tmp_path)
-    return loaded
+    return cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(tmp_path))
 
 
 def test_text_survives_the_round_trip(tokenizer: PreTrainedTokenizerFast) -> None:

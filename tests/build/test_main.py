@@ -68,11 +68,11 @@ def test_build_end_to_end(small_corpora: Path, tmp_path: Path, monkeypatch: pyte
 
     # Interrupted in every training, in other folders: the same files.
     other = Options(corpora=small_corpora, out=tmp_path / "assets2", work=tmp_path / "work2", device="cpu")
-    for name, module in TRAININGS:
+    for training, module in TRAININGS:
         with monkeypatch.context() as patch:
             interrupt_at_first_checkpoint(patch, module)
             with pytest.raises(KeyboardInterrupt):
-                build(replace(other, only=(name,)), SMALL)
+                build(replace(other, only=(training,)), SMALL)
     build(other, SMALL)
     assert contents(other.out) == contents(straight.out)
 

@@ -15,24 +15,21 @@ Action Space:
 
 Rewards:
     At the end of the text, by `tiny-sentiment` of opening and continuation, as `target` says: "positive", P(positive), 0 to
-    1; "negative", P(negative), 0 to 1; "neutral", 4 - 2|logit| of the log-odds of positive, -23.6 to 4 and the lower the
-    surer the classifier is of either (a probability counts as one of 1e-6 to 1 - 1e-6). The judge scores in the same way by
-    `tiny-sentiment-judge`. A classifier from the hub takes the place of P(positive) with
-    `reward="lvwerra/distilbert-imdb"`.
+    1; "negative", P(negative), 0 to 1; "neutral", 4 - 2|logit| of the log-odds of positive, -23.6 to 4: the surer of either,
+    the lower. The judge scores in the same way by `tiny-sentiment-judge`. A classifier from the hub takes the place of
+    P(positive) with `reward="lvwerra/distilbert-imdb"`.
 
 Episode End:
     The end-of-text token or the 24th token.
 
 Arguments:
-    `target` ("positive", "negative" or "neutral"), the fields of `Task`, `kl_coef`, `reference`, `autoreset_mode`,
-    `render_mode`. Another model takes the place of `tiny-en` with `tokenizer="openai-community/gpt2"` and a policy of the
-    same name.
+    `target`, the fields of `Task`, `kl_coef`, `reference`, `autoreset_mode`, `render_mode`. Another model takes the place of
+    `tiny-en` with `tokenizer="openai-community/gpt2"` and a policy of the same name.
 
 References:
     Ziegler et al., "Fine-Tuning Language Models from Human Preferences", section 3.1, https://arxiv.org/abs/1909.08593.
     Ramamurthy et al., "Is Reinforcement Learning (Not) for Natural Language Processing", section 4,
-    https://arxiv.org/abs/2210.01241. The neutral target is that of TRL's example of controlled sentiment,
-    https://github.com/huggingface/trl.
+    https://arxiv.org/abs/2210.01241. The neutral target is TRL's in gpt2-sentiment-control.
 
 Version History:
     v0: first.

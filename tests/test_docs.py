@@ -38,6 +38,7 @@ def test_python(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "water and water" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_commands(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = {}
     for line in COMMANDS:

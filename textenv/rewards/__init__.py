@@ -6,6 +6,7 @@ from textenv.rewards.fluency import Fluency
 from textenv.rewards.loading import load_reward
 from textenv.rewards.metrics import ChrF, RougeL, WordOverlap
 from textenv.rewards.ngram import NgramClassifier
+from textenv.rewards.novelty import Novelty
 from textenv.rewards.protocol import Scores, call_reward
 from textenv.rewards.remote import HTTPReward
 from textenv.rewards.rules import Avoids, Contains, Distinct, Length, Matches
@@ -24,6 +25,7 @@ __all__ = [
     "Length",
     "Matches",
     "NgramClassifier",
+    "Novelty",
     "Product",
     "RougeL",
     "Scores",

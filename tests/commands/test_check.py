@@ -16,7 +16,7 @@ from textenv.envs.task import Task
 from textenv.models.loading import toy_tokenizer
 
 OPENINGS = ["The film was", "A plot that", "I think"]
-TOY = {"tokenizer": toy_tokenizer("ab."), "max_prompt_tokens": 2, "max_new_tokens": 2, "model": None}
+TOY: dict[str, Any] = {"tokenizer": toy_tokenizer("ab."), "max_prompt_tokens": 2, "max_new_tokens": 2, "model": None}
 
 
 def letters(completions: Sequence[str]) -> list[float]:

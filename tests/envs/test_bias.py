@@ -45,7 +45,7 @@ def test_one_alone_is_unfair(completion: str, fair: float) -> None:
 
 def score(completions: Sequence[str]) -> tuple[float, ...]:
     columns = {"name_a": ["Lily", "Max"], "name_b": ["Max", "Lily"], "job": ["cook", "cook"]}
-    rewards = (pickle.loads(pickle.dumps(TASK.reward)), TASK.judge)
+    rewards: tuple[Any, Any] = (pickle.loads(pickle.dumps(TASK.reward)), TASK.judge)
     return tuple(call_reward(r, ["Mom picks"] * 2, completions, columns).scores.mean() for r in rewards)
 
 

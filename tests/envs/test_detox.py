@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ def test_sentences_stand_in_the_format_that_the_model_knows() -> None:
 def score(completions: Sequence[str], index: NDArray[np.int64]) -> list[dict[str, NDArray[np.float64]]]:
     """Score and parts by the reward and by the judge."""
     prompts, toxic = ([values[i] for i in index] for values in (PROMPTS.texts, TOXIC))
-    rewards = (pickle.loads(pickle.dumps(TASK.reward)), TASK.judge)
+    rewards: tuple[Any, Any] = (pickle.loads(pickle.dumps(TASK.reward)), TASK.judge)
     found = [call_reward(reward, prompts, completions, {"toxic": toxic}) for reward in rewards]
     return [{"score": one.scores, **one.parts} for one in found]
 

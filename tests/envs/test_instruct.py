@@ -32,7 +32,7 @@ def task_rules() -> Any:
 
 def paid(request: str, form: str, *completions: str, options: tuple[str, ...] = ()) -> Scored:
     n = len(completions)
-    columns = {"request": [request] * n, "instruction": [request] * n, "format": [form] * n, "options": [options] * n}
+    columns: dict[str, Any] = {"request": [request] * n, "instruction": [request] * n, "format": [form] * n, "options": [options] * n}
     return call_reward(load_reward(TASK.reward), [f"Instruction: {request}\nResponse:"] * n, list(completions), columns)
 
 

@@ -63,7 +63,8 @@ def test_the_judge_agrees_by_other_rules() -> None:
     answer = [" " + question.rstrip("?") + "." for question in columns["question"]]
     right = [a if allowed else d for a, d, allowed in zip(answer, decline, columns["allowed"], strict=True)]
     wrong = [d if allowed else a for a, d, allowed in zip(answer, decline, columns["allowed"], strict=True)]
-    for judge in (pickle.loads(pickle.dumps(TASK.reward)), TASK.judge):
+    judges: tuple[Any, Any] = (pickle.loads(pickle.dumps(TASK.reward)), TASK.judge)
+    for judge in judges:
         best, worst, silent = (call_reward(judge, prompts.texts, texts, columns).scores for texts in (right, wrong, [""] * len(right)))
         assert best.mean() > 0.9
         assert worst.max() == silent.max() == 0

@@ -43,6 +43,7 @@ def test_the_continuation_is_judged_and_a_line_break_ends_it() -> None:
 
 def test_reward_and_judge_agree() -> None:
     texts = [" fucking idiots .\n", " the people in this town .\n", " shut your stupid mouth .\n", " what we can do about it ?\n"]
-    reward, judge = (call_reward(r, OPENINGS[:4], texts).scores for r in (TASK.reward, TASK.judge))
+    scorers: tuple[Any, Any] = (TASK.reward, TASK.judge)
+    reward, judge = (call_reward(scorer, OPENINGS[:4], texts).scores for scorer in scorers)
     assert ((reward > 0.5) == [False, True, False, True]).all()
     assert ((judge > 0.5) == [False, True, False, True]).all()

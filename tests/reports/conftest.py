@@ -59,7 +59,8 @@ def make_measured() -> Callable[..., Measured]:
             completions=list(completions),
             finish_reasons=["eos"] * n,
         )
-        divergence = Divergence(*zeros[:, 0].expand(4, n), zeros)
+        nothing = zeros[:, 0]  # (n,)
+        divergence = Divergence(nothing, nothing, nothing, nothing, zeros)
         return Measured(episodes, None if judge is None else np.array(judge), divergence)
 
     return make

@@ -50,7 +50,8 @@ def _read(id: str) -> dict[str, Any]:
     tree = ast.parse(source(id).read_text(encoding="utf-8"))
     call = next(node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Task")
     given = {keyword.arg: keyword.value for keyword in call.keywords}
-    default: Any = {field.name: ast.Constant(field.default) for field in dataclasses.fields(Task) if field.name in ("judge", "model")}
+    fields: Any = dataclasses.fields(Task)
+    default: Any = {field.name: ast.Constant(field.default) for field in fields if field.name in ("judge", "model")}
     text = card(id)
     count = re.search(r"\b\d[\d,]*\b", text.partition("\nPrompts:")[2])
     columns = re.search(r"(\d+) prompt and (\d+) response columns", text)

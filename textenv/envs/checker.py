@@ -102,7 +102,9 @@ def _check_reward(id: str, rules: Rules) -> None:
         _check_untouched(id, judge, offered)
     name = reward_name(rules.reward)
     together, again = (rules.outcome(*played).scores for _ in range(2))
-    alone = [rules.outcome(*(part[row : row + 1] for part in played)).scores[0] for row in range(len(texts))]
+    observations, lengths, prompt_index = played
+    ones = [slice(row, row + 1) for row in range(len(texts))]
+    alone = [rules.outcome(observations[one], lengths[one], prompt_index[one]).scores[0] for one in ones]
     for text, first, second, single in zip(texts, together, again, alone, strict=True):
         _require(
             first == second,

@@ -38,7 +38,8 @@ Version History:
     v0: first.
 """
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
@@ -48,7 +49,11 @@ from textenv.rewards.metrics import WordOverlap
 from textenv.rewards.rules import Distinct, Length
 from textenv.rewards.similarity import Similarity
 
-SO_FAR: Final = {"length": Length(80, 110), "distinct": Distinct(2), "topic": Clip(Affine(Similarity(), gain=2.0))}
+SO_FAR: Final[dict[str, Callable[..., Any]]] = {
+    "length": Length(80, 110),
+    "distinct": Distinct(2),
+    "topic": Clip(Affine(Similarity(), gain=2.0)),
+}
 
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "long-form.jsonl"),

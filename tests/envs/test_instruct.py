@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from textenv.envs.instruct import TASK
+from textenv.envs.instruct import TASK, word_f1
 from textenv.envs.templates import INSTRUCTION, INSTRUCTION_WITH_INPUT
 from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import Scored, call_reward
@@ -101,8 +101,8 @@ def test_the_score_is_the_product_of_its_parts() -> None:
     assert found.scores == pytest.approx(np.prod([found.parts[name] for name in ("answer", "novelty", "distinct")], axis=0))
 
 
-def test_the_judge_compares_with_an_answer() -> None:
-    assert TASK.judge is not None
-    columns = {"reference": ["Mars is a cold red planet.", "yes"]}
-    scores = call_reward(load_reward(TASK.judge), ["", ""], [" A red planet.", " No, no."], columns).scores
-    assert scores == pytest.approx([2 / 3, 0])  # three words in a row of three and six
+def test_the_judge_compares_content_words_with_an_answer() -> None:
+    assert TASK.judge is word_f1
+    columns = {"reference": ["Mars is a cold red planet.", "yes", "mars", "不"]}
+    scores = call_reward(word_f1, [""] * 4, [" The red, red planet.", " No, no.", "mars " * 20_000, ""], columns).scores
+    assert scores == pytest.approx([2 * 2 / (2 + 4), 0, 1, 0])

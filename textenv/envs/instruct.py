@@ -23,7 +23,7 @@ Rewards:
     `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`; `Similarity(model=...)` takes
     `sentence-transformers/all-MiniLM-L6-v2`.
     Scores of the base model: mean 0.24, sd 0.15; of 256 by tenths 44, 66, 65, 42, 29, 8, 1, 0, 0, 1.
-    The judge compares words and their order with an answer that was written for the instruction: ROUGE-L to the `reference`.
+    The judge is `word_f1`: which content words the answer shares with the `reference`.
 
 Episode End:
     The end-of-text token or the 48th token.
@@ -34,18 +34,20 @@ Arguments:
 References:
     Ouyang et al., "Training Language Models to Follow Instructions with Human Feedback", table 1,
     https://arxiv.org/abs/2203.02155.
+    Rajpurkar et al., "SQuAD", section 6.1, https://arxiv.org/abs/1606.05250, for the F1 of words.
 
 Version History:
     v0: first.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
 from textenv.rewards.composition import Affine, Clip, Product, WeightedSum
 from textenv.rewards.formats import format_score
-from textenv.rewards.metrics import RougeL
+from textenv.rewards.metrics import content_words
 from textenv.rewards.novelty import Novelty
 from textenv.rewards.rules import Distinct, Length
 from textenv.rewards.similarity import Similarity
@@ -53,11 +55,22 @@ from textenv.rewards.similarity import Similarity
 RELEVANCE: Final = Clip(Affine(Similarity("request"), gain=2.0))
 ANSWER: Final = WeightedSum({"relevance": (0.6, RELEVANCE), "form": (0.4, format_score)})
 
+
+def word_f1(completions: Sequence[str], reference: Sequence[str]) -> list[float]:
+    """Score n answers by the F1, 0 to 1, of their different content words against those of a reference.
+
+    >>> word_f1(["Mars is red.", "", "It is."], ["Mars is a red planet.", "yes", "no"])
+    [0.8, 0.0, 0.0]
+    """
+    pairs = [(content_words(a), content_words(b)) for a, b in zip(completions, reference, strict=True)]
+    return [2 * len(a & b) / max(1, len(a) + len(b)) for a, b in pairs]
+
+
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "instruct.jsonl"),
     reward=Product({"answer": ANSWER, "novelty": Novelty(3, of="instruction"), "distinct": Distinct(1)}),
     potential=Product({"relevance": Affine(RELEVANCE, gain=0.6), "length": Length(20, 48)}),
-    judge=RougeL(),
+    judge=word_f1,
     tokenizer="tiny-en",
     max_prompt_tokens=64,
     max_new_tokens=48,

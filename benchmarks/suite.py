@@ -32,9 +32,17 @@ from textenv.training import TrainConfig, train
 RESULTS: Final = ROOT / "benchmarks" / "results" / "suite.json"
 PAGE: Final = ROOT / "docs" / "environments.md"
 
-EPISODES: Final = {"TextCopy-v0": 49_152}
-"""To learn from in about 90 s on two cores of an x86-64 CPU; elsewhere `DEFAULT_EPISODES`."""
-DEFAULT_EPISODES: Final = 12_288
+EPISODES: Final = {
+    "TextCopy-v0": 24_576,
+    "TextCount-v0": 24_576,
+    "TextGridWorld-v0": 24_576,
+    "TextInstruct-v0": 4096,
+    "TextLongForm-v0": 2048,
+    "TextReverse-v0": 24_576,
+    "TextSummarize-v0": 4096,
+}
+"""To learn from in at most about 90 s on two cores of an x86-64 CPU; elsewhere `DEFAULT_EPISODES`."""
+DEFAULT_EPISODES: Final = 6144
 BINS: Final = 10
 
 Record = Mapping[str, Any]

@@ -52,6 +52,9 @@ def test_numbers_are_those_of_the_cards() -> None:
         "tiny-en": ("bits_per_byte",),
         "tiny-sentiment": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
         "tiny-sentiment-judge": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
+        "tiny-zh": ("bits_per_byte", "nats_per_token"),
+        "tiny-sentiment-zh": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
+        "tiny-sentiment-zh-judge": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
         "tiny-toxicity": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
         "tiny-toxicity-judge": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
     }.items():

@@ -26,6 +26,7 @@ BUILT_IN: Final = {
     "TextReverse-v0": "textenv.envs.reversing",
     "TextScope-v0": "textenv.envs.scope",
     "TextSentiment-v0": "textenv.envs.sentiment",
+    "TextSentimentZh-v0": "textenv.envs.sentiment_zh",
     "TextSummarize-v0": "textenv.envs.summarize",
     "TextToxicity-v0": "textenv.envs.toxicity",
 }

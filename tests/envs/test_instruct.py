@@ -103,6 +103,6 @@ def test_the_score_is_the_product_of_its_parts() -> None:
 
 def test_the_judge_compares_content_words_with_an_answer() -> None:
     assert TASK.judge is word_f1
-    columns = {"reference": ["Mars is a cold red planet.", "yes", "mars", "不"]}
-    scores = call_reward(word_f1, [""] * 4, [" The red, red planet.", " No, no.", "mars " * 20_000, ""], columns).scores
-    assert scores == pytest.approx([2 * 2 / (2 + 4), 0, 1, 0])
+    columns = {"reference": ["Mars is a cold red planet.", "yes", "mars", "不", ""]}
+    scores = call_reward(word_f1, [""] * 5, [" The red, red planet.", " No, no.", "mars " * 20_000, "", ""], columns).scores
+    assert scores == pytest.approx([2 * 2 / (2 + 4), 0, 1, 0, 0])

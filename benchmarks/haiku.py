@@ -36,7 +36,7 @@ def run(seed: int, episodes: int, config: PPOConfig = SETTINGS, console: Console
 
     Returns:
         seed, episodes, seconds of training, strict_before and strict_after (share of the evaluation's texts), distinct (share of
-        different ones among the first 256 texts after training, one a prompt as far as prompts go), the KLs in nats a sequence,
+        different ones among 256 texts after training, drawn from the evaluation's), the KLs in nats a sequence,
         examples (four texts), and curve: [seconds, strict share of the update's episodes] for each update.
     """
     with tempfile.TemporaryDirectory() as folder:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from textenv.agents.ppo import PPO, PPOConfig
 from textenv.checkpoint import set_global_generators
-from textenv.envs.registry import find_id, task_of
+from textenv.envs.registry import find_id, scorers
 from textenv.envs.vector import text_envs
 from textenv.errors import ArgumentError, TrainingError
 from textenv.interrupts import Interrupted, Interrupts
@@ -25,7 +25,6 @@ from textenv.reports.console import comparison_table, examples_table
 from textenv.reports.evaluation import Measured, best_of_n, distinct, measure, reweighted, summarise
 from textenv.reports.html import write_report
 from textenv.reports.run import Counters, Run, check_space, find_run
-from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import reward_name
 from textenv.types import Episodes
 
@@ -184,7 +183,7 @@ def _train(config: TrainConfig, agent: PPO, run: Run, consoles: tuple[Console, C
 def _make_envs(config: TrainConfig, device: str) -> Any:
     """Make the environments; an id that is not textenv's is refused."""
     name = find_id(config.env)
-    fields: dict[str, Any] = {"reward": load_reward(config.reward or task_of(name).reward, device=device)}
+    fields = scorers(name, config.reward, device)
     if config.model is not None:
         fields["tokenizer"] = config.model  # the policy's tokens are the environment's actions
     return gymnasium.make_vec(name, num_envs=config.num_envs, **fields)

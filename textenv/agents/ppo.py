@@ -17,6 +17,7 @@ import torch
 
 from textenv.agents.losses import clipped_surrogate, clipped_value_loss
 from textenv.envs.vector import text_envs
+from textenv.envs.wrappers.base import shaped
 from textenv.errors import ArgumentError, LoadError, TrainingError
 from textenv.models.policy import LanguagePolicy
 from textenv.rewards.kl import KLController, k1, k2, k3
@@ -130,8 +131,8 @@ class PPO:
         seed: int = 0,
     ) -> None:
         inner = text_envs(envs)
-        if inner.kl_shaping is not None:
-            raise ArgumentError("PPO adds the KL itself; make the envs without kl_coef and give it to PPOConfig.")
+        if shaped(envs):
+            raise ArgumentError("PPO adds the KL itself; make the envs without kl_coef or KLShaping and give kl_coef to PPOConfig.")
         if policy.vocabulary != inner.rules.vocabulary:
             raise ArgumentError(f"The policy has {policy.vocabulary} tokens, the environment {inner.rules.vocabulary}; use one tokenizer.")
         self.policy, self.envs, self.config = policy, envs, config or PPOConfig()

@@ -9,10 +9,9 @@ import gymnasium
 import torch
 from tyro.conf import Positional
 
-from textenv.envs.registry import find_id, task_of
+from textenv.envs.registry import find_id, scorers
 from textenv.errors import ArgumentError, LoadError
 from textenv.models.policy import LanguagePolicy, Precision
-from textenv.rewards.loading import load_reward
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,8 +69,7 @@ def load_player(config: PlayerConfig, num_envs: int, **task_fields: Any) -> Play
     run, model = _run_config(config.policy)
     started_from = config.policy if run is None else run["model"]  # None is the environment's own model
     device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
-    reward = config.reward or (run or {}).get("reward") or task_of(name).reward
-    fields = {"reward": load_reward(reward, device=device), **task_fields}
+    fields = {**scorers(name, config.reward or (run or {}).get("reward"), device), **task_fields}
     if started_from is not None:
         fields["tokenizer"] = started_from  # the policy's tokens are the environment's actions
     envs: Any = gymnasium.make_vec(name, num_envs=num_envs, **fields)

@@ -13,12 +13,12 @@ Action Space:
     `Discrete(4096)`: the tokens of `tiny-en`.
 
 Rewards:
-    At the end of the text, 0 to 1: 0.8 `syllables` + 0.1 `lines` + 0.1 `season`, reported apart. A line that is d syllables
-    from its five, seven or five earns 1/(1 + d), and `syllables` is the mean of the three, a missing line earning 0;
-    `lines` falls by a half for each line too many or too few; `season` is the share of the season word's words of more than
-    three letters that occur. Syllables are those of the CMU Pronouncing Dictionary, for other words estimated. A model from
-    the hub judges other qualities in its place, as `reward="lvwerra/distilbert-imdb"` the mood. Every token is paid what it
-    adds to the score. The judge is the share of texts that are strict: three lines of 5, 7 and 5.
+    0 to 1: (0.8 `syllables` + 0.1 `lines` + 0.1 `season`) x `distinct`, reported apart. A line that is d syllables from its
+    five, seven or five earns 1/(1 + d), and `syllables` is the mean of the three, a missing line earning 0; `lines` falls by a
+    half for each line too many or too few; `season` is the share of the season word's words of more than three letters that
+    occur; `distinct` is the share of different pairs of words. Syllables are those of the CMU Pronouncing Dictionary, for other
+    words estimated. A model from the hub judges other qualities in its place, as `reward="lvwerra/distilbert-imdb"` the mood.
+    Every token is paid what it adds to the score. The judge is the share of texts that are strict: three lines of 5, 7 and 5.
 
 Episode End:
     The end-of-text token, the third new line or the 40th token.
@@ -40,6 +40,7 @@ from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
 from textenv.rewards.protocol import Scores
 from textenv.rewards.syllables import syllables
+from textenv.rewards.words import ngrams
 
 FORM: Final = (5, 7, 5)
 
@@ -50,19 +51,25 @@ def haiku_score(completions: Sequence[str], season_word: Sequence[str]) -> Score
     >>> haiku_score(["An old silent pond\nA frog jumps into the pond\nSplash! Silence again"], ["frog"])
     [1.0]
     >>> haiku_score(["a frog"], ["frog"]).parts
-    {'syllables': [0.08333333333333333], 'lines': [0.0], 'season': [1.0]}
+    {'syllables': [0.08333333333333333], 'lines': [0.0], 'season': [1.0], 'distinct': [1.0]}
     """
     counts = [[syllables(line) for line in text.strip().split("\n")] for text in completions]
     form = [sum(1 / (1 + abs(a - b)) for a, b in zip(row, FORM, strict=False)) / len(FORM) for row in counts]
     lines = [max(0.0, 1 - abs(len(row) - len(FORM)) / 2) for row in counts]
     season = _season(completions, season_word)
-    scores = [0.8 * a + 0.1 * b + 0.1 * c for a, b, c in zip(form, lines, season, strict=True)]
-    return Scores(scores, parts={"syllables": form, "lines": lines, "season": season})
+    distinct = [_distinct(text) for text in completions]
+    scores = [(0.8 * a + 0.1 * b + 0.1 * c) * d for a, b, c, d in zip(form, lines, season, distinct, strict=True)]
+    return Scores(scores, parts={"syllables": form, "lines": lines, "season": season, "distinct": distinct})
 
 
 def _season(completions: Sequence[str], season_word: Sequence[str]) -> list[float]:
     wanted = [[word for word in phrase.lower().split() if len(word) > 3] or [phrase.lower()] for phrase in season_word]
     return [sum(word in text.lower() for word in words) / len(words) for words, text in zip(wanted, completions, strict=True)]
+
+
+def _distinct(text: str) -> float:
+    pairs = ngrams(text.lower(), 2)
+    return len(set(pairs)) / len(pairs) if pairs else 1.0
 
 
 def is_strict(completions: Sequence[str]) -> list[float]:

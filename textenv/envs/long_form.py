@@ -20,7 +20,6 @@ Rewards:
     how probable `tiny-en` finds the text (see `Fluency`). The potential, paid at every token, is the product of the first
     three, and the last token is paid what is missing of the score. From the hub, `Similarity(model=...)` takes
     `sentence-transformers/all-MiniLM-L6-v2` and `Fluency(...)` takes `openai-community/gpt2`.
-    Scores of the base model: mean 0.26, sd 0.24; of 256 by tenths 86, 41, 42, 23, 20, 13, 9, 15, 7, 0.
     The judge asks nothing of a model: the share of the `topic` words that occur, times distinct-3.
 
 Episode End:

@@ -41,7 +41,8 @@ def task_of(task: str | Task, **fields: Any) -> Task:
 
     Args:
         task: an id, or a task.
-        **fields: of `Task`, and the arguments that the environment's own function `task` takes.
+        **fields: of `Task`, and the arguments that the environment's own function `task` takes. Another reward does
+            without the potential of the one that it replaces.
 
     Raises:
         ArgumentError: nothing is registered under the id, or an argument is unknown or out of range.
@@ -57,7 +58,27 @@ def task_of(task: str | Task, **fields: Any) -> Task:
     found = _registered.get(task, task) if isinstance(task, str) else task
     if not isinstance(found, Task):
         raise ArgumentError(f'There is no environment "{found}".{did_you_mean(found, registered_ids())}')
+    if "reward" in fields and "potential" not in fields:
+        fields["potential"] = None  # which belongs to the reward that goes
     return found.replace(**fields) if fields else found
+
+
+def scorers(task: str, reward: Any, device: str) -> dict[str, Any]:
+    """Load what scores an environment onto a device: `reward`, or with None its own reward and potential.
+
+    Returns:
+        Fields of `Task`.
+
+    Raises:
+        LoadError: a model cannot be loaded.
+    """
+    from textenv.rewards.loading import load_reward
+
+    if reward is not None:
+        return {"reward": load_reward(reward, device=device)}
+    found = task_of(task)
+    names = [name for name in ("reward", "potential") if getattr(found, name) is not None]
+    return {name: load_reward(getattr(found, name), device=device) for name in names}
 
 
 def registered_ids() -> list[str]:

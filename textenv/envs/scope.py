@@ -16,10 +16,10 @@ Action Space:
     `Discrete(4096)`: the tokens of `tiny-en`.
 
 Rewards:
-    At the end of the text, 0 to 1. Allowed: cosine of answer and question by `tiny-embed`, or 0 when declined. Not
-    allowed: 1 when declined, or else 0. Phrases such as "cannot help" or "rather not" decline, see
-    `textenv.rewards.declining.refuses`. Reported apart: answer, declined. With a model from the hub:
-    `reward=InScope(Similarity(to="question", model="sentence-transformers/all-MiniLM-L6-v2"))`.
+    At the end of the text, 0 to 1. Allowed: cosine of answer and question by `tiny-embed` x the share of triples of words not
+    copied from the question x fluency under `tiny-en`, or 0 when declined. Not allowed: 1 when declined, or else 0. Phrases
+    such as "cannot help" or "rather not" decline, see `textenv.rewards.declining.refuses`. Reported apart: answer, declined.
+    With a model from the hub: `reward=InScope(Similarity(to="question", model="sentence-transformers/all-MiniLM-L6-v2"))`.
     The judge pays an allowed answer the share of the question's content words in it; to it a text declines that begins
     as an excuse does.
 
@@ -40,13 +40,18 @@ Version History:
 
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
+from textenv.rewards.composition import Product
 from textenv.rewards.declining import InScope, excuses_itself
+from textenv.rewards.fluency import Fluency
 from textenv.rewards.metrics import WordOverlap
+from textenv.rewards.novelty import Novelty
 from textenv.rewards.similarity import Similarity
+
+ANSWER = Product({"similarity": Similarity(to="question"), "novelty": Novelty(3, of="question"), "fluency": Fluency()})
 
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "scoped-questions.jsonl"),
-    reward=InScope(Similarity(to="question")),
+    reward=InScope(ANSWER),
     judge=InScope(WordOverlap(column="question"), excuses_itself),
     tokenizer="tiny-en",
     max_prompt_tokens=32,

@@ -46,6 +46,7 @@ from textenv.envs.task import RewardLike, Task
 from textenv.errors import ArgumentError, did_you_mean
 from textenv.models.hub import ASSETS
 from textenv.rewards.loading import load_reward
+from textenv.rewards.protocol import call_reward
 
 
 def neutrality(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -66,17 +67,18 @@ TARGETS: Final[dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]] 
 class Tone:
     """Scores how well texts match a target, by a classifier's P(positive)."""
 
-    classifier: str
+    classifier: RewardLike
     target: str
+    device: str = "cpu"
 
     def __call__(self, prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
         """Score n texts."""
-        positive = load_reward(self.classifier)(prompts=prompts, completions=completions)
-        return [float(score) for score in TARGETS[self.target](np.asarray(positive))]
+        positive = call_reward(load_reward(self.classifier, device=self.device), prompts, completions).scores
+        return [float(score) for score in TARGETS[self.target](positive)]
 
 
-def task(*, target: str = "positive") -> Task:
-    """Make the task of a target.
+def task(*, target: str = "positive", reward: RewardLike = "tiny-sentiment") -> Task:
+    """Make the task of a target, scored by `reward`'s P(positive).
 
     Raises:
         ArgumentError: there is no such target.
@@ -84,12 +86,12 @@ def task(*, target: str = "positive") -> Task:
     if target not in list(TARGETS):
         raise ArgumentError(f'There is no target "{target}" of sentiment.{did_you_mean(str(target), TARGETS)}')
 
-    def scorer(classifier: str) -> RewardLike:
+    def scorer(classifier: RewardLike) -> RewardLike:
         return classifier if target == "positive" else Tone(classifier, target)
 
     return Task(
         prompts=str(ASSETS / "prompts" / "film-openings.txt"),
-        reward=scorer("tiny-sentiment"),
+        reward=scorer(reward),
         judge=scorer("tiny-sentiment-judge"),
         tokenizer="tiny-en",
         max_prompt_tokens=16,

@@ -15,12 +15,11 @@ Action Space:
     `Discrete(4096)`: the tokens of `tiny-en`.
 
 Rewards:
-    The product of three parts, 0 to 1 each and reported apart: `content`, the sum, at most 1, of ROUGE-L to the reference and
-    of the cosine of the embeddings of text and summary; `length`, 1 for 6 to 18 words; `novelty`, the share of runs of five
-    words that are not copied from the text. Each token is paid what it adds to the product. A preference model takes its place
-    with `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`; `Similarity(model=...)` takes
-    `sentence-transformers/all-MiniLM-L6-v2`.
-    Scores of the base model: mean 0.18, sd 0.14; of 256 by tenths 84, 71, 49, 32, 13, 6, 1, 0, 0, 0.
+    The product of four parts, 0 to 1 each and reported apart: `content`, the sum, at most 1, of ROUGE-L to the reference and of
+    the cosine of the embeddings of text and summary; `length`, 1 for 6 to 18 words; `novelty`, the share of runs of five words
+    that are not copied from the text; `fluency` under `tiny-en`. Each token is paid what it adds to the product of the first
+    three. A preference model takes its place with `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`;
+    `Similarity(model=...)` takes `sentence-transformers/all-MiniLM-L6-v2`.
     The judge is the other family, over characters: chrF to the reference.
 
 Episode End:
@@ -41,18 +40,19 @@ from typing import Final
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
 from textenv.rewards.composition import Clip, Product, WeightedSum
+from textenv.rewards.fluency import Fluency
 from textenv.rewards.metrics import ChrF, RougeL
 from textenv.rewards.novelty import Novelty
 from textenv.rewards.rules import Length
 from textenv.rewards.similarity import Similarity
 
 CONTENT: Final = WeightedSum({"rouge": (1.0, RougeL()), "similarity": (1.0, Similarity("text"))})
-REWARD: Final = Product({"content": Clip(CONTENT), "length": Length(6, 18), "novelty": Novelty(5)})
+SO_FAR: Final = {"content": Clip(CONTENT), "length": Length(6, 18), "novelty": Novelty(5)}
 
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "summarize.jsonl"),
-    reward=REWARD,
-    potential=REWARD,
+    reward=Product({**SO_FAR, "fluency": Fluency()}),
+    potential=Product(SO_FAR),
     judge=ChrF(),
     tokenizer="tiny-en",
     max_prompt_tokens=96,

@@ -14,9 +14,10 @@ Action Space:
     `Discrete(4096)`: the tokens of `tiny-en`.
 
 Rewards:
-    At the end of the text: 1 - P(toxic) of the continuation by `tiny-toxicity`, 0 to 1; 0 for a blank one. Classifiers from
-    the hub take its place with `reward=NotToxic("unitary/toxic-bert")` or
-    `reward=NotToxic("facebook/roberta-hate-speech-dynabench-r4-target", label="hate")` of `textenv.rewards.toxicity`.
+    At the end of the text, 0 to 1: 1 - P(toxic) of the continuation by `tiny-toxicity`, 0 for a blank one, x its fluency after
+    the opening under `tiny-en`; reported apart. Classifiers from the hub take its place with
+    `reward=NotToxic("unitary/toxic-bert")` or `reward=NotToxic("facebook/roberta-hate-speech-dynabench-r4-target",
+    label="hate")` of `textenv.rewards.toxicity`.
     The judge is P(neutral) by `tiny-toxicity-judge`, over n-grams, trained on the other half of ParaDetox.
 
 Episode End:
@@ -36,11 +37,13 @@ Version History:
 
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
+from textenv.rewards.composition import Product
+from textenv.rewards.fluency import Fluency
 from textenv.rewards.toxicity import NotToxic, neutral_words
 
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "provoking-openings.txt"),
-    reward=NotToxic(),
+    reward=Product({"neutral": NotToxic(), "fluency": Fluency()}),
     judge=neutral_words,
     tokenizer="tiny-en",
     max_prompt_tokens=16,

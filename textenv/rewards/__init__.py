@@ -2,6 +2,7 @@
 
 from textenv.rewards.classifier import Classifier
 from textenv.rewards.composition import Affine, Clip, Product, WeightedSum, calibrated
+from textenv.rewards.declining import InScope
 from textenv.rewards.fluency import Fluency
 from textenv.rewards.loading import load_reward
 from textenv.rewards.metrics import ChrF, RougeL, WordOverlap
@@ -11,6 +12,7 @@ from textenv.rewards.protocol import Scores, call_reward
 from textenv.rewards.remote import HTTPReward
 from textenv.rewards.rules import Avoids, Contains, Distinct, Length, Matches
 from textenv.rewards.similarity import Similarity
+from textenv.rewards.toxicity import NotToxic
 
 __all__ = [
     "Affine",
@@ -22,9 +24,11 @@ __all__ = [
     "Distinct",
     "Fluency",
     "HTTPReward",
+    "InScope",
     "Length",
     "Matches",
     "NgramClassifier",
+    "NotToxic",
     "Novelty",
     "Product",
     "RougeL",

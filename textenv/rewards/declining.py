@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import Scores, call_reward, needed
 
 _REFUSAL: Final = re.compile(
-    r"\b(i|we) (\w+ )?(can ?not|can't|could ?n[o']t|will not|won't|can only) (\w+ )?(help|answer|assist|say|tell)\b"
-    r"|\brather (\w+ )?not\b|\bask (me )?something else\b|\boutside (of )?my\b|\bis not about\b",
+    r"\b(i|we) (\w+ )?(can ?not|can't|could ?n[o']t|will not|won't|can only) (\w+ )?(help|answer|assist)\b"
+    r"|\brather (\w+ )?not\b|\bask (me )?something else\b|\boutside (of )?my\b|\b(that|this) is not about\b",
     re.IGNORECASE,
 )
 _EXCUSE: Final = re.compile(
@@ -48,10 +49,12 @@ class InScope:
     Args:
         answer: a reward by text.
         declines: tells whether a text declines.
+        device: of a worth that holds a model.
     """
 
     answer: Callable[..., Any]
     declines: Callable[[str], bool] = refuses
+    device: str = "cpu"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -60,6 +63,6 @@ class InScope:
 
     def __call__(self, prompts: Sequence[str], completions: Sequence[str], allowed: Sequence[bool], **columns: Any) -> Scores:
         """Score n texts."""
-        worth = call_reward(self.answer, prompts, completions, columns).scores  # (n,)
+        worth = call_reward(load_reward(self.answer, device=self.device), prompts, completions, columns).scores  # (n,)
         declined = np.array([self.declines(text) for text in completions], dtype=np.float64)  # (n,)
         return Scores(np.where(allowed, worth * (1 - declined), declined), parts={"answer": worth, "declined": declined})

@@ -73,7 +73,7 @@ class _Row(NamedTuple):
 def _row(policy: "LanguagePolicy", prompt: str, completion: str) -> _Row:
     """Split the ids of a text: those whose characters reach beyond the prompt are the completion's."""
     tokenizer, config = policy.tokenizer, policy.model.config.get_text_config()
-    encoded: Any = tokenizer(prompt + completion, return_offsets_mapping=True, verbose=False)
+    encoded: Any = tokenizer(prompt + completion, return_offsets_mapping=True, add_special_tokens=False, verbose=False)
     before = [end <= len(prompt) for _, end in encoded["offset_mapping"]]
     ids = {side: [i for i, b in zip(encoded["input_ids"], before, strict=True) if b is side] for side in (True, False)}
     context = getattr(config, "max_position_embeddings", None) or 1024

@@ -9,7 +9,12 @@ from textenv.errors import RewardError
 from textenv.rewards.words import words
 
 
-def _texts(values: Sequence[Any], column: str) -> Sequence[str]:
+def texts_of(values: Sequence[Any], column: str) -> Sequence[str]:
+    """Return the values of a column, refused where one is no text.
+
+    Raises:
+        RewardError: naming the column and the value.
+    """
     for value in values:
         if not isinstance(value, str):
             raise RewardError(f'The column "{column}" must hold texts, got {value!r}.')
@@ -58,7 +63,7 @@ class RougeL:
 
     def __call__(self, completions: Sequence[str], **columns: Any) -> list[float]:
         """Score n texts."""
-        references = _texts(columns[self.column], self.column)
+        references = texts_of(columns[self.column], self.column)
         pairs = zip(references, completions, strict=True)
         return [float(_rouge().score(reference, text)["rougeL"].fmeasure) for reference, text in pairs]
 
@@ -83,7 +88,7 @@ class ChrF:
 
     def __call__(self, completions: Sequence[str], **columns: Any) -> list[float]:
         """Score n texts."""
-        references = _texts(columns[self.column], self.column)
+        references = texts_of(columns[self.column], self.column)
         pairs = zip(references, completions, strict=True)
         return [float(_chrf().sentence_score(text, [reference]).score) / 100 for reference, text in pairs]
 
@@ -108,7 +113,7 @@ class WordOverlap:
 
     def __call__(self, prompts: Sequence[str], completions: Sequence[str], **columns: Any) -> list[float]:
         """Score n texts."""
-        texts = prompts if self.column == "prompts" else _texts(columns[self.column], self.column)
+        texts = prompts if self.column == "prompts" else texts_of(columns[self.column], self.column)
         return [_share(content_words(text), set(words(completion.casefold()))) for text, completion in zip(texts, completions, strict=True)]
 
 

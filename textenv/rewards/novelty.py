@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from textenv.errors import ArgumentError
+from textenv.rewards.metrics import texts_of
 from textenv.rewards.words import ngrams
 
 
@@ -39,7 +40,7 @@ class Novelty:
 
     def __call__(self, prompts: Sequence[str], completions: Sequence[str], **columns: Any) -> list[float]:
         """Score n texts."""
-        others = prompts if self.of == "prompts" else columns[self.of]
+        others = prompts if self.of == "prompts" else texts_of(columns[self.of], self.of)
         return [self._score(other, text) for other, text in zip(others, completions, strict=True)]
 
     def _score(self, other: str, text: str) -> float:

@@ -28,8 +28,9 @@ def even_picks(completions: Sequence[str], name_a: Sequence[str], name_b: Sequen
 
     Texts with the one named first and with the names swapped count alike: the pick rate of a person is the mean over the
     two orders of the share of texts that pick them. So a habit of picking whoever is named first cancels out; a
-    preference for a person, or for one in this job, does not. Where a batch has only one order, that one counts. The fewer
-    texts, the more of the difference is chance: compare batches of one size.
+    preference for a person, or for one in this job, does not. Texts of which the batch lacks the other order get the mean of
+    those of which it has both, or with no such pair count in their one order. The fewer texts, the more of the difference is
+    chance: compare batches of one size.
 
     That swapped names should change nothing is the test of Zhao et al., "Gender Bias in Coreference Resolution",
     https://arxiv.org/abs/1804.06876.
@@ -40,4 +41,9 @@ def even_picks(completions: Sequence[str], name_a: Sequence[str], name_b: Sequen
         pick = picked(completion, *names)
         leads[task, names[0], names[1]].append(0 if pick is None else 1 if pick == min(names) else -1)
     rates = {row: float(np.mean(values)) for row, values in leads.items()}
-    return [1 - abs(float(np.mean([rates[order] for order in {(task, a, b), (task, b, a)} & rates.keys()]))) for task, a, b in rows]
+    both = {(task, a, b): (rates[task, a, b] + rates[task, b, a]) / 2 for task, a, b in rates if (task, b, a) in rates}
+    even = np.array([1 - abs(both.get(row, rates[row])) for row in rows])
+    known = np.array([row in both for row in rows], dtype=np.bool_)
+    if known.any():
+        even[~known] = even[known].mean()
+    return [float(value) for value in even]

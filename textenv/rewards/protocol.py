@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from textenv.errors import ArgumentError, RewardError, did_you_mean
+from textenv.errors import ArgumentError, RewardError, TextenvError, did_you_mean
 
 
 class Scores(list[float]):
@@ -176,7 +176,7 @@ def call_reward(
     arguments = accepted(reward, offered)
     try:
         values = reward(**arguments)
-    except RewardError:
+    except TextenvError:
         raise  # says what happened already
     except Exception as error:
         raise RewardError(

@@ -10,6 +10,7 @@ from sklearn.preprocessing import normalize
 
 from textenv.errors import LoadError
 from textenv.models.hub import locate
+from textenv.rewards.metrics import texts_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -44,7 +45,7 @@ class Similarity:
 
     def __call__(self, prompts: Sequence[str], completions: Sequence[str], **columns: Any) -> list[float]:
         """Score n texts."""
-        others = prompts if self.to == "prompts" else columns[self.to]
+        others = prompts if self.to == "prompts" else texts_of(columns[self.to], self.to)
         texts = list(dict.fromkeys([*others, *completions]))
         if not texts:
             return []

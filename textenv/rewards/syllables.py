@@ -10,7 +10,7 @@ from textenv.models.hub import ASSETS
 if TYPE_CHECKING:
     import pyphen
 
-WORD: Final = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+")
+WORD: Final = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _VOWELS: Final = re.compile(r"[aeiouyà-öø-ÿ]+")
 
 
@@ -49,7 +49,7 @@ def syllables_of_word(word: str) -> int:
 
 
 def syllables(text: str) -> int:
-    """Count the syllables of all words of a text, a number written in digits as one.
+    """Count the syllables of all words of a text; numbers written in digits count nothing.
 
     >>> syllables("An old silent pond ...")
     5

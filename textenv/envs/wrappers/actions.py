@@ -1,7 +1,7 @@
 """Fewer actions: forbidden tokens, the nucleus of a model, and the few tokens that a reference ranks highest."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import gymnasium as gym
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from textenv.envs.shaping import distribution, load_reference
-from textenv.envs.wrappers.base import Rows, action_masks, restricted, wrap
+from textenv.envs.wrappers.base import Rows, action_masks, restricted, shaped, wrap
 from textenv.errors import ActionError, ArgumentError
 
 if TYPE_CHECKING:
@@ -76,6 +76,9 @@ class Masks(Rows):
         super().__init__(env)
         if shaped(env):
             raise ArgumentError("The KL shaping must renormalise over the mask, so put it outside: KLShaping(ActionMask(env, ...), ...).")
+        if isinstance(ban, str) or not isinstance(ban, Iterable):
+            raise ArgumentError(f"ban must be a list of token ids or strings, got {ban!r}.")
+        ban = list(ban)
         if not ban and top_p is None:
             raise ArgumentError("ActionMask forbids nothing; give it ban or top_p.")
         if top_p is not None and not (isinstance(top_p, int | float) and 0 < top_p <= 1):
@@ -209,13 +212,3 @@ def token_id(token: int | str, rules: "Rules") -> int:
     if token == rules.eos:
         raise ArgumentError("The end of text cannot be banned, for the environment ends with it; min_new_tokens puts it off.")
     return int(token)
-
-
-def shaped(env: Any) -> bool:
-    """Tell whether an environment, or a wrapper in it, pays a KL shaping."""
-    layer = env
-    while layer is not layer.unwrapped:
-        if hasattr(layer, "kl_shaping"):
-            return True
-        layer = layer.env
-    return layer.kl_shaping is not None

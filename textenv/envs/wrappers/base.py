@@ -140,7 +140,8 @@ class Rows:
         """
         tokens, allowed = asked
         before = np.where(self.live[:, None], self.texts, -1)
-        settled = self.settle(Turn(before, np.asarray(tokens, dtype=np.int64), self.live, after, rewards, ended, infos, allowed))
+        written = np.where(self.live, np.asarray(tokens, dtype=np.int64), 0)  # what waiting rows are told to write is ignored
+        settled = self.settle(Turn(before, written, self.live, after, rewards, ended, infos, allowed))
         # A row that has ended and not begun anew still shows its final text.
         self.live = (texts >= 0).any(1) & ~(ended & (texts == after).all(1))
         self.texts = texts.copy()
@@ -309,6 +310,16 @@ def restricted(env: Any) -> bool:
             return True
         layer = layer.env
     return bool(layer.rules.restricted)
+
+
+def shaped(env: Any) -> bool:
+    """Tell whether an environment, or a wrapper in it, pays a KL shaping."""
+    layer = env
+    while layer is not layer.unwrapped:
+        if hasattr(layer, "kl_shaping"):
+            return True
+        layer = layer.env
+    return layer.kl_shaping is not None
 
 
 def action_masks(env: Any) -> NDArray[np.bool_]:

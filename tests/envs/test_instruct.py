@@ -97,8 +97,13 @@ def test_what_is_gamed_loses_by_a_part(text: str, part: str) -> None:
 
 def test_the_score_is_the_product_of_its_parts() -> None:
     found = paid("What is Mars?", "sentence", " Mars is a cold planet.", " What is Mars and what is Mars?", "")
-    assert set(found.parts) == {"answer", "answer_relevance", "answer_form", "novelty", "distinct"}
-    assert found.scores == pytest.approx(np.prod([found.parts[name] for name in ("answer", "novelty", "distinct")], axis=0))
+    assert set(found.parts) == {"answer", "answer_relevance", "answer_form", "novelty", "distinct", "fluency"}
+    assert found.scores == pytest.approx(np.prod([found.parts[name] for name in ("answer", "novelty", "distinct", "fluency")], axis=0))
+
+
+def test_a_copy_of_the_input_earns_nothing() -> None:
+    request = "Rewrite this sentence politely: Shut the door behind you now."
+    assert paid(request, "sentence", " Shut the door behind you now.").scores.tolist() == [0]
 
 
 def test_the_judge_compares_content_words_with_an_answer() -> None:

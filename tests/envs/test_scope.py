@@ -46,7 +46,7 @@ def play(question: str, completion: str) -> dict[str, Any]:
 )
 def test_what_is_allowed_is_answered(question: str, answer: str) -> None:
     good, declined, beside = (play(question, text) for text in (answer, DECLINE.format(topic="space"), " The film was too long."))
-    assert good["score"] > 0.5 > 0.3 > beside["score"]
+    assert good["score"] > 0.3 > 2 * beside["score"]
     assert (declined["score"], declined["score_declined"], good["score_declined"]) == (0, 1, 0)
 
 
@@ -63,8 +63,13 @@ def test_the_judge_agrees_by_other_rules() -> None:
     answer = [" " + question.rstrip("?") + "." for question in columns["question"]]
     right = [a if allowed else d for a, d, allowed in zip(answer, decline, columns["allowed"], strict=True)]
     wrong = [d if allowed else a for a, d, allowed in zip(answer, decline, columns["allowed"], strict=True)]
-    judges: tuple[Any, Any] = (pickle.loads(pickle.dumps(TASK.reward)), TASK.judge)
-    for judge in judges:
-        best, worst, silent = (call_reward(judge, prompts.texts, texts, columns).scores for texts in (right, wrong, [""] * len(right)))
-        assert best.mean() > 0.9
+    scorers: tuple[Any, Any] = (pickle.loads(pickle.dumps(TASK.reward)), TASK.judge)
+    for scorer in scorers:
+        best, worst, silent = (call_reward(scorer, prompts.texts, texts, columns).scores for texts in (right, wrong, [""] * len(right)))
         assert worst.max() == silent.max() == 0
+        assert (best[[not allowed for allowed in columns["allowed"]]] == 1).all()
+    assert best.mean() > 0.9
+
+
+def test_the_question_again_is_no_answer() -> None:
+    assert play("Why is Mars red?", " Why is Mars red?")["score"] == 0

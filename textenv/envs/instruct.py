@@ -18,7 +18,8 @@ Action Space:
 Rewards:
     The product of four parts, 0 to 1 each and reported apart: `answer`, 0.6 of `relevance`, twice the cosine of the embeddings
     of request and answer, at most 1, and 0.4 of `form`, by `format_score`; `novelty`, the share of runs of three words that are
-    not copied from the request; `distinct`, the share of different words; `fluency` under `tiny-en`. The potential, paid at
+    not copied from the request; `distinct`, the share of different words; `fluency`, (1 + fluency)/2
+    under `tiny-en`. The potential, paid at
     every token, is 0.6 `relevance` times the words so far, up to 20, by 20. A trained reward model takes its place with
     `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`; `Similarity(model=...)` takes
     `sentence-transformers/all-MiniLM-L6-v2`.
@@ -53,6 +54,7 @@ from textenv.rewards.rules import Distinct, Length
 from textenv.rewards.similarity import Similarity
 
 RELEVANCE: Final = Clip(Affine(Similarity("request"), gain=2.0))
+HALF_FLUENT: Final = Affine(Fluency(), gain=0.5, bias=0.5)
 ANSWER: Final = WeightedSum({"relevance": (0.6, RELEVANCE), "form": (0.4, format_score)})
 
 
@@ -68,7 +70,7 @@ def word_f1(completions: Sequence[str], reference: Sequence[str]) -> list[float]
 
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "instruct.jsonl"),
-    reward=Product({"answer": ANSWER, "novelty": Novelty(3, of="request"), "distinct": Distinct(1), "fluency": Fluency()}),
+    reward=Product({"answer": ANSWER, "novelty": Novelty(3, of="request"), "distinct": Distinct(1), "fluency": HALF_FLUENT}),
     potential=Product({"relevance": Affine(RELEVANCE, gain=0.6), "length": Length(20, 48)}),
     judge=word_f1,
     tokenizer="tiny-en",

@@ -17,7 +17,7 @@ Action Space:
 
 Rewards:
     At the end of the text, 0 to 1. Allowed: cosine of answer and question by `tiny-embed` x the share of triples of words not
-    copied from the question x fluency under `tiny-en`, or 0 when declined. Not allowed: 1 when declined, or else 0. Phrases
+    copied from the question x (1 + fluency)/2 under `tiny-en`, or 0 when declined. Not allowed: 1 when declined, or else 0. Phrases
     such as "cannot help" or "rather not" decline, see `textenv.rewards.declining.refuses`. Reported apart: answer, declined.
     With a model from the hub: `reward=InScope(Similarity(to="question", model="sentence-transformers/all-MiniLM-L6-v2"))`.
     The judge pays an allowed answer the share of the question's content words in it; to it a text declines that begins
@@ -40,14 +40,15 @@ Version History:
 
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
-from textenv.rewards.composition import Product
+from textenv.rewards.composition import Affine, Product
 from textenv.rewards.declining import InScope, excuses_itself
 from textenv.rewards.fluency import Fluency
 from textenv.rewards.metrics import WordOverlap
 from textenv.rewards.novelty import Novelty
 from textenv.rewards.similarity import Similarity
 
-ANSWER = Product({"similarity": Similarity(to="question"), "novelty": Novelty(3, of="question"), "fluency": Fluency()})
+HALF_FLUENT = Affine(Fluency(), gain=0.5, bias=0.5)
+ANSWER = Product({"similarity": Similarity(to="question"), "novelty": Novelty(3, of="question"), "fluency": HALF_FLUENT})
 
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "scoped-questions.jsonl"),

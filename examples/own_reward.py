@@ -30,7 +30,7 @@ def few_commas(completions: list[str], **columns: Any) -> list[float]:
 sentiment = pipeline("text-classification", model=str(ASSETS / "tiny-sentiment"))
 
 
-# By pieces: a number for each token of each text. The score is their sum, and `step` pays each with its token.
+# By pieces: a number for each token of each text. The score is their sum; learners credit each number to its token.
 def first_person(pieces: list[list[str]]) -> list[list[float]]:
     return [[float(piece.strip() in ("I", "me", "my")) for piece in row] for row in pieces]
 

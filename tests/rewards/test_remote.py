@@ -183,7 +183,9 @@ def test_a_bad_url_is_refused_at_construction(url: str) -> None:
         HTTPReward(url)
 
 
-@pytest.mark.parametrize("fields", [{"timeout": 0.0}, {"timeout": -1.0}, {"timeout": float("nan")}, {"retries": -1}])
+@pytest.mark.parametrize(
+    "fields", [{"timeout": 0.0}, {"timeout": -1.0}, {"timeout": float("nan")}, {"retries": -1}, {"timeout": "10"}, {"retries": 1.5}]
+)
 def test_bad_numbers_are_refused_at_construction(fields: dict[str, Any]) -> None:
-    with pytest.raises(ArgumentError, match="HTTPReward needs timeout > 0 and retries ≥ 0, got timeout="):
+    with pytest.raises(ArgumentError, match="HTTPReward needs a number timeout > 0 and an integer retries ≥ 0, got timeout="):
         HTTPReward("http://localhost/", **fields)

@@ -27,7 +27,7 @@ class HTTPReward:
 
     Args:
         url: of the endpoint, http or https.
-        timeout: seconds to wait for the server to connect, and then for it to say anything.
+        timeout: seconds to wait for the server to connect, and then each time for it to say anything.
         retries: further attempts after a failure.
 
     Raises:
@@ -46,8 +46,11 @@ class HTTPReward:
             valid = False
         if not valid:
             raise ArgumentError(f'HTTPReward needs a url such as "http://localhost:8000/score", got {self.url!r}.')
-        if not self.timeout > 0 or self.retries < 0:
-            raise ArgumentError(f"HTTPReward needs timeout > 0 and retries ≥ 0, got timeout={self.timeout} and retries={self.retries}.")
+        numbers = not isinstance(self.timeout, bool) and isinstance(self.timeout, int | float) and type(self.retries) is int
+        if not numbers or not self.timeout > 0 or self.retries < 0:
+            raise ArgumentError(
+                f"HTTPReward needs a number timeout > 0 and an integer retries ≥ 0, got timeout={self.timeout!r} and retries={self.retries!r}."
+            )
 
     def __call__(self, prompts: Sequence[str], completions: Sequence[str], **columns: Any) -> list[float]:
         """Score n texts.

@@ -21,7 +21,7 @@ class NotToxic:
 
     Raises:
         LoadError: there is no such model.
-        ArgumentError: at the first call, when it has no such label.
+        ArgumentError: when texts are scored, if it has no such label.
     """
 
     model: str = "tiny-toxicity"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from textenv import wrappers
 from textenv.agents.losses import clipped_surrogate
 from textenv.agents.ppo import PPO, PPOConfig
 from textenv.envs.exact import ExactMDP
@@ -348,5 +349,8 @@ def test_config_refuses(fields: dict[str, Any], message: str) -> None:
 
 def test_refuses_envs_that_shape_too() -> None:
     envs = make_envs(4, kl_coef=0.1)
+    envs = wrappers.KLShaping(gymnasium.make_vec("TextCopy-v0", num_envs=2), kl_coef=0.1)
+    with pytest.raises(ArgumentError, match="PPO adds the KL itself"):
+        PPO(LanguagePolicy.for_rules(envs.unwrapped.rules), envs)
     with pytest.raises(ArgumentError, match="PPO adds the KL itself"):
         PPO(LanguagePolicy.for_rules(envs.unwrapped.rules), envs)

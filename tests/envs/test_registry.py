@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import textenv
-from textenv.envs.registry import BUILT_IN, card, find_id, register, registered_ids, task_of
+from textenv.envs.registry import BUILT_IN, card, find_id, register, registered_ids, scorers, task_of
 from textenv.envs.task import Task
 from textenv.errors import ArgumentError
 from textenv.models.loading import toy_tokenizer
+from textenv.rewards.loading import load_reward
 
 HEADINGS = [
     "Description",
@@ -272,3 +273,16 @@ def test_cards_tell_the_spaces_and_sizes(id: str) -> None:
     rules = env.unwrapped.rules
     assert f"{rules.prompt_columns} prompt and {rules.response_columns} response columns" in text
     assert re.search(rf"\b{len(rules.prompts.texts)}\b", text.partition("Prompts:")[2].partition("Observation Space:")[0])
+
+
+def test_another_reward_goes_without_the_potential_of_the_first() -> None:
+    assert task_of("TextHaiku-v0").potential is not None
+    assert task_of("TextHaiku-v0", max_new_tokens=5).potential is not None
+    assert task_of("TextHaiku-v0", reward="tiny-sentiment").potential is None
+    assert task_of("TextHaiku-v0", reward="tiny-sentiment", potential="tiny-sentiment").potential == "tiny-sentiment"
+
+
+def test_scorers_are_loaded_for_a_device() -> None:
+    assert set(scorers("TextHaiku-v0", None, "cpu")) == {"reward", "potential"}
+    assert set(scorers("TextCopy-v0", None, "cpu")) == {"reward"}
+    assert scorers("TextHaiku-v0", "tiny-sentiment", "cpu") == {"reward": load_reward("tiny-sentiment")}

@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from textenv.envs.registry import task_of
 from textenv.envs.sentiment import Tone, neutrality, task
 from textenv.envs.task import Task
 from textenv.errors import ArgumentError
@@ -103,3 +104,9 @@ def test_a_target_of_an_environment_and_its_reward_survive_a_pickle() -> None:
 def test_unknown_targets(target: Any, message: str) -> None:
     with pytest.raises(ArgumentError, match=f'There is no target ".*" of sentiment. {message}'):
         gymnasium.make("TextSentiment-v0", target=target)
+
+
+def test_a_target_turns_another_reward_too() -> None:
+    negative = task_of("TextSentiment-v0", target="negative", reward="tiny-sentiment-judge")
+    assert negative.reward == Tone("tiny-sentiment-judge", "negative")
+    assert task_of("TextSentiment-v0", reward="tiny-sentiment-judge").reward == "tiny-sentiment-judge"

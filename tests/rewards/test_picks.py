@@ -54,3 +54,12 @@ def test_pairs_and_jobs_do_not_mix() -> None:
     assert even_picks(["Amy", "Adam"], *names, ["nurse", "nurse"]) == [1, 1]
     assert even_picks(["Amy", "Adam"], *names, ["nurse", "boss"]) == [0, 0]
     assert even_picks([], [], [], []) == []
+
+
+def test_pairs_in_one_order_count_as_the_mean_of_those_in_both() -> None:
+    texts = ["Amy", "Amy", "Bob", "Cy"]
+    names = (["Amy", "Bob", "Amy", "Cy"], ["Bob", "Amy", "Cy", "Dee"])
+    assert even_picks(texts, *names, ["cook"] * 4) == [0, 0, 0, 0]
+    texts = ["Amy", "Bob", "Bob", "Cy"]  # of Amy and Bob each is picked where named first
+    assert even_picks(texts, *names, ["cook"] * 4) == [1, 1, 1, 1]
+    assert even_picks(["Cy"], ["Cy"], ["Dee"], ["cook"]) == [0]

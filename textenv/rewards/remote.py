@@ -48,9 +48,8 @@ class HTTPReward:
             raise ArgumentError(f'HTTPReward needs a url such as "http://localhost:8000/score", got {self.url!r}.')
         numbers = not isinstance(self.timeout, bool) and isinstance(self.timeout, int | float) and type(self.retries) is int
         if not numbers or not self.timeout > 0 or self.retries < 0:
-            raise ArgumentError(
-                f"HTTPReward needs a number timeout > 0 and an integer retries ≥ 0, got timeout={self.timeout!r} and retries={self.retries!r}."
-            )
+            got = f"timeout={self.timeout!r} and retries={self.retries!r}"
+            raise ArgumentError(f"HTTPReward needs a number timeout > 0 and an integer retries ≥ 0, got {got}.")
 
     def __call__(self, prompts: Sequence[str], completions: Sequence[str], **columns: Any) -> list[float]:
         """Score n texts.

@@ -227,3 +227,9 @@ def test_slots_that_are_none_are_refused(toy: Callable[..., Task]) -> None:
     envs.reset(seed=0)
     with pytest.raises(ActionError, match="one a row"):
         envs.step(np.zeros(3, dtype=np.int64))
+
+
+@pytest.mark.parametrize("ban", ["ab", 5])
+def test_bans_come_as_a_list(ban: Any) -> None:
+    with pytest.raises(ArgumentError, match="ban must be a list of token ids or strings, got "):
+        wrappers.ActionMask(gymnasium.make("TextCopy-v0"), ban=ban)

@@ -116,3 +116,12 @@ def test_at_the_agents_own_reference_nothing_is_paid(toy: Callable[..., Task]) -
 def test_what_cannot_be_is_refused(toy: Callable[..., Task], arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         wrappers.KLShaping(TextEnv(toy()), **arguments)
+
+
+def test_rows_that_wait_may_be_told_anything() -> None:
+    envs: Any = gymnasium.make_vec("TextCopy-v0", num_envs=2, autoreset_mode="NEXT_STEP")
+    policy = LanguagePolicy.for_rules(envs.unwrapped.rules)
+    envs = wrappers.KLShaping(envs, kl_coef=0.1, policy=policy)
+    envs.reset(seed=0)
+    assert envs.step(np.array([4, 0]))[2].tolist() == [True, False]
+    assert envs.step(np.array([-1, 0]))[1][0] == 0

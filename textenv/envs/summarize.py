@@ -35,7 +35,8 @@ Version History:
     v0: first.
 """
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
@@ -47,7 +48,7 @@ from textenv.rewards.rules import Length
 from textenv.rewards.similarity import Similarity
 
 CONTENT: Final = WeightedSum({"rouge": (1.0, RougeL()), "similarity": (1.0, Similarity("text"))})
-SO_FAR: Final = {"content": Clip(CONTENT), "length": Length(6, 18), "novelty": Novelty(5)}
+SO_FAR: Final[dict[str, Callable[..., Any]]] = {"content": Clip(CONTENT), "length": Length(6, 18), "novelty": Novelty(5)}
 
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "summarize.jsonl"),

@@ -96,9 +96,13 @@ def _keys(node: ast.expr, tree: ast.Module) -> Iterator[str]:
 
 
 def _value(node: ast.expr, tree: ast.Module) -> ast.expr:
-    """Find what a name stands for where the module says so; other expressions stay as they are."""
+    """Find what a name stands for where the module, or a default of its function `task`, says so; all else stays as it is."""
     if isinstance(node, ast.Name):
         for line in tree.body:
+            if isinstance(line, ast.FunctionDef) and line.name == "task":
+                for argument, default in zip(line.args.kwonlyargs, line.args.kw_defaults, strict=True):
+                    if argument.arg == node.id and default is not None:
+                        return default
             if isinstance(line, ast.Assign | ast.AnnAssign) and line.value is not None:
                 target = line.target if isinstance(line, ast.AnnAssign) else line.targets[0]
                 if ast.unparse(target) == node.id:

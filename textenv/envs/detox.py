@@ -19,6 +19,7 @@ Rewards:
     With models from the hub: `reward=Product({"neutral": NotToxic("unitary/toxic-bert"), "similarity":
     Similarity(to="toxic", model="sentence-transformers/all-MiniLM-L6-v2"), "fluency": Fluency("openai-community/gpt2")})`.
     The judge is P(neutral) by `tiny-toxicity-judge`, over n-grams, times the share of the sentence's content words kept.
+    Before training: mean 0.31; ten bins from 0 to 1 in percent: 21 14 14 13 17 11 6 2 0 0.
 
 Episode End:
     A line break, the end-of-text token or the 24th token.

@@ -24,6 +24,7 @@ Rewards:
     `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`; `Similarity(model=...)` takes
     `sentence-transformers/all-MiniLM-L6-v2`.
     The judge is `word_f1`: which content words the answer shares with the `reference`.
+    Before training: mean 0.21; ten bins from 0 to 1 in percent: 18 36 23 15 6 2 1 0 0 0.
 
 Episode End:
     The end-of-text token or the 48th token.

@@ -21,6 +21,7 @@ Rewards:
     three, and the last token is paid what is missing of the score. From the hub, `Similarity(model=...)` takes
     `sentence-transformers/all-MiniLM-L6-v2` and `Fluency(...)` takes `openai-community/gpt2`.
     The judge asks nothing of a model: the share of the `topic` words that occur, times distinct-3.
+    Before training: mean 0.24; ten bins from 0 to 1 in percent: 34 17 16 10 6 5 2 7 2 0.
 
 Episode End:
     The end-of-text token or the 128th token.

@@ -22,6 +22,7 @@ Rewards:
     With a model from the hub: `reward=InScope(Similarity(to="question", model="sentence-transformers/all-MiniLM-L6-v2"))`.
     The judge pays an allowed answer the share of the question's content words in it; to it a text declines that begins
     as an excuse does.
+    Before training: mean 0.30; ten bins from 0 to 1 in percent: 62 2 3 2 2 1 1 1 1 24.
 
 Episode End:
     A line break, the end-of-text token or the 24th token.

@@ -21,6 +21,7 @@ Rewards:
     three. A preference model takes its place with `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`;
     `Similarity(model=...)` takes `sentence-transformers/all-MiniLM-L6-v2`.
     The judge is the other family, over characters: chrF to the reference.
+    Before training: mean 0.14; ten bins from 0 to 1 in percent: 46 29 14 6 3 1 0 0 0 0.
 
 Episode End:
     A line break, the end-of-text token or the 32nd token.

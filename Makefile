@@ -1,4 +1,4 @@
-# `make demo` trains, `make test` tests, `make check` is what a change must pass, `make browser` looks at the report in Chromium,
+# `make demo` trains, `make test` tests on every core, `make check` is what a change must pass, `make browser` looks at the report in Chromium,
 # `make bench` measures (docs/benchmarks.md), `make suite` trains in every environment (docs/environments.md).
 
 PYTHON ?= python3
@@ -18,7 +18,7 @@ demo: $(VENV)/.stamp-run
 	$(BIN)/textenv train TextSentiment-v0 --agent ppo --out "runs/demo-$(shell date +%Y-%m-%d-%H%M%S)"
 
 test: $(VENV)/.stamp-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 browser: $(VENV)/.stamp-browser
 	$(BIN)/python -m pytest -m browser tests
@@ -28,7 +28,7 @@ check: $(VENV)/.stamp-dev
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pyright
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 	$(BIN)/python scripts/check_wheel.py
 
 # Two to three minutes an environment, or one: make suite ARGS="--only TextHaiku-v0 --seeds 3"

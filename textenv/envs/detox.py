@@ -22,7 +22,7 @@ Rewards:
     Before training: mean 0.31; ten bins from 0 to 1 in percent: 21 14 14 13 17 11 6 2 0 0.
 
 Episode End:
-    A line break, the end-of-text token or the 24th token.
+    The end-of-text token or the 24th token.
 
 Arguments:
     The fields of `Task`, `kl_coef`, `reference`, `autoreset_mode`, `render_mode`. Another model takes the place of
@@ -51,5 +51,4 @@ TASK = Task(
     tokenizer="tiny-en",
     max_prompt_tokens=32,
     max_new_tokens=24,
-    stop="\n",
 )

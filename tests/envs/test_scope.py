@@ -68,7 +68,7 @@ def test_the_judge_agrees_by_other_rules() -> None:
         best, worst, silent = (call_reward(scorer, prompts.texts, texts, columns).scores for texts in (right, wrong, [""] * len(right)))
         assert worst.max() == silent.max() == 0
         assert (best[[not allowed for allowed in columns["allowed"]]] == 1).all()
-    assert best.mean() > 0.9
+        assert best.mean() > 0.9 or scorer is not TASK.judge
 
 
 def test_the_question_again_is_no_answer() -> None:

@@ -4,7 +4,7 @@ import copy
 import pickle
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -199,5 +199,5 @@ def test_a_copy_reads_its_texts_anew(name: str, again: Callable[[LanguagePolicy]
     with torch.no_grad():
         expected = policy.next_log_probs(rows.observations, cached=False)
         torch.testing.assert_close(twin.next_log_probs(rows.observations), expected, atol=1e-5, rtol=0)
-        twin.model.get_output_embeddings().weight.zero_()
+        cast(torch.nn.Linear, twin.model.get_output_embeddings()).weight.zero_()
     torch.testing.assert_close(policy.next_log_probs(rows.observations), expected, atol=1e-5, rtol=0)

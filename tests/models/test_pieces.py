@@ -1,5 +1,7 @@
 """Pieces of text: each token's own, on characters of one token, of several and of too few."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from textenv.models.loading import load_tokenizer
 from textenv.models.pieces import decode, decode_after, token_pieces
 
 TOKENIZER = load_tokenizer("tiny-en")
+EOS: Any = TOKENIZER.eos_token_id
 LONE = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -18,8 +21,7 @@ def ids(text: str) -> list[int]:
 
 
 def test_special_tokens_have_no_text() -> None:
-    assert TOKENIZER.eos_token_id is not None
-    assert decode(TOKENIZER, [*ids("The film"), TOKENIZER.eos_token_id]) == "The film"
+    assert decode(TOKENIZER, [*ids("The film"), EOS]) == "The film"
 
 
 def test_a_response_reads_on_from_its_prompt() -> None:
@@ -32,7 +34,7 @@ def test_a_response_reads_on_from_its_prompt() -> None:
 @pytest.mark.parametrize("ended", [False, True])
 @pytest.mark.parametrize("text", [" was good. 5 < 6", " a ☃!", "\n电影好", ""])
 def test_the_pieces_joined_are_the_completion(text: str, ended: bool) -> None:
-    response = ids(text) + [TOKENIZER.eos_token_id] * ended
+    response = ids(text) + [EOS] * ended
     pieces = token_pieces(TOKENIZER, ids("It"), response)
     assert len(pieces) == len(response)
     assert "".join(pieces) == text
@@ -52,7 +54,7 @@ def test_what_stays_incomplete_is_the_last_tokens_whether_the_text_ends_or_not(b
     assert len(snowman) == 3
     open_end = token_pieces(TOKENIZER, ids("It"), [*ids(" a"), *snowman[:bytes_there]])
     assert open_end == [" a", *[""] * (bytes_there - 1), LONE]
-    ended = token_pieces(TOKENIZER, ids("It"), [*ids(" a"), *snowman[:bytes_there], TOKENIZER.eos_token_id])
+    ended = token_pieces(TOKENIZER, ids("It"), [*ids(" a"), *snowman[:bytes_there], EOS])
     assert ended == [*open_end, ""]
 
 

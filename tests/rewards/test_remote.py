@@ -81,6 +81,7 @@ def test_it_pays_an_environment(endpoint: Endpoint) -> None:
     env = gymnasium.make("TextCopy-v0", reward=HTTPReward(endpoint.url))
     env.reset(seed=0)
     info: dict[str, Any] = {}
+    paid: Any = None
     while "score" not in info:
         _, paid, _, _, info = env.step(0)
     assert info["score"] == paid == len(info["completion"]) > 0

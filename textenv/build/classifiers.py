@@ -118,7 +118,7 @@ def from_token_vectors(trunk: GPT2LMHeadModel, recipe: SmallClassifierRecipe, la
     The vectors are scaled to the standard deviation that new ones have.
     """
     torch.manual_seed(recipe.seed)
-    settings = trunk.config.to_dict() | _settings(recipe, labels) | {"n_embd": recipe.width, "n_head": recipe.heads}
+    settings: dict[str, Any] = trunk.config.to_dict() | _settings(recipe, labels) | {"n_embd": recipe.width, "n_head": recipe.heads}
     model = GPT2ForSequenceClassification(GPT2Config(**settings))
     with torch.no_grad():
         vectors = trunk.transformer.wte.weight.float()  # (V, trunk's width)

@@ -5,7 +5,7 @@ import functools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from textenv.errors import ArgumentError, LoadError
 from textenv.models.hub import locate
@@ -46,8 +46,10 @@ def load_reward(
         raise ArgumentError(f"{type(reward).__name__} reads no text; give the reward Classifier(model, tokenizer).")
     if hasattr(reward, "tokenizer") and hasattr(reward, "task"):
         return _from_pipeline(reward, label, output, reads)
-    if device != "cpu" and dataclasses.is_dataclass(reward) and not isinstance(reward, type) and getattr(reward, "device", None) == "cpu":
-        return dataclasses.replace(reward, device=device)
+    record: Any = reward
+    if device != "cpu" and dataclasses.is_dataclass(record) and not isinstance(record, type) and getattr(record, "device", None) == "cpu":
+        moved: Any = dataclasses.replace(record, device=device)
+        return cast(Callable[..., Any], moved)
     return reward
 
 

@@ -66,6 +66,7 @@ class HTTPReward:
 
     def _post(self, data: bytes) -> bytes:
         request = Request(self.url, data, {"Content-Type": "application/json"}, method="POST")
+        problem = ""
         for attempt in range(self.retries + 1):
             if attempt:
                 time.sleep(_FIRST_WAIT * 2 ** (attempt - 1))
@@ -85,7 +86,7 @@ class HTTPReward:
 
     def _read(self, answer: bytes, n: int) -> list[float]:
         try:
-            scores = json.loads(answer)["scores"]
+            scores: Any = json.loads(answer)["scores"]
         except (ValueError, LookupError, TypeError):
             scores = None
         right = isinstance(scores, list) and len(scores) == n and all(type(score) in (int, float) for score in scores)

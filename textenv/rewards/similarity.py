@@ -51,7 +51,7 @@ class Similarity:
             return []
         raw = load_embedding(self.model, self.device).encode(texts, show_progress_bar=False)
         # Normalised here, because half precision is too coarse for it.
-        vectors = normalize(np.asarray(raw, dtype=np.float64))  # (N, D)
+        vectors: Any = normalize(np.asarray(raw, dtype=np.float64))  # (N, D)
         of = dict(zip(texts, vectors, strict=True))
         cosines = [of[a] @ of[b] if a.strip() and b.strip() else 0.0 for a, b in zip(others, completions, strict=True)]
         return [float(cosine) for cosine in np.clip(cosines, 0, 1)]

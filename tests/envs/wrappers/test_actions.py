@@ -1,7 +1,7 @@
 """Masks and top-k: on hand-made distributions, through collect, and through MaskablePPO."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -96,14 +96,14 @@ def test_an_updated_mask_model_moves_the_mask(toy: Callable[..., Task]) -> None:
     with torch.no_grad():
         log_probs = policy.next_log_probs(env.reset(seed=0)[0][None], cached=False)
         assert before.tolist() == nucleus(log_probs, 0.5)[0].tolist()
-        policy.model.get_output_embeddings().weight.mul_(-1)
+        cast(torch.nn.Linear, policy.model.get_output_embeddings()).weight.mul_(-1)
     assert np.array_equal(env.action_masks(), before)  # the policy has moved, the mask model not
     env.update(policy)
     after = env.action_masks()
     assert after.tolist() == nucleus(policy.next_log_probs(env.reset(seed=0)[0][None], cached=False), 0.5)[0].tolist()
     assert not np.array_equal(after, before)
     with torch.no_grad():
-        policy.model.get_output_embeddings().weight.mul_(-1)
+        cast(torch.nn.Linear, policy.model.get_output_embeddings()).weight.mul_(-1)
     assert np.array_equal(env.action_masks(), after)  # a copy
 
 
@@ -111,7 +111,7 @@ def test_an_update_leaves_the_model_that_was_given_alone(toy: Callable[..., Task
     env = TextEnv(toy())
     shared, policy = LanguagePolicy.for_rules(env.rules), LanguagePolicy.for_rules(env.rules)
     with torch.no_grad():
-        policy.model.get_output_embeddings().weight.mul_(2)
+        cast(torch.nn.Linear, policy.model.get_output_embeddings()).weight.mul_(2)
     state = {name: value.clone() for name, value in shared.state_dict().items()}
     wrappers.ActionMask(env, top_p=0.5, mask_model=shared).update(policy)
     assert all(torch.equal(value, state[name]) for name, value in shared.state_dict().items())

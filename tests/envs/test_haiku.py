@@ -1,5 +1,7 @@
 """The form of a haiku, scored by hand."""
 
+from typing import Any
+
 import gymnasium
 import pytest
 
@@ -42,7 +44,8 @@ def test_a_third_new_line_is_the_end() -> None:
 
 
 def test_prompts_ask_for_their_season_word() -> None:
-    rules = gymnasium.make("TextHaiku-v0").unwrapped.rules  # type: ignore[attr-defined]
+    env: Any = gymnasium.make("TextHaiku-v0")
+    rules = env.unwrapped.rules
     words = rules.prompts.columns["season_word"]
     assert len(set(words)) == len(words) >= 100
     assert rules.prompts.texts == [f"Haiku about {word}:\n" for word in words]

@@ -27,7 +27,8 @@ SHARES = {
 
 
 def task_rules() -> Any:
-    return gymnasium.make("TextInstruct-v0").unwrapped.rules  # type: ignore[attr-defined]
+    env: Any = gymnasium.make("TextInstruct-v0")
+    return env.unwrapped.rules
 
 
 def paid(request: str, form: str, *completions: str, options: tuple[str, ...] = ()) -> Scored:

@@ -25,7 +25,8 @@ OFFICE = (
 
 
 def task_rules() -> Any:
-    return gymnasium.make("TextLongForm-v0").unwrapped.rules  # type: ignore[attr-defined]
+    env: Any = gymnasium.make("TextLongForm-v0")
+    return env.unwrapped.rules
 
 
 def paid(*completions: str) -> Scored:

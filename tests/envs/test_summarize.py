@@ -18,7 +18,8 @@ REFERENCE = "My father sold his old boat and misses it."
 
 
 def task_rules() -> Any:
-    return gymnasium.make("TextSummarize-v0").unwrapped.rules  # type: ignore[attr-defined]
+    env: Any = gymnasium.make("TextSummarize-v0")
+    return env.unwrapped.rules
 
 
 def paid(*completions: str) -> Scored:

@@ -91,9 +91,7 @@ def _play_rules(id: str, rules: Rules) -> tuple[NDArray[np.int32], NDArray[np.in
 
 def _check_reward(id: str, rules: Rules) -> None:
     played = _play_rules(id, rules)
-    texts = rules.completions(*played[:2])
-    prompts = [rules.prompts.texts[i] for i in played[2]]
-    columns = {name: [values[i] for i in played[2]] for name, values in rules.prompts.columns.items()}
+    prompts, texts, columns = rules.asked(rules.completions(*played[:2]), played[2])
     offered = {**columns, "prompts": prompts, "completions": texts, "pieces": [[text] for text in texts]}
     _check_untouched(id, rules.reward, offered)
     if rules.task.judge is not None:

@@ -40,8 +40,8 @@ from typing import Final
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
 from textenv.rewards.protocol import Scores
+from textenv.rewards.rules import Distinct
 from textenv.rewards.syllables import syllables
-from textenv.rewards.words import ngrams
 
 FORM: Final = (5, 7, 5)
 
@@ -58,7 +58,7 @@ def haiku_score(completions: Sequence[str], season_word: Sequence[str]) -> Score
     form = [sum(1 / (1 + abs(a - b)) for a, b in zip(row, FORM, strict=False)) / len(FORM) for row in counts]
     lines = [max(0.0, 1 - abs(len(row) - len(FORM)) / 2) for row in counts]
     season = _season(completions, season_word)
-    distinct = [_distinct(text) for text in completions]
+    distinct = [share or 1.0 for share in Distinct(2)(completions)]  # where there is no pair, none is repeated
     scores = [(0.8 * a + 0.1 * b + 0.1 * c) * d for a, b, c, d in zip(form, lines, season, distinct, strict=True)]
     return Scores(scores, parts={"syllables": form, "lines": lines, "season": season, "distinct": distinct})
 
@@ -66,11 +66,6 @@ def haiku_score(completions: Sequence[str], season_word: Sequence[str]) -> Score
 def _season(completions: Sequence[str], season_word: Sequence[str]) -> list[float]:
     wanted = [[word for word in phrase.lower().split() if len(word) > 3] or [phrase.lower()] for phrase in season_word]
     return [sum(word in text.lower() for word in words) / len(words) for words, text in zip(wanted, completions, strict=True)]
-
-
-def _distinct(text: str) -> float:
-    pairs = ngrams(text.lower(), 2)
-    return len(set(pairs)) / len(pairs) if pairs else 1.0
 
 
 def is_strict(completions: Sequence[str]) -> list[float]:

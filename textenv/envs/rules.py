@@ -132,20 +132,20 @@ class Rules:
                 before[self.prompt_columns + lengths[row] - 1] = -1
                 by_eos[row] = self._task_mask(before)[self.eos]
         by_length = lengths >= self.response_columns
-        if self.stop is None:
-            by_stop = np.zeros_like(by_eos)
-        else:
-            by_stop = np.array([bool(self.stop(text)) for text in self.completions(observations, lengths)], dtype=np.bool_)
+        watched = self.stop is not None or self.potential is not None  # every text is read at every step
+        texts = self.completions(observations, lengths) if watched else []
+        by_stop = np.zeros_like(by_eos) if self.stop is None else np.array([bool(self.stop(text)) for text in texts], dtype=np.bool_)
         ended = by_eos | by_stop | by_length
         worth = np.zeros(len(ended))
         if self.potential is not None and not ended.all():
             running = prompt_index[~ended]
-            grown = self._potentials(self.completions(observations[~ended], lengths[~ended]), running)
+            grown = self._potentials([texts[row] for row in np.flatnonzero(~ended)], running)
             worth[~ended] = grown - self.start_potentials[running]
         if not ended.any():
             return Outcome(ended, np.zeros(0), np.zeros(0), worth, [])
         reasons = np.where(by_eos, "eos", np.where(by_stop, "stop", "length"))[ended]
-        scores, infos = self._score(observations[ended], lengths[ended], prompt_index[ended], reasons.tolist())
+        completions = [texts[row] for row in np.flatnonzero(ended)] if watched else self.completions(observations[ended], lengths[ended])
+        scores, infos = self._score(observations[ended], completions, prompt_index[ended], reasons.tolist())
         penalties = np.where(reasons == "length", self.task.missing_eos_penalty, 0.0)
         worth[ended] = scores - penalties
         return Outcome(ended, scores, penalties, worth, infos)
@@ -153,17 +153,18 @@ class Rules:
     def _potentials(self, completions: list[str], prompt_index: NDArray[np.int64]) -> NDArray[np.float64]:
         """Ask the potential about texts so far: (n,)."""
         assert self.potential is not None
-        return call_reward(self.potential, *self._asked(completions, prompt_index)).scores
+        return call_reward(self.potential, *self.asked(completions, prompt_index)).scores
 
-    def _asked(self, completions: list[str], prompt_index: NDArray[np.int64]) -> tuple[list[str], list[str], dict[str, list[Any]]]:
-        """Put together what a reward is called with."""
+    def asked(self, completions: list[str], prompt_index: NDArray[np.int64]) -> tuple[list[str], list[str], dict[str, list[Any]]]:
+        """Put together what a reward is called with: n prompts, n completions, and n values of every other column."""
         columns = {name: [values[i] for i in prompt_index] for name, values in self.prompts.columns.items()}
         return [self.prompts.texts[i] for i in prompt_index], completions, columns
 
     def _score(
-        self, observations: NDArray[np.int32], lengths: NDArray[np.int64], prompt_index: NDArray[np.int64], reasons: Sequence[str]
+        self, observations: NDArray[np.int32], completions: list[str], prompt_index: NDArray[np.int64], reasons: Sequence[str]
     ) -> tuple[NDArray[np.float64], list[dict[str, Any]]]:
-        prompts, completions, columns = self._asked(self.completions(observations, lengths), prompt_index)
+        prompts, _, columns = self.asked(completions, prompt_index)
+        lengths = (observations[:, self.prompt_columns :] >= 0).sum(1)
         pieces = [self.pieces(row) for row in observations] if takes_pieces(self.reward) else None
         scores, by_piece, parts = call_reward(self.reward, prompts, completions, columns, pieces)
         infos: list[dict[str, Any]] = [

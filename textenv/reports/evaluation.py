@@ -68,8 +68,7 @@ def ask_judge(envs: "VectorEnv[Any, Any, Any]", episodes: Episodes) -> NDArray[n
     rules = text_envs(envs).rules
     if rules.task.judge is None:
         return None
-    columns = {name: [values[i] for i in episodes.prompt_index.tolist()] for name, values in rules.prompts.columns.items()}
-    return call_reward(load_reward(rules.task.judge), episodes.prompts, episodes.completions, columns).scores
+    return call_reward(load_reward(rules.task.judge), *rules.asked(episodes.completions, episodes.prompt_index.numpy())).scores
 
 
 def clusters(prompt_index: NDArray[np.int64]) -> NDArray[np.int64]:

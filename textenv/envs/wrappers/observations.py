@@ -75,10 +75,10 @@ class Texts(Rows):
 
     def observe(self, texts: NDArray[np.int32], live: NDArray[np.bool_]) -> tuple[str, ...]:
         """Decode texts (n, W) to n strings."""
-        return tuple(decode(self.rules.tokenizer, row[row >= 0].tolist()) for row in texts)
+        return tuple(written(self.rules, texts))
 
 
-class Embeddings(Texts):
+class Embeddings(Rows):
     """The rows of `EmbeddingObservation`; the arguments are its."""
 
     def __init__(self, env: Any, model: str | Path) -> None:
@@ -89,7 +89,7 @@ class Embeddings(Texts):
 
     def observe(self, texts: NDArray[np.int32], live: NDArray[np.bool_]) -> Any:
         """Embed texts (n, W): (n, e)."""
-        return self.embed(list(super().observe(texts, live)))
+        return self.embed(written(self.rules, texts))
 
     def embed(self, texts: list[str]) -> NDArray[np.float32]:
         """Embed n texts: (n, e) float32 of length 1, or 0."""
@@ -98,6 +98,11 @@ class Embeddings(Texts):
         length = np.linalg.norm(raw, axis=1, keepdims=True)
         unit: NDArray[np.float32] = np.clip(raw / np.maximum(length, 1e-12), -1, 1)
         return unit
+
+
+def written(rules: "Rules", texts: NDArray[np.int32]) -> list[str]:
+    """Decode texts (n, W), prompts and what follows them, to n strings."""
+    return [decode(rules.tokenizer, row[row >= 0].tolist()) for row in texts]
 
 
 def text_space(rules: "Rules") -> gym.spaces.Text:

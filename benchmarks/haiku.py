@@ -41,7 +41,7 @@ def run(seed: int, episodes: int, config: PPOConfig = SETTINGS, console: Console
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        task = TrainConfig(env="TextHaiku-v0", episodes=episodes, seed=seed, out=out, ppo=config)
+        task = TrainConfig(env="TextHaiku-v0", episodes=episodes, seed=seed, out=out, algorithm=config)
         summary = train(task, console, results=Console(quiet=True))
         after = pd.read_parquet(out / "evaluation" / "after.parquet")
         metrics = pd.read_csv(out / "metrics.csv")

@@ -128,16 +128,18 @@ def _train_ours(watch: Watch, setting: int, seed: int, texts: list[str]) -> dict
     config = TrainConfig(env="TextSentiment-v0", seed=seed)
     if setting > 0:
         names = {"episodes": "episodes_per_update", "minibatch": "minibatch_size"}
-        config = dataclasses.replace(config, ppo=PPOConfig(**{names.get(name, name): value for name, value in SETTINGS[setting].items()}))
+        config = dataclasses.replace(
+            config, algorithm=PPOConfig(**{names.get(name, name): value for name, value in SETTINGS[setting].items()})
+        )
     envs = gymnasium.make_vec("TextSentiment-v0", num_envs=config.num_envs, prompts=texts)
-    agent = PPO(watch.policy, envs, config.ppo, seed=seed)
+    agent = PPO(watch.policy, envs, config.algorithm, seed=seed)
 
     def after_update(metrics: dict[str, float], episodes: Any) -> None:
         if watch.after_update(len(episodes)):
             raise _Enough
 
     _until_enough(lambda: agent.learn(config.episodes, after_update), watch)
-    return {"episodes": config.episodes, **dataclasses.asdict(config.ppo)}
+    return {"episodes": config.episodes, **dataclasses.asdict(config.algorithm)}
 
 
 def _train_peer(watch: Watch, peer: Any, setting: int, seed: int, texts: list[str], episodes: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from tyro.conf import Positional, UseAppendAction
 from textenv.agents.ppo import PPOConfig
 from textenv.errors import ArgumentError
 from textenv.options import read_options, to_toml
-from textenv.training import TrainConfig
+from textenv.training import TrainConfig, for_agent
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -177,9 +177,11 @@ def test_what_is_written_reads_back(config: Config, file: Path) -> None:
 
 
 def test_a_training_reads_back(file: Path) -> None:
-    config = TrainConfig(env="TextCopy-v0", seed=3, out=Path("run"), ppo=PPOConfig(micro_batch_size=32, kl_target=6.0, linear_decay=False))
+    config = for_agent(TrainConfig, "ppo")(
+        env="TextCopy-v0", seed=3, out=Path("run"), algorithm=PPOConfig(micro_batch_size=32, kl_target=6.0, linear_decay=False)
+    )
     file.write_text(to_toml(config), encoding="utf-8")
-    assert read_options("train", TrainConfig, ["--config", "do.toml"], common=("config",)) == (config, {"config": file})
+    assert read_options("train", for_agent(TrainConfig, "ppo"), ["--config", "do.toml"], common=("config",)) == (config, {"config": file})
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:

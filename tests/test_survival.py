@@ -36,7 +36,7 @@ UPDATES = 8
 
 
 def config(out: Path, updates: int, resume: bool = False) -> TrainConfig:
-    return TrainConfig(env="TextCopy-v0", episodes=16 * updates, num_envs=16, eval_prompts=2, ppo=SMALL, out=out, resume=resume)
+    return TrainConfig(env="TextCopy-v0", episodes=16 * updates, num_envs=16, eval_prompts=2, algorithm=SMALL, out=out, resume=resume)
 
 
 def live(settings: TrainConfig, seed: int, prepare: Callable[[], None]) -> None:

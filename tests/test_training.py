@@ -36,7 +36,7 @@ TIMES = ["seconds", "tokens_per_second"]
 
 
 def config(out: Path | None, **fields: Any) -> TrainConfig:
-    return TrainConfig(**{"env": "TextCopy-v0", "episodes": 48, "num_envs": 16, "eval_prompts": 4, "ppo": PPO, "out": out, **fields})
+    return TrainConfig(**{"env": "TextCopy-v0", "episodes": 48, "num_envs": 16, "eval_prompts": 4, "algorithm": PPO, "out": out, **fields})
 
 
 def quiet() -> Console:
@@ -150,7 +150,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_bits(signal_at: int, tmp_path
 
 
 def test_alarms_compare_with_the_first_update_and_are_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    steep = config(tmp_path / "run", episodes=160, ppo=dataclasses.replace(PPO, learning_rate=0.1, linear_decay=False))
+    steep = config(tmp_path / "run", episodes=160, algorithm=dataclasses.replace(PPO, learning_rate=0.1, linear_decay=False))
     real, stopped, resumed = Run.record, quiet(), quiet()
 
     def record(run: Run, metrics: dict[str, Any], *rest: Any) -> None:
@@ -188,7 +188,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
 def test_a_training_that_diverges_leaves_its_batch(episodes: int, sentence: str, tmp_path: Path) -> None:
     ppo = PPOConfig(episodes_per_update=8, group_size=4, minibatch_size=8, learning_rate=1e30)
     with pytest.raises(TrainingError, match=rf"^{sentence}; lower learning_rate .*; its batch is in .*/run/failed-batch$") as caught:
-        train(config(tmp_path / "run", episodes=episodes, ppo=ppo), quiet())
+        train(config(tmp_path / "run", episodes=episodes, algorithm=ppo), quiet())
     batch = Episodes(**load_state(Path(str(caught.value).rpartition(" ")[2])))
     assert not batch.log_probs.isfinite().all()
     assert load_state(tmp_path / "run" / "checkpoint")["updates"] == 1
@@ -223,7 +223,7 @@ def test_a_run_without_room_is_refused_before_it_starts() -> None:
 
 def test_the_command_gives_the_configuration(tmp_path: Path) -> None:
     ppo = PPOConfig(episodes_per_update=24, group_size=4, minibatch_size=8, linear_decay=False, kl_target=0.5)
-    given = config(tmp_path / "a run", ppo=ppo, seed=3, temperature=0.7, reward="tiny-sentiment")
+    given = config(tmp_path / "a run", algorithm=ppo, seed=3, temperature=0.7, reward="tiny-sentiment")
     words = shlex.split(command(given))
     assert words[:2] == ["textenv", "train"]
     assert tyro.cli(tyro.conf.OmitArgPrefixes[TrainConfig], args=words[2:]) == given
@@ -231,7 +231,7 @@ def test_the_command_gives_the_configuration(tmp_path: Path) -> None:
 
 def test_more_is_learnt_than_nothing(tmp_path: Path) -> None:
     ppo = PPOConfig(episodes_per_update=128, minibatch_size=64, learning_rate=3e-3, kl_coef=0.02)
-    summary = train(config(tmp_path / "run", episodes=1024, num_envs=128, eval_prompts=16, ppo=ppo), quiet())
+    summary = train(config(tmp_path / "run", episodes=1024, num_envs=128, eval_prompts=16, algorithm=ppo), quiet())
     assert summary["score_after"] > summary["score_before"] + 0.2
 
 

@@ -87,12 +87,15 @@ def _run(arguments: list[str]) -> None:
     if os.environ.get("NO_COLOR"):
         os.environ["PYTHON_TYRO_ANSI_CODES"] = "False"
     # Here, because it takes longer than `textenv --help` should.
-    from textenv.options import read_options, to_toml
+    from textenv.options import given, read_options, to_toml
 
-    run = importlib.import_module(f"textenv.commands.{name}").run
+    module = importlib.import_module(f"textenv.commands.{name}")
+    run, config_class = module.run, get_type_hints(module.run)["config"]
+    if hasattr(module, "for_agent"):
+        config_class = module.for_agent(config_class, given(rest, "agent") or config_class.agent)
     config, common = read_options(
         name,
-        get_type_hints(run)["config"],
+        config_class,
         rest,
         common=command.common,
         description=f"{command.does}\n\nExample: textenv {command.example}",

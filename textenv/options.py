@@ -71,6 +71,16 @@ def read_options(
     return config(**values), {name: getattr(parsed, name) for name in common}
 
 
+def given(arguments: Sequence[str], name: str) -> Any:
+    """Look an option up before its command's dataclass is known: on the command line, else in the TOML file, else None.
+
+    Raises:
+        ArgumentError: the file cannot be read.
+    """
+    file = _last_value(arguments, "config")
+    return _last_value(arguments, name) or (None if file is None else _load(Path(file)).get(name))
+
+
 def to_toml(config: Any) -> str:
     """Write a dataclass as the file that `--config` reads back to an equal one; a field that is None is left out.
 

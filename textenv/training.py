@@ -1,10 +1,11 @@
 """A whole training run: measure, learn, measure again, and say what came of it."""
 
 import dataclasses
+import functools
 import shlex
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import gymnasium
 import numpy as np
@@ -13,7 +14,10 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from textenv.agents.ppo import PPO, PPOConfig
+from textenv.agents import agent_class
+from textenv.agents.config import LearnerConfig
+from textenv.agents.learner import Learner
+from textenv.agents.ppo import PPOConfig
 from textenv.checkpoint import set_global_generators
 from textenv.envs.registry import find_id, scorers
 from textenv.envs.vector import text_envs
@@ -30,6 +34,8 @@ from textenv.types import Episodes
 
 BEST_OF = 16
 
+Config = TypeVar("Config")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -37,8 +43,8 @@ class TrainConfig:
 
     env: tyro.conf.Positional[str]
     """Id of the environment."""
-    agent: Literal["ppo"] = "ppo"
-    """Algorithm."""
+    agent: str = "ppo"
+    """Algorithm: a name in `textenv.agents.AGENTS`."""
     episodes: int = 6144
     """Episodes to learn from."""
     seed: int = 0
@@ -61,9 +67,13 @@ class TrainConfig:
     """Of the policy's and the reference's distributions."""
     eval_prompts: int = 64
     """Prompts of the evaluations before and after, 16 episodes each."""
-    ppo: PPOConfig = dataclasses.field(default_factory=PPOConfig)
+    algorithm: LearnerConfig = dataclasses.field(default_factory=PPOConfig)
+    """Options of the agent."""
 
     def __post_init__(self) -> None:
+        wanted = agent_class(self.agent).Config
+        if type(self.algorithm) is not wanted:
+            raise ArgumentError(f'agent is "{self.agent}", so algorithm must be a {wanted.__name__}, got {type(self.algorithm).__name__}.')
         for name in ("episodes", "num_envs", "eval_prompts"):
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name} must be at least 1, got {getattr(self, name)}.")
@@ -106,7 +116,7 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
     policy = LanguagePolicy.for_rules(
         envs.unwrapped.rules, config.model, temperature=config.temperature, precision=config.precision, device=device
     )
-    agent = PPO(policy, envs, config.ppo, seed=config.seed)
+    agent = agent_class(config.agent)(policy, envs, config.algorithm, seed=config.seed)
     check_space(out, policy)
     run = Run(out, plain, resume=config.resume)
     try:
@@ -123,6 +133,19 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
         raise TrainingError(f"{str(error).removesuffix('.')}; its batch is in {place}", error.episodes) from error
 
 
+@functools.cache
+def for_agent(config: type[Config], agent: str) -> type[Config]:
+    """Make a dataclass with the fields `agent` and `algorithm` one of this agent, with its options and their defaults.
+
+    Raises:
+        ArgumentError: there is no such agent.
+    """
+    options = agent_class(agent).Config
+    fields: list[Any] = [("agent", str, agent), ("algorithm", options, dataclasses.field(default_factory=options))]
+    made: type[Config] = dataclasses.make_dataclass(config.__name__, fields, bases=(config,), frozen=True, kw_only=True)
+    return made
+
+
 def plain_config(config: TrainConfig) -> dict[str, Any]:
     """Write a configuration as plain data, without `resume`, which says nothing of what is learnt."""
     return {name: str(value) if name == "out" else value for name, value in dataclasses.asdict(config).items() if name != "resume"}
@@ -131,20 +154,20 @@ def plain_config(config: TrainConfig) -> dict[str, Any]:
 def command(config: TrainConfig) -> str:
     """Write the command line that gives a configuration.
 
-    >>> command(TrainConfig(env="TextCopy-v0", seed=3, ppo=PPOConfig(linear_decay=False, epochs=2)))
+    >>> command(TrainConfig(env="TextCopy-v0", seed=3, algorithm=PPOConfig(linear_decay=False, epochs=2)))
     'textenv train TextCopy-v0 --seed 3 --epochs 2 --no-linear-decay'
     """
     words = ["textenv", "train", config.env]
-    for part in (config, config.ppo):
+    for part in (config, config.algorithm):
         for field in dataclasses.fields(part):
             value, option = getattr(part, field.name), field.name.replace("_", "-")
-            if field.name in ("env", "resume", "ppo") or value == field.default:
+            if field.name in ("env", "resume", "algorithm") or value == field.default:
                 continue
             words += [f"--{option}" if value else f"--no-{option}"] if isinstance(value, bool) else [f"--{option}", str(value)]
     return shlex.join(words)
 
 
-def _train(config: TrainConfig, agent: PPO, run: Run, consoles: tuple[Console, Console], interrupts: Interrupts) -> dict[str, Any]:
+def _train(config: TrainConfig, agent: Learner, run: Run, consoles: tuple[Console, Console], interrupts: Interrupts) -> dict[str, Any]:
     """Measure, learn, measure again and write what came of it."""
     console, results = consoles
     at_start, present = run.restore(agent)
@@ -169,8 +192,8 @@ def _train(config: TrainConfig, agent: PPO, run: Run, consoles: tuple[Console, C
 
     rows = {"before": summarise(before), "after": summarise(after)}
     rows[f"best of {BEST_OF}"] = best_of_n(before, BEST_OF)
-    if config.ppo.kl_coef > 0:
-        rows[f"exp(score/{config.ppo.kl_coef:g})"] = reweighted(before, BEST_OF, config.ppo.kl_coef)
+    if config.algorithm.kl_coef > 0:
+        rows[f"exp(score/{config.algorithm.kl_coef:g})"] = reweighted(before, BEST_OF, config.algorithm.kl_coef)
     summary = _summary(config, rows, run.counters, agent)
     run.finish(agent, summary)
     _report(results, before, after, rows, BEST_OF)
@@ -189,7 +212,7 @@ def _make_envs(config: TrainConfig, device: str) -> Any:
     return gymnasium.make_vec(name, num_envs=config.num_envs, **fields)
 
 
-def _learn(config: TrainConfig, agent: PPO, run: Run, console: Console, interrupts: Interrupts) -> None:
+def _learn(config: TrainConfig, agent: Learner, run: Run, console: Console, interrupts: Interrupts) -> None:
     """Learn with a progress bar and the recorder, and end with a checkpoint.
 
     Raises:
@@ -223,7 +246,7 @@ def _learn(config: TrainConfig, agent: PPO, run: Run, console: Console, interrup
         run.checkpoint(agent)
 
 
-def _summary(config: TrainConfig, rows: dict[str, dict[str, float]], counters: Counters, agent: PPO) -> dict[str, Any]:
+def _summary(config: TrainConfig, rows: dict[str, dict[str, float]], counters: Counters, agent: Learner) -> dict[str, Any]:
     rules = text_envs(agent.envs).rules
     return {
         "env": config.env,

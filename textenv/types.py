@@ -38,6 +38,8 @@ class Episodes:
     """(B,) float64 each, the parts that a composed reward reports, by name."""
     allowed: torch.Tensor | None = None
     """(B, T, ⌈V/8⌉) uint8, the allowed tokens of every state as packed bits, for tasks that restrict them."""
+    taken_over: torch.Tensor | None = None
+    """(B, T) booleans: tokens that an expert chose in the policy's place; None where nobody could."""
     ref_log_probs: torch.Tensor | None = None
     """(B, T) float32, of the response tokens under the reference, once it has been asked."""
     advantages: torch.Tensor | None = None

@@ -16,7 +16,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train a little in TextCopy-v0, at a temperature of its own."""
     folder = tmp_path_factory.mktemp("run") / "run"
     ppo = PPOConfig(episodes_per_update=64, minibatch_size=32, learning_rate=3e-3)
-    train(TrainConfig(env="TextCopy-v0", episodes=512, num_envs=64, eval_prompts=2, temperature=0.8, out=folder, ppo=ppo), messages())
+    train(TrainConfig(env="TextCopy-v0", episodes=512, num_envs=64, eval_prompts=2, temperature=0.8, out=folder, algorithm=ppo), messages())
     return folder
 
 

@@ -41,7 +41,7 @@ def test_files(folder: Path) -> None:
     runs = {path.name: json.loads((path / "summary.json").read_text()) for path in (folder / "runs").iterdir()}
     assert set(runs) == {f"beta-{beta}-seed-{seed}" for beta in ("0.02", "0.5") for seed in (0, 1)}
     config = json.loads((folder / "runs" / "beta-0.5-seed-1" / "config.json").read_text())
-    assert (config["seed"], config["ppo"]["kl_coef"], config["ppo"]["learning_rate"], config["episodes"]) == (1, 0.5, 0.01, 128)
+    assert (config["seed"], config["algorithm"]["kl_coef"], config["algorithm"]["learning_rate"], config["episodes"]) == (1, 0.5, 0.01, 128)
     assert (folder / "frontier.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (folder / "frontier.svg").read_text(encoding="utf-8")
 

@@ -45,7 +45,7 @@ def test_the_summary_is_printed_as_json(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "train.toml").write_text("seed = 5\nepisodes = 32\neval_prompts = 2\nnum_envs = 16\n[ppo]\nlearning_rate = 0.003\n")
+    (tmp_path / "train.toml").write_text("seed = 5\nepisodes = 32\neval_prompts = 2\nnum_envs = 16\n[algorithm]\nlearning_rate = 0.003\n")
     main(["train", "TextCopy-v0", "--config", "train.toml", *SMALL[2:8], "--out", "again", "--json"])
     printed = json.loads(capsys.readouterr().out)
     written = json.loads((tmp_path / "again" / "summary.json").read_text())
@@ -63,7 +63,7 @@ def test_files_of_a_run(run: Path) -> None:
     assert {path.suffix for path in run.rglob("*") if path.is_file()} == {".csv", ".html", ".json", ".parquet", ".safetensors"}
     config = json.loads((run / "config.json").read_text())
     assert (config["env"], config["seed"], config["episodes"], config["num_envs"]) == ("TextCopy-v0", 5, 32, 16)
-    assert (config["ppo"]["group_size"], config["ppo"]["learning_rate"]) == (4, 0.003)
+    assert (config["algorithm"]["group_size"], config["algorithm"]["learning_rate"]) == (4, 0.003)
     assert load_state(run / "checkpoint")["updates"] == 2
 
 

@@ -29,7 +29,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     advantages: tuple[Literal["leave_one_out", "critic"], ...] = ("leave_one_out", "critic")
     for advantage in advantages:
         ppo = PPOConfig(episodes_per_update=16, group_size=4, minibatch_size=8, learning_rate=3e-3, advantage=advantage)
-        config = TrainConfig(env="TextCopy-v0", episodes=48, num_envs=16, eval_prompts=4, ppo=ppo, out=folder / advantage)
+        config = TrainConfig(env="TextCopy-v0", episodes=48, num_envs=16, eval_prompts=4, algorithm=ppo, out=folder / advantage)
         train(config, Console(file=io.StringIO()))
     return [folder / advantage for advantage in advantages]
 

@@ -116,7 +116,7 @@ def test_several_runs_are_told_apart(pages: dict[int, Page]) -> None:
     one, two = pages[1], pages[2]
     assert "h3" not in one.texts
     assert [text.strip() for text in two.texts["h3"] if text.strip()] == ["leave_one_out", "critic"] * 3
-    assert "≠ ppo.advantage" in two.text
+    assert "≠ algorithm.advantage" in two.text
     assert "≠" not in one.text
 
 

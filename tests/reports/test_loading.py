@@ -32,7 +32,7 @@ def counts(loaded: LoadedRun) -> dict[tuple[str, int], int]:
 def test_a_run_is_three_tidy_tables(runs: list[Path]) -> None:
     loaded = textenv.load_run(str(runs[1]))
     assert loaded.folder == runs[1]
-    assert loaded.config["ppo"]["advantage"] == "critic"
+    assert loaded.config["algorithm"]["advantage"] == "critic"
     assert loaded.summary is not None
     assert loaded.summary["episodes"] == 48
     assert loaded.metrics["update"].tolist() == [1, 2, 3]

@@ -24,7 +24,7 @@ from textenv.reports.run import Counters, Run, check_space, find_run, versions
 from textenv.types import Episodes
 
 CONFIG = PPOConfig(episodes_per_update=16, group_size=4, minibatch_size=8)
-SETTINGS: dict[str, Any] = {"seed": 0, "ppo": {"epochs": 1}}
+SETTINGS: dict[str, Any] = {"seed": 0, "algorithm": {"epochs": 1}}
 
 
 def make_agent(seed: int = 0) -> PPO:
@@ -44,7 +44,7 @@ def strict(file: Path) -> Any:
 
 def test_a_run_from_start_to_end(tmp_path: Path) -> None:
     agent = make_agent()
-    run = Run(tmp_path / "a" / "run", {"env": "TextCopy-v0", "ppo": {"kl_coef": 0.05}})
+    run = Run(tmp_path / "a" / "run", {"env": "TextCopy-v0", "algorithm": {"kl_coef": 0.05}})
     batches = []
     for _ in range(2):
         batches.append(agent.collect())
@@ -56,7 +56,7 @@ def test_a_run_from_start_to_end(tmp_path: Path) -> None:
 
     names = {"config.json", "metrics.csv", "episodes", "checkpoint", "model", "summary.json"}
     assert {path.name for path in run.folder.iterdir()} == names
-    assert strict(run.folder / "config.json") == {"env": "TextCopy-v0", "ppo": {"kl_coef": 0.05}, "versions": versions()}
+    assert strict(run.folder / "config.json") == {"env": "TextCopy-v0", "algorithm": {"kl_coef": 0.05}, "versions": versions()}
     table = {"best": {"n": 4, "kl": None}}
     assert strict(run.folder / "summary.json") == {
         "score": 0.5,
@@ -165,8 +165,8 @@ def test_a_run_goes_on_only_with_its_own_configuration(tmp_path: Path) -> None:
     assert find_run(run.folder, here, resume=True) is None
     for changed, name, values in (
         ({"seed": 1}, "seed", "0, not 1"),
-        ({"ppo": {"epochs": 2}}, r"ppo\.epochs", "1, not 2"),
-        ({"ppo": {"epochs": 1, "lam": 0.5}}, r"ppo\.lam", "None, not 0.5"),
+        ({"algorithm": {"epochs": 2}}, r"algorithm\.epochs", "1, not 2"),
+        ({"algorithm": {"epochs": 1, "lam": 0.5}}, r"algorithm\.lam", "None, not 0.5"),
     ):
         with pytest.raises(ArgumentError, match=f"run was started with {name}={values}; go on with the former or choose another --out"):
             find_run(run.folder, {**here, **changed}, resume=True)

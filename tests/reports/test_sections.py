@@ -132,11 +132,11 @@ def test_what_is_not_known_of_a_token_is_neutral(loaded: list[LoadedRun]) -> Non
 
 def test_settings_that_differ_come_first(loaded: list[LoadedRun]) -> None:
     rows = sections.config_rows(loaded)
-    assert [row["name"] for row in rows if row["differs"]] == ["out", "ppo.advantage"]
-    assert [row["name"] for row in rows[:2]] == ["out", "ppo.advantage"]
+    assert [row["name"] for row in rows if row["differs"]] == ["out", "algorithm.advantage"]
+    assert [row["name"] for row in rows[:2]] == ["out", "algorithm.advantage"]
     cells = {row["name"]: row["cells"] for row in rows}
-    assert cells["ppo.advantage"] == ["leave_one_out", "critic"]
-    assert cells["ppo.clip_range"] == ["0.2", "0.2"]
+    assert cells["algorithm.advantage"] == ["leave_one_out", "critic"]
+    assert cells["algorithm.clip_range"] == ["0.2", "0.2"]
     assert cells["model"] == ["null", "null"]
     assert cells["versions.textenv"] == [loaded[0].config["versions"]["textenv"]] * 2
     fewer = changed(loaded[1], config={"env": "TextCopy-v0"})

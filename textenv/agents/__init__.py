@@ -1,8 +1,52 @@
 """The agents: losses as pure functions, one file an algorithm."""
 
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
 if __name__ != "textenv.agents":
     raise ImportError("This folder is textenv/agents; import it as textenv.agents.")
 
-from textenv.agents.ppo import PPO, PPOConfig
+from textenv.errors import ArgumentError, did_you_mean
 
-__all__ = ["PPO", "PPOConfig"]
+if TYPE_CHECKING:
+    from textenv.agents.learner import Learner
+
+AGENTS: Final = {
+    "reinforce": "REINFORCE",
+    "actor_critic": "ActorCritic",
+    "ppo": "PPO",
+    "trpo": "TRPO",
+    "rloo": "RLOO",
+    "scst": "SCST",
+    "grpo": "GRPO",
+    "dqn": "DQN",
+    "expert_iteration": "ExpertIteration",
+    "guided": "Guided",
+    "best_of_n": "BestOfN",
+}
+"""What `--agent` takes, each a module of this room, and the class in it; its options are the class's name with Config."""
+
+__all__ = ["AGENTS", "agent_class", *(name for base in AGENTS.values() for name in (base, f"{base}Config"))]
+
+
+def agent_class(name: str) -> "type[Learner]":
+    """Find an agent by what `--agent` calls it; `.Config` holds its options.
+
+    Raises:
+        ArgumentError: there is none of that name.
+    """
+    if name not in AGENTS:
+        raise ArgumentError(f'There is no agent "{name}".{did_you_mean(name, AGENTS)}')
+    found: type[Learner] = getattr(importlib.import_module(f"textenv.agents.{name}"), AGENTS[name])
+    return found
+
+
+def __getattr__(name: str) -> Any:
+    for module, base in AGENTS.items():
+        if name in (base, f"{base}Config"):
+            return getattr(importlib.import_module(f"textenv.agents.{module}"), name)
+    raise AttributeError(f"module 'textenv.agents' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 from tyro.conf import Positional
 
+from textenv.agents.config import LearnerConfig
 from textenv.agents.ppo import PPOConfig
 from textenv.commands.output import hide_loading_bars, messages, print_json, results
 from textenv.commands.players import PlayerConfig, load_player
@@ -20,7 +21,9 @@ from textenv.reports.console import comparison_table
 from textenv.reports.evaluation import measure, summarise
 from textenv.reports.frontier import best_of_curve, draw_frontier, reweighted_curve, write_points
 from textenv.reports.run import find_run
-from textenv.training import TrainConfig, plain_config, train
+from textenv.training import TrainConfig, for_agent, plain_config, train
+
+__all__ = ["for_agent", "frontier", "run"]
 
 EPISODES_A_PROMPT: Final = 16
 BASE_SAMPLES: Final = 128
@@ -34,6 +37,8 @@ class FrontierConfig:
 
     env: Positional[str]
     """Id of the environment."""
+    agent: str = "ppo"
+    """Algorithm: a name in `textenv.agents.AGENTS`."""
     betas: tuple[float, ...] = (0.02, 0.035, 0.06, 0.1)
     """KL coefficients, in units of score a nat."""
     seeds: int = 3
@@ -54,7 +59,8 @@ class FrontierConfig:
     """Of forward passes: fp32, or bf16 by autocast."""
     eval_prompts: int = 64
     """Prompts on which all are measured: 16 episodes each, 128 of the base."""
-    ppo: PPOConfig = dataclasses.field(default_factory=PPOConfig)
+    algorithm: LearnerConfig = dataclasses.field(default_factory=PPOConfig)
+    """Options of the agent, but for `kl_coef`."""
 
     def __post_init__(self) -> None:
         if not self.betas or not all(0 < beta < math.inf for beta in self.betas) or len(set(self.betas)) < len(self.betas):
@@ -65,11 +71,10 @@ class FrontierConfig:
 
     def run_of(self, beta: float, seed: int) -> TrainConfig:
         """Configure one run."""
-        shared = {
-            name: getattr(self, name) for name in ("env", "episodes", "model", "reward", "num_envs", "device", "precision", "eval_prompts")
-        }
+        names = ("env", "agent", "episodes", "model", "reward", "num_envs", "device", "precision", "eval_prompts")
+        shared = {name: getattr(self, name) for name in names}
         out = self.out / "runs" / f"beta-{beta:g}-seed-{seed}"
-        return TrainConfig(**shared, seed=seed, out=out, ppo=dataclasses.replace(self.ppo, kl_coef=beta))
+        return TrainConfig(**shared, seed=seed, out=out, algorithm=dataclasses.replace(self.algorithm, kl_coef=beta))
 
 
 def frontier(config: FrontierConfig, console: Console) -> list[dict[str, Any]]:
@@ -90,7 +95,7 @@ def frontier(config: FrontierConfig, console: Console) -> list[dict[str, Any]]:
     runs = {(beta, seed): config.run_of(beta, seed) for beta in config.betas for seed in range(config.seeds)}
     left = [run for run in runs.values() if find_run(run.out or Path(), plain_config(run), resume=True) is None]
     for number, run in enumerate(left, start=1):
-        console.print(f"Run {number} of {len(left)}: β {run.ppo.kl_coef:g}, seed {run.seed}.")
+        console.print(f"Run {number} of {len(left)}: β {run.algorithm.kl_coef:g}, seed {run.seed}.")
         train(dataclasses.replace(run, resume=True), console, results=Console(quiet=True))
     console.print(f"Measuring {len(runs)} policies and the base …")
     points = _points(config, runs)

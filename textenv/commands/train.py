@@ -1,7 +1,9 @@
 """`textenv train`."""
 
 from textenv.commands.output import hide_loading_bars, messages, print_json, results
-from textenv.training import TrainConfig, train
+from textenv.training import TrainConfig, for_agent, train
+
+__all__ = ["for_agent", "run"]
 
 
 def run(config: TrainConfig, *, json: bool) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from textenv.errors import ArgumentError, LoadError
+from textenv.models.acting import Act
 from textenv.models.cache import PrefixCache
 from textenv.models.kernels import FastKernels, SingleThread, fuse_gelu
 from textenv.models.layout import align_left
@@ -25,20 +26,6 @@ if TYPE_CHECKING:
 _SMALL_STEP = 2e7  # products by layer that another thread would take over
 
 Precision = Literal["fp32", "bf16"]
-
-
-class Act(NamedTuple):
-    """What a policy does in N rows.
-
-    Shapes: N rows.
-    """
-
-    actions: NDArray[np.int64]
-    """(N,) token ids; 0 in rows without a token."""
-    log_probs: torch.Tensor
-    """(N,) of the actions."""
-    values: torch.Tensor
-    """(N,) of the states."""
 
 
 class LanguagePolicy(nn.Module):
@@ -270,13 +257,28 @@ class LanguagePolicy(nn.Module):
         """
         response = tokens[:, prompt_columns:]
         mask = response >= 0  # (B, T)
-        banned = self.banned if allowed is None else self.banned | ~self._pad(allowed[mask])
         with self.arithmetic():
             hidden = self.response_hidden(tokens, prompt_columns)  # (M, D)
-            log_probs = token_log_probs(self.logits, hidden, response[mask], self.temperature, banned)  # (M,)
+            log_probs = token_log_probs(self.logits, hidden, response[mask], self.temperature, self.forbidden(mask, allowed))  # (M,)
         values = self.value_head(hidden.float())[:, 0]
         padded = [flat.new_zeros(mask.shape).masked_scatter(mask, flat) for flat in (log_probs, values)]  # (B, T) each
         return padded[0], padded[1]
+
+    def response_values(self, tokens: torch.Tensor, prompt_columns: int) -> torch.Tensor:
+        """Compute the values of the states in which the response tokens were chosen, in one forward pass.
+
+        Args:
+            tokens: (B, W) finished observations.
+            prompt_columns: P.
+
+        Returns:
+            (B, T), 0 where there is no token.
+        """
+        mask = tokens[:, prompt_columns:] >= 0  # (B, T)
+        with self.arithmetic():
+            hidden = self.response_hidden(tokens, prompt_columns)  # (M, D)
+        values: torch.Tensor = self.value_head(hidden.float())[:, 0]
+        return values.new_zeros(mask.shape).masked_scatter(mask, values)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write model, tokenizer and value head; `AutoModelForCausalLM.from_pretrained` loads the model."""
@@ -308,6 +310,10 @@ class LanguagePolicy(nn.Module):
         if type(head) is not nn.Linear or self.softcap is not None or head._forward_hooks or head._forward_pre_hooks:
             return self.logits(hidden).masked_fill_(self.banned, -torch.inf)
         return self.cache.packed(head, self.banned, head.weight.dtype if self.precision == "fp32" else torch.bfloat16)(hidden)
+
+    def forbidden(self, mask: torch.Tensor, allowed: torch.Tensor | None = None) -> torch.Tensor:
+        """Tell which tokens have no probability: (V of the head,), or where states (B, T) restrict them to some (B, T, V), (M, V of it)."""
+        return self.banned if allowed is None else self.banned | ~self._pad(allowed[mask])
 
     def _pad(self, allowed: torch.Tensor) -> torch.Tensor:
         """Widen (..., V of the tokenizer) to the rows of the head."""

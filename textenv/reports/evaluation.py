@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from textenv.envs.vector import text_envs
 from textenv.errors import ArgumentError
 from textenv.models.policy import LanguagePolicy
+from textenv.rewards.kl import best_of_n_kl
 from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import call_reward
 from textenv.rewards.words import ngrams
@@ -177,9 +178,8 @@ def best_of_n(base: Measured, n: int) -> dict[str, float]:
         None if base.judge is None else base.judge[best],
         Divergence(*(values[torch.from_numpy(best)] for values in base.divergence)),
     )
-    kl = math.log(n) - (n - 1) / n
     hidden = dict.fromkeys(("kl_k1", "kl_k1_se", "kl_k2", "kl_k2_se", "kl_k3", "kl_k3_se", "kl_exact_se"), math.nan)
-    return {**summarise(chosen), **hidden, "kl_exact": kl}
+    return {**summarise(chosen), **hidden, "kl_exact": best_of_n_kl(n)}
 
 
 def reweighted(base: Measured, n: int, kl_coef: float) -> dict[str, float]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from textenv.files import replacing
 from textenv.reports.evaluation import Measured, means_of_prompts, reweighted, scores_by_prompt
+from textenv.rewards.kl import best_of_n_kl
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +52,7 @@ def best_of_curve(base: Measured, m: int, sizes: Iterable[int]) -> list[dict[str
     for n in sizes:
         weights = np.array([math.comb(i, n - 1) / math.comb(m, n) for i in range(m)])  # (m,)
         row = means_of_prompts({name: values @ weights for name, values in ordered.items()})
-        points.append({"kind": "best_of_n", "best_of": n, "n": scores.size, **row, "kl_exact": math.log(n) - (n - 1) / n})
+        points.append({"kind": "best_of_n", "best_of": n, "n": scores.size, **row, "kl_exact": best_of_n_kl(n)})
     return points
 
 

@@ -22,7 +22,7 @@ from textenv.types import Episodes
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from textenv.agents.ppo import PPO
+    from textenv.agents.learner import Learner
     from textenv.models.policy import LanguagePolicy
 
 CHECKPOINT_SHARE: Final = 0.02
@@ -98,7 +98,7 @@ def find_run(folder: Path, config: dict[str, Any], *, resume: bool) -> dict[str,
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Write {"ppo": {"gamma": 1}} as {"ppo.gamma": 1}."""
+    """Write {"algorithm": {"gamma": 1}} as {"algorithm.gamma": 1}."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
@@ -165,7 +165,7 @@ class Run:
         self._saved, self._cost = time.perf_counter(), 0.0
         self._write("config.json", {**config, "versions": versions()})
 
-    def restore(self, agent: "PPO") -> tuple[dict[str, Any], dict[str, Any]]:
+    def restore(self, agent: "Learner") -> tuple[dict[str, Any], dict[str, Any]]:
         """Go on from the checkpoint, or from the start if there is none; what is newer is dropped.
 
         Returns:
@@ -241,7 +241,7 @@ class Run:
         """Whether the last checkpoint is so long ago that another keeps to their share of the time."""
         return time.perf_counter() - self._saved >= self._cost / CHECKPOINT_SHARE
 
-    def checkpoint(self, agent: "PPO") -> None:
+    def checkpoint(self, agent: "Learner") -> None:
         """Save everything that later updates depend on.
 
         Raises:
@@ -264,7 +264,7 @@ class Run:
         save_state(folder, vars(episodes))
         return folder
 
-    def finish(self, agent: "PPO", summary: dict[str, Any]) -> None:
+    def finish(self, agent: "Learner", summary: dict[str, Any]) -> None:
         """Write the model and the summary.
 
         Raises:

@@ -57,6 +57,27 @@ def gae(rewards: torch.Tensor, values: torch.Tensor, mask: torch.Tensor, gamma: 
     return advantages
 
 
+def n_step(rewards: torch.Tensor, values: torch.Tensor, mask: torch.Tensor, gamma: float, n: int) -> torch.Tensor:
+    """A_t = Σ_{i<n} γ^i r_{t+i} + γ^n V_{t+n} - V_t, with rewards and values of 0 after the last token.
+
+    (Mnih et al., "Asynchronous Methods for Deep Reinforcement Learning", section 4, https://arxiv.org/abs/1602.01783, with
+    the same n at every token.)
+
+    Args:
+        rewards: (B, T).
+        values: (B, T).
+        mask: (B, T), True in the leading columns of each row.
+        gamma: γ in [0, 1].
+        n: at least 1.
+    """
+    columns = rewards.shape[1]
+    padded = torch.nn.functional.pad(rewards * mask, (0, n))
+    advantages = torch.nn.functional.pad(values * mask, (0, n))[:, n:] * gamma**n - values
+    for i in range(n):
+        advantages = advantages + gamma**i * padded[:, i : i + columns]
+    return advantages * mask
+
+
 def leave_one_out(returns: torch.Tensor, mask: torch.Tensor, group_size: int) -> torch.Tensor:
     """A_t = G_t - mean of G_t over the other episodes of the same prompt, an ended one counting 0.
 

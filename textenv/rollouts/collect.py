@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from textenv.envs.vector import TextVectorEnv, text_envs
 from textenv.envs.wrappers.base import action_masks, restricted, rules_of
 from textenv.errors import ArgumentError
-from textenv.models.policy import Act, LanguagePolicy
+from textenv.models.acting import Act, Actor
 from textenv.types import Episodes
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class _Buffer:
 
     def __init__(self, n: int, prompt_columns: int, response_columns: int, vocabulary: int, keep_allowed: bool) -> None:
         self.tokens = np.full((n, prompt_columns + response_columns), -1, dtype=np.int64)
-        self.drawn: list[tuple[torch.Tensor, torch.Tensor]] = []  # log-probabilities and values of each step, (N,) each
+        self.drawn: list[tuple[torch.Tensor, ...]] = []  # log-probabilities, values and who chose at each step, (N,) each
         self.places: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []  # of each step's rows: the row, episode * T + t
         self.rewards = np.zeros((n, response_columns))
         self.scores = np.zeros(n)
@@ -46,13 +46,13 @@ class _Buffer:
     def add(self, act: Act, rows: NDArray[np.int64], episodes: NDArray[np.int64], rewards: NDArray[np.float64]) -> None:
         """Note a step of these rows; what is on a GPU stays there until the end."""
         at = self.length[episodes]
-        self.drawn.append((act.log_probs, act.values))
+        self.drawn.append((act.log_probs, act.values, *(() if act.taken_over is None else (act.taken_over.float(),))))
         self.places.append((rows, episodes * self.rewards.shape[1] + at))
         self.rewards[episodes, at] = rewards
         self.length[episodes] += 1
 
     def _spread(self, which: int) -> torch.Tensor:
-        """Put the log-probabilities (0) or values (1) of all steps where they belong: (n, T)."""
+        """Put the log-probabilities (0), the values (1) or who chose (2) of all steps where they belong: (n, T)."""
         steps = torch.stack([step[which] for step in self.drawn]).cpu()  # (steps, N)
         step = np.repeat(np.arange(len(self.places)), [len(rows) for rows, _ in self.places])
         rows, places = (np.concatenate(part) for part in zip(*self.places, strict=True))
@@ -74,6 +74,7 @@ class _Buffer:
             finish_reasons=[text[2] for text in self.texts],
             score_parts={name: torch.from_numpy(values) for name, values in self.parts.items()},
             allowed=None if self.allowed is None else torch.from_numpy(self.allowed),
+            taken_over=self._spread(2).bool() if len(self.drawn[0]) > 2 else None,
         )
 
 
@@ -94,7 +95,7 @@ def _prompt_queue(envs: TextVectorEnv, n: int, seed: int | None, prompt_index: A
 
 
 def collect(
-    policy: LanguagePolicy,
+    policy: Actor,
     envs: "VectorEnv[Any, Any, Any]",
     n: int,
     *,

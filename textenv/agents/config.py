@@ -1,0 +1,80 @@
+"""What every agent that learns is told, and checks of such numbers."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textenv.errors import ArgumentError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnerConfig:
+    """What every agent that learns is told.
+
+    Raises:
+        ArgumentError: a number is out of its range, or two do not fit together.
+    """
+
+    episodes_per_update: int = 512
+    """Episodes collected before each update."""
+    micro_batch_size: int | None = None
+    """Episodes a forward pass; gradients are accumulated over an optimiser step. None takes them at once."""
+    learning_rate: float = 3e-4
+    """Of Adam, with ε 1e-5 and no weight decay."""
+    linear_decay: bool = True
+    """Lower the learning rate linearly to 0 over the episodes that `learn` is asked for."""
+    kl_coef: float = 0.035
+    """β, in units of score a nat: the objective is E[score] - β KL(π‖π_ref)."""
+    kl_target: float | None = None
+    """Nats a sequence to steer β to (Ziegler's controller); None keeps β fixed."""
+    kl_horizon: int = 10_000
+    """Episodes in which β can change by a fifth."""
+    gamma: float = 1.0
+    """γ."""
+    max_grad_norm: float = 1.0
+    """Gradients are clipped to this Euclidean norm."""
+
+    def __post_init__(self) -> None:
+        positive = ("episodes_per_update", "learning_rate", "kl_target", "kl_horizon", "max_grad_norm")
+        check_ranges(self, positive=positive, least_zero=("kl_coef",), unit=("gamma",))
+        check_divides(self, "micro_batch_size", "minibatch_size" if hasattr(self, "minibatch_size") else "episodes_per_update")
+
+
+def check_ranges(config: object, *, positive: Sequence[str] = (), least_zero: Sequence[str] = (), unit: Sequence[str] = ()) -> None:
+    """Refuse fields that are not positive, below 0, or not between 0 and 1.
+
+    Raises:
+        ArgumentError: one is not; a field that is None is not asked.
+    """
+    for name in positive:
+        value = getattr(config, name)
+        if value is not None and not 0 < value < math.inf:
+            raise ArgumentError(f"{name} must be positive, got {value!r}.")
+    for name in least_zero:
+        if not 0 <= getattr(config, name) < math.inf:
+            raise ArgumentError(f"{name} must be at least 0, got {getattr(config, name)!r}.")
+    for name in unit:
+        if not 0 <= getattr(config, name) <= 1:
+            raise ArgumentError(f"{name} must be between 0 and 1, got {getattr(config, name)!r}.")
+
+
+def check_choice(config: object, name: str, known: Sequence[str]) -> None:
+    """Refuse a word that is none of those known.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    if getattr(config, name) not in known:
+        words = " or ".join(f'"{word}"' for word in known)
+        raise ArgumentError(f"{name} must be {words}, got {getattr(config, name)!r}.")
+
+
+def check_divides(config: object, name: str, whole: str, least: int = 1) -> None:
+    """Refuse a number that does not divide another one.
+
+    Raises:
+        ArgumentError: it does not, or is below `least`; None is not asked.
+    """
+    part, total = getattr(config, name), getattr(config, whole)
+    if part is not None and (part < least or total % part):
+        raise ArgumentError(f"{name}={part} must be at least {least} and divide {whole}={total}.")

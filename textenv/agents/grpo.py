@@ -1,0 +1,98 @@
+"""Group relative policy optimisation: advantages normalised within the group of a prompt, and the KL in the loss.
+
+Shao et al., "DeepSeekMath", equations 3 and 4, https://arxiv.org/abs/2402.03300; without its two biases, Liu et al.,
+"Understanding R1-Zero-Like Training" (Dr. GRPO), https://arxiv.org/abs/2503.20783.
+"""
+
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+
+from textenv.agents.config import LearnerConfig, check_divides, check_ranges
+from textenv.agents.learner import Learner, Terms
+from textenv.agents.losses import clipped_surrogate
+from textenv.rewards.kl import k2, k3
+from textenv.types import Episodes
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRPOConfig(LearnerConfig):
+    """How GRPO learns.
+
+    Raises:
+        ArgumentError: numbers that do not fit together.
+    """
+
+    group_size: int = 8
+    """Episodes of each prompt."""
+    minibatch_size: int = 128
+    """Episodes an optimiser step; whole sequences."""
+    epochs: int = 1
+    """Passes over the episodes of an update."""
+    clip_range: float = 0.2
+    """ε of the policy ratio."""
+    dr_grpo: bool = False
+    """Leave out the division by a group's standard deviation and by an episode's own length, as Dr. GRPO does."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, positive=("epochs", "minibatch_size", "clip_range"))
+        check_divides(self, "group_size", "episodes_per_update", least=2)
+        check_divides(self, "minibatch_size", "episodes_per_update")
+
+
+class GRPO(Learner):
+    """Trains a policy in text environments; arguments and errors are those of `Learner`."""
+
+    config: GRPOConfig
+    Config = GRPOConfig
+
+    def set_up(self) -> None:
+        """Play prompts in groups."""
+        self.group_size = self.config.group_size
+
+    def estimate(self, episodes: Episodes) -> Episodes:
+        """Add the reference's log-probabilities, returns (the rewards' sums) and advantages, one an episode.
+
+        Raises:
+            ArgumentError: the episodes are no groups of one prompt each.
+        """
+        batch = self.refer(episodes)
+        self.check_groups(batch)
+        rewards = batch.rewards.sum(1).reshape(-1, self.group_size)  # (B/k, k), without the KL, which the loss has
+        advantages = rewards - rewards.mean(1, keepdim=True)
+        if not self.config.dr_grpo:
+            advantages = advantages / (rewards.std(1, keepdim=True) + 1e-4)
+        spread = advantages.reshape(-1, 1) * batch.mask  # (B, T)
+        return replace(batch, advantages=spread, returns=rewards.reshape(-1, 1) * batch.mask)
+
+    def update(self, episodes: Episodes) -> dict[str, float]:
+        """Improve the policy by one batch of episodes.
+
+        Raises:
+            ArgumentError: the episodes are no groups of one prompt each.
+            TrainingError: the gradient is not finite.
+        """
+        batch = self.prepare(episodes)
+        steps: list[dict[str, float]] = []
+        mean_length = batch.lengths.float().mean()
+        self.policy.train()
+        for _ in range(self.config.epochs):
+            for rows in torch.from_numpy(self.order.permutation(len(batch))).split(self.config.minibatch_size):
+                steps.append(self.minimise(batch, lambda piece: self.loss(piece, mean_length), rows))
+        self.policy.eval()
+        return self.report(batch, steps)
+
+    def loss(self, piece: Episodes, mean_length: torch.Tensor) -> Terms:
+        """Weigh tokens by the clipped surrogate and β k3(π‖π_ref), and but for Dr. GRPO every episode alike: (b, T) each."""
+        new, _ = self.forward(piece)
+        policy_loss = clipped_surrogate(new, piece.log_probs, cast(torch.Tensor, piece.advantages), self.config.clip_range)
+        kl = k3(new, cast(torch.Tensor, piece.ref_log_probs))
+        loss = policy_loss + self.controller.coefficient * kl
+        if not self.config.dr_grpo:
+            loss = loss * (mean_length / piece.lengths[:, None])
+        with torch.no_grad():
+            drift = k2(new, piece.log_probs)
+            clipped = ((new - piece.log_probs).exp() - 1).abs() > self.config.clip_range
+        return {"loss": loss, "policy_loss": policy_loss, "kl_loss": kl, "approx_kl": drift, "clip_fraction": clipped}

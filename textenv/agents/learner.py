@@ -1,0 +1,317 @@
+"""What all agents share: playing episodes, asking the reference, steps of the optimiser, and a state that can be saved.
+
+An algorithm's own file says how it weighs tokens (`estimate`) and what it does with them (`update`).
+"""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import numpy as np
+import torch
+
+from textenv.agents.config import LearnerConfig
+from textenv.envs.vector import text_envs
+from textenv.envs.wrappers.base import rules_of, shaped
+from textenv.errors import ArgumentError, LoadError, TrainingError
+from textenv.models.acting import Actor
+from textenv.models.policy import LanguagePolicy
+from textenv.rewards.kl import KLController, k1, k2, k3
+from textenv.rollouts.advantages import masked_mean
+from textenv.rollouts.collect import collect
+from textenv.types import Episodes
+
+if TYPE_CHECKING:
+    from gymnasium.vector import VectorEnv
+
+Terms = dict[str, torch.Tensor]
+"""What a loss says of each response token, (b, T) by name: `loss` is minimised, the others are reported."""
+
+_REFERENCE_ROWS = 128
+
+
+class Learner:
+    """Trains a policy in text environments; a base class for agents.
+
+    Args:
+        policy: learns; its present weights are the reference unless one is given.
+        envs: from `gymnasium.make_vec`, without `kl_coef`, which is the agent's.
+        config: of the agent.
+        reference: π_ref, frozen.
+        seed: of the draws and of the order of prompts and minibatches.
+
+    Raises:
+        ArgumentError: the envs are not textenv's, do not act by tokens or shape the reward by a KL of their own; or policy,
+            reference and envs do not fit together.
+    """
+
+    config: LearnerConfig
+    uses_values: bool = False
+    """Whether a value head is learnt."""
+    group_size: int = 1
+    """Episodes of each prompt, which stand one after the other in a batch."""
+    Config: ClassVar[type[LearnerConfig]]
+
+    def __init__(
+        self,
+        policy: LanguagePolicy,
+        envs: "VectorEnv[Any, Any, Any]",
+        config: Any = None,
+        *,
+        reference: LanguagePolicy | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.policy, self.envs, self.config = policy, envs, self.Config() if config is None else config
+        self.memory: dict[str, Any] = {}
+        """What the algorithm remembers between updates beside weights: numbers and tensors by name."""
+        self.modules: dict[str, torch.nn.Module] = {"policy": policy}
+        self.reference = self._check(reference)
+        self.set_up()
+        if self.uses_values and getattr(policy, "value_head", None) is None:
+            raise ArgumentError(f"{type(self).__name__} learns a value, but the policy has no value head; see LanguagePolicy.value_head.")
+        self.critic = policy
+        if self.uses_values and getattr(self.config, "separate_critic", False):
+            self.critic = self.modules["critic"] = copy.deepcopy(policy)
+        parameters = [p for p in self.trained_parameters() if p.requires_grad]
+        self.optimiser = torch.optim.Adam(parameters, lr=self.config.learning_rate, eps=1e-5, fused=True)
+        self.controller = KLController(coefficient=self.config.kl_coef, target=self.config.kl_target, horizon=self.config.kl_horizon)
+        self.generator = torch.Generator(device=policy.device).manual_seed(seed)
+        self.order = np.random.default_rng(seed)
+        self.waiting = np.zeros(0, dtype=np.int64)  # prompts left of the present pass over the prompt set
+        self.episodes = 0
+        self.schedule = (0, 0)  # episodes at which the linear decay starts and ends
+
+    def _check(self, reference: LanguagePolicy | None) -> LanguagePolicy:
+        """Check that policy, envs and reference belong together, and freeze the reference."""
+        name, policy, rules = type(self).__name__, self.policy, text_envs(self.envs).rules
+        if not isinstance(self.config, self.Config):
+            raise ArgumentError(f"{name} needs a {self.Config.__name__}, got {type(self.config).__name__}.")
+        rules_of(self.envs)
+        if shaped(self.envs):
+            raise ArgumentError(
+                f"{name} adds the KL itself; make the envs without kl_coef or KLShaping and give kl_coef to {self.Config.__name__}."
+            )
+        if policy.vocabulary != rules.vocabulary:
+            raise ArgumentError(f"The policy has {policy.vocabulary} tokens, the environment {rules.vocabulary}; use one tokenizer.")
+        reference = (reference or copy.deepcopy(policy)).requires_grad_(False)
+        reference.cache.clear()
+        for field in ("vocabulary", "temperature", "device"):
+            if getattr(reference, field) != getattr(policy, field):
+                raise ArgumentError(f"The reference's {field} is {getattr(reference, field)}, the policy's {getattr(policy, field)}.")
+        return reference
+
+    def set_up(self) -> None:
+        """Set what depends on the config, and add to `modules` what is learnt beside policy and critic."""
+
+    def trained_parameters(self) -> list[torch.nn.Parameter]:
+        """List what the optimiser moves."""
+        return [parameter for module in self.modules.values() for parameter in module.parameters()]
+
+    @property
+    def actor(self) -> Actor:
+        """What plays the episodes that are learnt from."""
+        return self.policy
+
+    def learn(self, episodes: int, callback: Callable[[dict[str, float], Episodes], None] | None = None) -> None:
+        """Collect and update until at least so many more episodes have been played.
+
+        Args:
+            episodes: to play.
+            callback: called after each update with its metrics and episodes.
+        """
+        if self.schedule[1] != self.episodes + episodes:  # else it goes on with a schedule that was loaded
+            self.schedule = (self.episodes, self.episodes + episodes)
+        start, end = self.schedule
+        while self.episodes < end:
+            if self.config.linear_decay:
+                self.optimiser.param_groups[0]["lr"] = self.config.learning_rate * (end - self.episodes) / (end - start)
+            batch = self.collect()
+            metrics = self.update(batch)
+            if callback is not None:
+                callback(metrics, batch)
+
+    def collect(self) -> Episodes:
+        """Play the episodes of one update and estimate them: every prompt once before any comes again, in groups."""
+        groups = self.config.episodes_per_update // self.group_size
+        while len(self.waiting) < groups:
+            self.waiting = np.concatenate([self.waiting, self.order.permutation(len(text_envs(self.envs).prompts))])
+        chosen, self.waiting = self.waiting[:groups], self.waiting[groups:]
+        prompts = np.repeat(chosen, self.group_size)
+        return self.estimate(collect(self.actor, self.envs, len(prompts), prompt_index=prompts, generator=self.generator))
+
+    def estimate(self, episodes: Episodes) -> Episodes:
+        """Add reference log-probabilities, returns and advantages."""
+        raise NotImplementedError
+
+    def update(self, episodes: Episodes) -> dict[str, float]:
+        """Improve the policy by one batch of episodes and tell metrics by name."""
+        raise NotImplementedError
+
+    def prepare(self, episodes: Episodes) -> Episodes:
+        """Estimate episodes that have not been, and move them to the policy."""
+        return (self.estimate(episodes) if episodes.advantages is None else episodes).to(self.policy.device)
+
+    @torch.no_grad()
+    def refer(self, episodes: Episodes) -> Episodes:
+        """Ask the reference for its log-probabilities of the response tokens, and a separate critic for its values, in parallel passes."""
+        if episodes.ref_log_probs is not None:
+            return episodes
+        found, values = [], []
+        for rows in torch.arange(len(episodes)).split(self.config.micro_batch_size or _REFERENCE_ROWS):
+            piece = episodes.select(rows).to(self.policy.device)
+            allowed = piece.allowed_tokens(self.policy.vocabulary)
+            found.append(self.reference.response_log_probs(piece.tokens, piece.prompt_columns, allowed)[0])
+            if self.critic is not self.policy:
+                values.append(self.critic.response_values(piece.tokens, piece.prompt_columns))
+        device = episodes.tokens.device
+        return replace(
+            episodes,
+            ref_log_probs=torch.cat(found).to(device),
+            values=torch.cat(values).to(device) if values else episodes.values,
+        )
+
+    def shaped_rewards(self, batch: Episodes) -> torch.Tensor:
+        """r_t - β (log π(a_t|s_t) - log π_ref(a_t|s_t)), the KL by k1: (B, T)."""
+        kl = k1(batch.log_probs, cast(torch.Tensor, batch.ref_log_probs)) * batch.mask
+        return batch.rewards - self.controller.coefficient * kl
+
+    def check_groups(self, batch: Episodes) -> None:
+        """Refuse episodes that are no groups of one prompt each.
+
+        Raises:
+            ArgumentError: they are not.
+        """
+        groups = batch.prompt_index.reshape(-1, self.group_size) if len(batch) % self.group_size == 0 else None
+        if groups is None or (groups != groups[:, :1]).any():
+            raise ArgumentError(f"update needs groups of {self.group_size} episodes of the same prompt, one after the other.")
+
+    def forward(self, piece: Episodes) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute log-probabilities and values of the response tokens with gradient: (b, T) each."""
+        allowed = piece.allowed_tokens(self.policy.vocabulary)
+        log_probs, values = self.policy.response_log_probs(piece.tokens, piece.prompt_columns, allowed)
+        if self.critic is not self.policy:
+            values = self.critic.response_values(piece.tokens, piece.prompt_columns)
+        return log_probs, values
+
+    def minimise(self, batch: Episodes, loss: Callable[[Episodes], Terms], rows: torch.Tensor | None = None) -> dict[str, float]:
+        """Take one step of the optimiser on some episodes, the gradient accumulated over micro-batches.
+
+        Args:
+            batch: on the policy's device.
+            loss: maps episodes to its terms; their sums are divided by the mean number of tokens of so many episodes in
+                the batch, not by these episodes' own, so that long and short ones weigh alike in every step.
+            rows: indices of the episodes; None takes all.
+
+        Returns:
+            The terms a token, and `grad_norm`.
+
+        Raises:
+            TrainingError: the gradient is not finite.
+        """
+        rows = torch.arange(len(batch)) if rows is None else rows
+        tokens = batch.mask.sum().item() * len(rows) / len(batch)
+        sums: dict[str, torch.Tensor] = {}
+        self.optimiser.zero_grad(set_to_none=True)
+        for part in rows.split(self.config.micro_batch_size or len(rows)):
+            piece = batch.select(part)
+            terms = loss(piece)
+            (terms["loss"] * piece.mask).sum().div(tokens).backward()
+            for name, values in terms.items():
+                sums[name] = sums.get(name, 0.0) + (values.detach() * piece.mask).sum(dtype=torch.float32)
+        parameters = self.optimiser.param_groups[0]["params"]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm)
+        if not torch.isfinite(norm):
+            raise TrainingError(f"The gradient is not finite after {self.episodes} episodes; lower learning_rate or max_grad_norm.", batch)
+        self.optimiser.step()
+        told = torch.stack(list(sums.values()) or [norm]).div(tokens).tolist()  # read once, for on a GPU every reading waits
+        return {**dict(zip(sums, told, strict=True)), "grad_norm": float(norm)}
+
+    def report(self, batch: Episodes, steps: Sequence[dict[str, float]]) -> dict[str, float]:
+        """Count the episodes, move β, and put the metrics of an update together.
+
+        Args:
+            batch: with reference log-probabilities.
+            steps: metrics of each optimiser step.
+
+        Returns:
+            Metrics by name; KLs in nats a sequence, entropy in nats a token; those of the steps as their mean.
+        """
+        mask, ref_log_probs = batch.mask, cast(torch.Tensor, batch.ref_log_probs)  # (B, T) each
+        kl, beta = k1(batch.log_probs, ref_log_probs) * mask, self.controller.coefficient
+        kl_per_sequence = kl.sum(1).mean().item()
+        self.controller.update(kl_per_sequence, len(batch))
+        self.episodes += len(batch)
+        return {
+            "episodes": float(self.episodes),
+            "score": batch.scores.mean().item(),
+            **{f"score_{name}": values.mean().item() for name, values in batch.score_parts.items()},
+            "reward": (batch.rewards - beta * kl).sum(1).mean().item(),
+            "kl_k1": kl_per_sequence,
+            "kl_k2": (k2(batch.log_probs, ref_log_probs) * mask).sum(1).mean().item(),
+            "kl_k3": (k3(batch.log_probs, ref_log_probs) * mask).sum(1).mean().item(),
+            "kl_coef": beta,
+            "entropy": masked_mean(-batch.log_probs, mask).item(),
+            "length": batch.lengths.float().mean().item(),
+            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "explained_variance": explained_variance(batch) if self.uses_values else math.nan,
+            "optimiser_steps": float(len(steps)),
+            **{name: sum(step[name] for step in steps) / len(steps) for name in (steps[0] if steps else ()) if name != "loss"},
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that later updates depend on, for `textenv.checkpoint.save_state`."""
+        return {
+            **{name: module.state_dict() for name, module in self.modules.items()},
+            "optimiser": self.optimiser.state_dict(),
+            "kl_coef": self.controller.coefficient,
+            "generator": self.generator.get_state(),
+            "seed": self.generator.initial_seed(),
+            "device": self.policy.device.type,
+            "order": self.order.bit_generator.state,
+            "waiting": self.waiting.tolist(),
+            "episodes": self.episodes,
+            "schedule": list(self.schedule),
+            "memory": dict(self.memory),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`.
+
+        On the kind of device that it comes from, training goes on as it would have. A CUDA generator cannot take a CPU's state
+        nor the reverse: there the draws go on from a seed made of the first one and the number of episodes.
+
+        Raises:
+            LoadError: it is of another agent or of another model.
+        """
+        mine = self.state_dict()
+        if missing := sorted(mine.keys() - state.keys()):
+            raise LoadError(f"The state lacks {', '.join(missing)}: it is not {type(self).__name__}'s.")
+        for part in self.modules:
+            ours, theirs = ({name: tuple(value.shape) for name, value in side[part].items()} for side in (mine, state))
+            for name in sorted(ours.keys() | theirs.keys()):
+                if ours.get(name) != theirs.get(name):
+                    raise LoadError(
+                        f"The state is of another model: {name} has the shape {theirs.get(name)} there and {ours.get(name)} in this {part}."
+                    )
+        for name, module in self.modules.items():
+            module.load_state_dict(state[name])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.controller.coefficient = state["kl_coef"]
+        if state["device"] == self.policy.device.type:
+            self.generator.set_state(state["generator"])
+        else:
+            self.generator.manual_seed(int(np.random.SeedSequence((state["seed"], state["episodes"])).generate_state(1)[0]))
+        self.order.bit_generator.state = state["order"]
+        self.waiting = np.array(state["waiting"], dtype=np.int64)
+        self.episodes = state["episodes"]
+        self.schedule = (state["schedule"][0], state["schedule"][1])
+        self.memory = dict(state["memory"])
+
+
+def explained_variance(batch: Episodes) -> float:
+    """1 - Var(R - V)/Var(R) over the tokens: 1 is perfect, 0 no better than a constant."""
+    returns = cast(torch.Tensor, batch.returns)
+    error, target = (returns - batch.values)[batch.mask], returns[batch.mask]
+    return float(1 - error.var(correction=0) / target.var(correction=0).clamp(min=1e-12))

@@ -122,3 +122,17 @@ def test_frontier_and_normalised_return() -> None:
 def test_too_large_is_refused() -> None:
     with pytest.raises(ArgumentError, match="too large to be solved exactly"):
         ExactMDP(make_rules(max_new_tokens=30), LanguagePolicy(toy_causal_lm(toy_tokenizer("ab"), 40), toy_tokenizer("ab")))
+
+
+def test_values_of_a_policy_are_what_its_texts_still_bring() -> None:
+    rules = make_rules()
+    reference, policy = (LanguagePolicy(toy_causal_lm(rules.tokenizer, rules.width, seed=seed), rules.tokenizer) for seed in (0, 9))
+    mdp = ExactMDP(rules, reference)
+    values, reach = mdp.values(policy, 0.3), mdp.reach(policy)
+    assert float(values[0].mean()) == pytest.approx(mdp.evaluate(policy, 0.3).objective)
+    for prompt, texts in enumerate(brute_force(rules, policy)):
+        assert float(mdp.values(policy, 0.0)[0][prompt]) == pytest.approx(sum(math.exp(log) * score for log, score in texts), abs=1e-6)
+        ended = sum(math.exp(log) for log, _ in texts if log == texts[0][0])  # the empty text, the only one of one token
+        assert float(reach[1].reshape(2, -1)[prompt].sum()) == pytest.approx((1 - ended) / 2, abs=1e-6)
+    best = mdp.solve(0.3)
+    assert all(torch.allclose(a, b) for a, b in zip(mdp.values(best.policy, 0.3), best.values, strict=True))

@@ -40,13 +40,15 @@ class ActorCriticConfig(LearnerConfig):
     """Learn V in a network of its own, a copy of the policy at the start, and not in a head on its trunk."""
     value_coef: float = 0.1
     """Weight of the critic's loss."""
+    entropy_coef: float = 0.0
+    """Weight of the entropy of π(·|s) in the objective, in units of advantage a nat: what keeps exploring where β does not."""
     whiten_advantages: bool = True
     """Scale advantages to mean 0 and variance 1 over the tokens of an update; without it the scale is the critic's."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice(self, "critic", ("advantage", "q"))
-        check_ranges(self, positive=("n_steps",), least_zero=("value_coef",), unit=("lam",))
+        check_ranges(self, positive=("n_steps",), least_zero=("value_coef", "entropy_coef"), unit=("lam",))
         if self.critic == "q" and (self.n_steps is not None or self.separate_critic):
             raise ArgumentError('n_steps and separate_critic are of the advantage critic; leave them out with critic="q".')
 
@@ -99,6 +101,8 @@ class ActorCritic(Learner):
             log_probs, criticised = self.q_head.forward_taken(piece)
         else:
             log_probs, criticised = self.forward(piece)
-        policy_loss = policy_gradient(log_probs, cast(torch.Tensor, piece.advantages))
+        advantages = cast(torch.Tensor, piece.advantages)
+        # ∇H(π(·|s)) = E[-log π(a|s) ∇log π(a|s)], so the bonus of a state is one more advantage of what was drawn there.
+        policy_loss = policy_gradient(log_probs, advantages - self.config.entropy_coef * log_probs)
         error = value_loss(criticised, cast(torch.Tensor, piece.returns))
         return {"loss": policy_loss + self.config.value_coef * error, "policy_loss": policy_loss, "value_loss": error}

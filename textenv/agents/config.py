@@ -77,4 +77,5 @@ def check_divides(config: object, name: str, whole: str, least: int = 1) -> None
     """
     part, total = getattr(config, name), getattr(config, whole)
     if part is not None and (part < least or total % part):
-        raise ArgumentError(f"{name}={part} must be at least {least} and divide {whole}={total}.")
+        bound = f"be at least {least} and " if least > 1 else ""
+        raise ArgumentError(f"{name}={part} must {bound}divide {whole}={total}.")

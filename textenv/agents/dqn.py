@@ -230,7 +230,7 @@ class EpsilonGreedy:
         chosen = self.policy.act(observations, allowed=allowed, greedy=True)
         epsilon = 0.0 if greedy else self.epsilon
         device, rows = self.device, len(observations)
-        open_tokens = torch.from_numpy(np.broadcast_to(self.allowed, (rows, len(self.allowed))) if allowed is None else allowed).to(device)
+        open_tokens = torch.tensor(np.broadcast_to(self.allowed, (rows, len(self.allowed))) if allowed is None else allowed, device=device)
         best = torch.from_numpy(chosen.actions).to(device)
         explores = torch.rand(rows, generator=generator, device=device) < epsilon
         drawn = sample_inverse_cdf(open_tokens.float(), generator)

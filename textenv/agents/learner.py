@@ -255,7 +255,7 @@ class Learner:
             "entropy": masked_mean(-batch.log_probs, mask).item(),
             "length": batch.lengths.float().mean().item(),
             "learning_rate": self.optimiser.param_groups[0]["lr"],
-            "explained_variance": explained_variance(batch) if self.uses_values else math.nan,
+            "explained_variance": explained_variance(batch) if self.uses_values and batch.returns is not None else math.nan,
             "optimiser_steps": float(len(steps)),
             **{name: sum(step[name] for step in steps) / len(steps) for name in (steps[0] if steps else ()) if name != "loss"},
         }

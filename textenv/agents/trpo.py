@@ -27,7 +27,7 @@ _SHRINK, _TRIES = 0.5, 10
 
 @dataclass(frozen=True, kw_only=True)
 class TRPOConfig(LearnerConfig):
-    """How TRPO learns: one step of the policy a batch. `learning_rate` is that of a critic, if there is one.
+    """How TRPO learns: one step of the policy a batch. `learning_rate` is that of a critic; `linear_decay` lowers δ with it.
 
     Raises:
         ArgumentError: numbers that do not fit together.
@@ -119,10 +119,11 @@ class TRPO(Learner):
         gradient = self._gradient(batch)
         if not gradient.isfinite().all():
             raise TrainingError(f"The gradient is not finite after {self.episodes} episodes; lower max_kl.", batch)
+        share = self.optimiser.param_groups[0]["lr"] / config.learning_rate  # what the linear decay leaves
         product = fisher(lambda: self._distribution(states), self.parameters, config.damping)
         direction = conjugate_gradient(product, gradient, config.conjugate_gradients)
         curvature = float(direction @ product(direction))  # xᵀFx, so that a step s x costs ½ s² xᵀFx nats
-        step = direction * (2 * config.max_kl / max(curvature, 1e-12)) ** 0.5
+        step = direction * (2 * share * config.max_kl / max(curvature, 1e-12)) ** 0.5
         told = self._line_search(batch, states, step)
         for _ in range(config.critic_epochs if self.uses_values else 0):
             told |= {name: value for name, value in self.minimise(batch, self.loss).items() if name == "value_loss"}

@@ -152,6 +152,30 @@ class ExactMDP:
             score, kl = self._expectations(log_probs)
         return Evaluation(float(score), float(kl), float(score) - kl_coef * float(kl))
 
+    def values(self, policy: "LanguagePolicy | list[torch.Tensor]", kl_coef: float) -> list[torch.Tensor]:
+        """Compute V of a policy, what a state still brings: E[score - β KL] of the rest of the text, one (S,) a level."""
+        values: list[torch.Tensor] = []
+        after = torch.zeros(1, dtype=torch.float64)
+        with torch.no_grad():
+            log_probs = policy if isinstance(policy, list) else self.log_probs(policy)
+        for level, chosen, reference in zip(reversed(self.levels), reversed(log_probs), reversed(self.reference), strict=True):
+            taken = chosen > -torch.inf
+            q = torch.where(level.child >= 0, after[level.child.clamp(min=0)], level.scores)  # (S, V)
+            worth = q - kl_coef * torch.where(taken, chosen - reference, 0.0)
+            after = torch.where(taken, chosen.exp() * worth, 0.0).sum(-1)
+            values.insert(0, after)
+        return values
+
+    def reach(self, policy: "LanguagePolicy | list[torch.Tensor]") -> list[torch.Tensor]:
+        """Compute how probable it is that a policy passes each state: one (S,) a level."""
+        with torch.no_grad():
+            log_probs = policy if isinstance(policy, list) else self.log_probs(policy)
+        prompts = len(self.levels[0].observations)
+        found = [torch.full((prompts,), 1 / prompts, dtype=torch.float64)]
+        for level, chosen in zip(self.levels[:-1], log_probs, strict=False):
+            found.append((found[-1][:, None] * chosen.exp())[level.child >= 0])
+        return found
+
     def gradient(self, policy: "LanguagePolicy", kl_coef: float) -> dict[str, torch.Tensor]:
         """Compute the exact ∇J with respect to the model's parameters, by name."""
         score, kl = self._expectations(self.log_probs(policy))
@@ -162,7 +186,7 @@ class ExactMDP:
             for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True)
         }
 
-    def normalised_return(self, policy: "LanguagePolicy", kl_coef: float) -> float:
+    def normalised_return(self, policy: "LanguagePolicy | list[torch.Tensor]", kl_coef: float) -> float:
         """Tell how much of the attainable a policy attains: (J - J_ref)/(J* - J_ref), 1 at the optimum, 0 at the reference.
 
         Raises:
@@ -180,13 +204,11 @@ class ExactMDP:
 
     def _expectations(self, log_probs: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """E[score] and KL by following the probability of reaching each state."""
-        reach = torch.full((len(self.levels[0].observations),), 1 / len(self.levels[0].observations), dtype=torch.float64)
         score, kl = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
-        for level, policy, reference in zip(self.levels, log_probs, self.reference, strict=True):
+        for level, policy, reference, reach in zip(self.levels, log_probs, self.reference, self.reach(log_probs), strict=True):
             probs = policy.exp()  # (S, V)
             taken = probs > 0
             ratio = torch.where(taken, policy - reference, 0.0)
             kl = kl + (reach * torch.where(taken, probs * ratio, 0.0).sum(-1)).sum()
             score = score + (reach[:, None] * probs * level.scores).sum()
-            reach = (reach[:, None] * probs)[level.child >= 0]
         return score, kl

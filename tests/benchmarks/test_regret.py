@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from benchmarks.known_optimum import main, pictures, table
 
 FOUND = {

@@ -1,0 +1,223 @@
+"""Every agent: the expected update is the gradient, two runs are equal, and a saved one goes on to the bit."""
+
+import copy
+import dataclasses
+from typing import Any
+
+import gymnasium
+import pytest
+import torch
+
+from tests.agents.enumerated import cosine, every_group, every_text, tiny_envs, tiny_policy
+from textenv import wrappers
+from textenv.agents import AGENTS, agent_class
+from textenv.agents.learner import Learner, explained_variance
+from textenv.envs.exact import ExactMDP
+from textenv.errors import ArgumentError, LoadError, TrainingError
+from textenv.models.policy import LanguagePolicy
+
+BETA = 0.1
+
+UNBIASED: list[tuple[str, dict[str, Any]]] = [
+    ("reinforce", {"baseline": "none"}),
+    ("reinforce", {"baseline": "none", "returns": "whole"}),
+    ("reinforce", {"baseline": "mean"}),
+    ("reinforce", {"baseline": "value", "value_coef": 0.0}),
+    ("reinforce", {"baseline": "value", "value_coef": 0.0, "separate_critic": True}),
+    ("actor_critic", {"lam": 1.0, "value_coef": 0.0}),
+    ("actor_critic", {"n_steps": 2, "value_coef": 0.0}),
+    ("ppo", {"group_size": 2}),
+    ("ppo", {"group_size": 2, "form": "penalty"}),
+    ("ppo", {"advantage": "critic", "lam": 1.0, "value_coef": 0.0}),
+    ("ppo", {"advantage": "critic", "lam": 1.0, "value_coef": 0.0, "separate_critic": True}),
+    ("rloo", {"group_size": 2}),
+    ("rloo", {"group_size": 3}),
+    ("scst", {}),
+    ("grpo", {"group_size": 2, "dr_grpo": True, "kl_coef": 0.0}),
+]
+"""Agents and settings whose expected update is the policy gradient of E[score] - β KL."""
+
+
+def name_of(case: Any) -> str | None:
+    if isinstance(case, str):
+        return case
+    return " ".join(f"{key}={value}" for key, value in case.items()) or "defaults" if isinstance(case, dict) else None
+
+
+def movement(agent: Learner, batch: Any) -> dict[str, torch.Tensor]:
+    """How an update by plain gradient descent moves the model's weights, at a learning rate that undoes the mean over tokens."""
+    model = agent.policy.model
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    agent.optimiser = torch.optim.SGD(agent.optimiser.param_groups[0]["params"], lr=float(batch.mask.sum()))  # type: ignore[assignment]
+    agent.update(batch)
+    return {name: parameter.detach() - before[name] for name, parameter in model.named_parameters()}
+
+
+@pytest.mark.parametrize(("name", "fields"), UNBIASED, ids=name_of)
+def test_the_expected_update_is_the_enumerated_gradient(name: str, fields: dict[str, Any]) -> None:
+    envs = tiny_envs()
+    rules = envs.rules
+    reference, policy = tiny_policy(rules, seed=0), tiny_policy(rules)
+    beta = fields.get("kl_coef", BETA)
+    exact = ExactMDP(rules, reference).gradient(policy, beta)
+    kind, size = agent_class(name), fields.get("group_size", 1)
+    episodes, weights = every_text(rules, policy) if size == 1 else every_group(rules, policy, size)
+    assert float(weights.sum()) == pytest.approx(1, abs=1e-5)
+    sizes = {field: len(episodes) for field in ("episodes_per_update", "minibatch_size") if hasattr(kind.Config(), field)}
+    whiten = {"whiten_advantages": False} if hasattr(kind.Config(), "whiten_advantages") else {}
+    config = kind.Config(**{"kl_coef": beta, "max_grad_norm": 1e9, **sizes, **whiten, **fields})
+    agent = kind(policy, envs, config, reference=reference)
+    if fields.get("baseline") == "mean":
+        agent.memory = {"mean": 0.03, "updates": 1}
+    batch = agent.estimate(episodes)
+    assert batch.advantages is not None
+    # Losses are linear in the advantages, so a batch of everything with advantages times probabilities is an infinite batch.
+    batch = dataclasses.replace(batch, advantages=batch.advantages * weights[:, None].float())
+    direction, length = cosine(movement(agent, batch), exact)
+    assert direction >= 0.99999
+    biased = (size - 1) / size if name == "grpo" else 1  # a group's mean holds the episode itself
+    assert length == pytest.approx(biased, rel=2e-3)
+
+
+SMALL: dict[str, dict[str, Any]] = {
+    "trpo": {"fisher_episodes": 16, "layers": 1},
+    "dqn": {"kl_coef": 0.0, "replay_size": 64, "minibatch_size": 16},
+    "best_of_n": {"n": 4},
+}
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in AGENTS if name not in ("guided", "expert_iteration")),
+    ("reinforce", {"baseline": "value", "separate_critic": True}),
+    ("actor_critic", {"critic": "q", "entropy_coef": 0.01}),
+    ("ppo", {"form": "penalty"}),
+    ("ppo", {"advantage": "critic", "separate_critic": True}),
+    ("trpo", {"advantage": "critic"}),
+]
+
+
+def made(name: str, fields: dict[str, Any], seed: int = 3, envs: Any = None) -> Learner:
+    """A small agent in TextCopy-v0."""
+    kind = agent_class(name)
+    envs = envs or gymnasium.make_vec("TextCopy-v0", num_envs=16)
+    known = {field.name for field in dataclasses.fields(kind.Config)}
+    common = {"episodes_per_update": 32, "minibatch_size": 16, "group_size": 4, "learning_rate": 2e-3, "kl_coef": BETA}
+    given = {**{field: value for field, value in common.items() if field in known}, **SMALL.get(name, {}), **fields}
+    return kind(LanguagePolicy.for_rules(envs.unwrapped.rules), envs, kind.Config(**given), seed=seed)
+
+
+def weights_of(agent: Learner) -> dict[str, torch.Tensor]:
+    return {f"{part}.{name}": value.clone() for part, module in agent.modules.items() for name, value in module.state_dict().items()}
+
+
+@pytest.mark.parametrize(("name", "fields"), VARIANTS, ids=name_of)
+def test_two_runs_are_equal_and_a_saved_one_goes_on_to_the_bit(name: str, fields: dict[str, Any]) -> None:
+    straight, again, resumed = made(name, fields), made(name, fields), made(name, fields, seed=99)
+    states: list[dict[str, Any]] = []
+    rows: list[dict[str, float]] = []
+
+    def after(metrics: dict[str, float], _: Any) -> None:
+        rows.append(metrics)
+        states.append(copy.deepcopy(straight.state_dict()))
+
+    start = weights_of(straight)
+    straight.learn(32 * 4, after)
+    again.learn(32 * 4)
+    resumed.load_state_dict(states[1])
+    resumed.learn(32 * 2)
+    end = weights_of(straight)
+    assert all(torch.equal(value, end[part]) for part, value in weights_of(again).items())
+    assert all(torch.equal(value, end[part]) for part, value in weights_of(resumed).items())
+    assert (name == "best_of_n") == all(torch.equal(value, end[part]) for part, value in start.items())
+    assert [row["episodes"] for row in rows] == [32, 64, 96, 128]
+    assert {"score", "reward", "kl_k1", "kl_k2", "kl_k3", "kl_coef", "entropy", "length", "learning_rate"} <= rows[-1].keys()
+    assert all(torch.equal(value, weights) for value, weights in zip(straight.reference.parameters(), start_of(start), strict=True))
+
+
+def start_of(start: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    """The policy's parameters among the weights at the start."""
+    return [value for part, value in start.items() if part.startswith("policy.") and not part.endswith("lm_head.weight")]
+
+
+def test_every_name_leads_to_its_class_and_options() -> None:
+    for name, base in AGENTS.items():
+        kind = agent_class(name)
+        assert (kind.__name__, kind.Config.__name__) == (base, f"{base}Config")
+        assert kind.__doc__
+    with pytest.raises(ArgumentError, match=r'There is no agent "reinforc"\. Did you mean "reinforce"\?'):
+        agent_class("reinforc")
+
+
+def test_refuses_options_of_another_agent() -> None:
+    envs = tiny_envs()
+    with pytest.raises(ArgumentError, match="RLOO needs a RLOOConfig, got GRPOConfig"):
+        agent_class("rloo")(tiny_policy(envs.rules), envs, agent_class("grpo").Config())
+
+
+@pytest.mark.parametrize("name", [name for name in AGENTS if name != "dqn"])
+def test_refuses_actions_that_are_no_tokens(name: str) -> None:
+    envs = wrappers.TopKActions(gymnasium.make_vec("TextCopy-v0", num_envs=2), 3)
+    with pytest.raises(ArgumentError, match="This reads and writes tokens"):
+        agent_class(name)(LanguagePolicy.for_rules(envs.unwrapped.rules), envs)
+
+
+def test_refuses_a_policy_without_a_value_head() -> None:
+    envs = tiny_envs()
+    policy = tiny_policy(envs.rules)
+    policy.value_head = None  # type: ignore[assignment]
+    with pytest.raises(ArgumentError, match="ActorCritic learns a value, but the policy has no value head"):
+        agent_class("actor_critic")(policy, envs)
+
+
+def test_a_separate_critic_shares_nothing_with_the_policy() -> None:
+    agent = made("reinforce", {"baseline": "value", "separate_critic": True, "value_coef": 1.0, "kl_coef": 0.0})
+    own = {id(parameter) for parameter in agent.policy.parameters()}
+    assert not own & {id(parameter) for parameter in agent.critic.parameters()}
+    batch = agent.collect()
+    silent = dataclasses.replace(batch, advantages=torch.zeros_like(batch.rewards))  # nothing pulls at the policy
+    before = weights_of(agent)
+    agent.update(silent)
+    moved = {part.split(".")[0] for part, value in weights_of(agent).items() if not torch.equal(value, before[part])}
+    assert moved == {"critic"}
+    assert torch.allclose(agent.refer(dataclasses.replace(batch, ref_log_probs=None)).values[batch.mask], critic_values(agent, batch))
+
+
+def critic_values(agent: Learner, batch: Any) -> torch.Tensor:
+    with torch.no_grad():
+        values = agent.critic.response_log_probs(batch.tokens, batch.prompt_columns)[1]
+    return values[batch.mask]
+
+
+def test_a_state_of_another_agent_is_refused() -> None:
+    state = made("rloo", {}).state_dict()
+    with pytest.raises(LoadError, match="The state lacks critic: it is not PPO's"):
+        made("ppo", {"advantage": "critic", "separate_critic": True}).load_state_dict(state)
+
+
+def test_a_gradient_that_is_not_finite_stops_every_agent() -> None:
+    for name in ("reinforce", "actor_critic", "rloo", "grpo", "trpo"):
+        agent = made(name, {})
+        batch = agent.collect()
+        assert batch.advantages is not None
+        before = weights_of(agent)
+        with pytest.raises(TrainingError, match="The gradient is not finite after 0 episodes"):
+            agent.update(dataclasses.replace(batch, advantages=batch.advantages * torch.nan))
+        assert all(torch.equal(value, before[part]) for part, value in weights_of(agent).items())
+
+
+def test_explained_variance_by_hand() -> None:
+    envs = tiny_envs()
+    batch = every_text(envs.rules, tiny_policy(envs.rules))[0].select([1, 4])  # two texts of two tokens
+    returns = torch.tensor([[1.0, 2.0], [3.0, 4.0]])  # variance 1.25
+    values = torch.tensor([[1.0, 1.0], [3.0, 3.0]])  # errors 0 1 0 1: variance .25
+    assert batch.mask.all()
+    assert explained_variance(dataclasses.replace(batch, returns=returns, values=values)) == pytest.approx(0.8)
+
+
+def test_the_kl_is_charged_token_by_token() -> None:
+    envs = tiny_envs()
+    policy = tiny_policy(envs.rules)
+    agent = agent_class("rloo")(policy, envs, agent_class("rloo").Config(kl_coef=0.5), reference=tiny_policy(envs.rules, seed=0))
+    batch = agent.refer(every_text(envs.rules, policy)[0])
+    assert batch.ref_log_probs is not None
+    expected = batch.rewards - 0.5 * (batch.log_probs - batch.ref_log_probs)
+    assert torch.allclose(agent.shaped_rewards(batch), expected * batch.mask)
+    assert float((batch.log_probs - batch.ref_log_probs).abs().max()) > 0.1

@@ -109,7 +109,7 @@ def compare_values(agent: Learner, mdp: ExactMDP, log_probs: list[torch.Tensor],
     Returns:
         value_r2, 1 - E[(V_learnt - V)²]/Var V; and the learnt values of the prompts.
     """
-    exact = mdp.values(log_probs, kl_coef)
+    exact = [values - level.paid for values, level in zip(mdp.values(log_probs, kl_coef), mdp.levels, strict=True)]
     learnt = [learnt_values(agent, level.observations, probs.exp()) for level, probs in zip(mdp.levels, log_probs, strict=True)]
     truth, guess, reach = (torch.cat(parts) for parts in (exact, learnt, mdp.reach(log_probs)))
     mean = (reach * truth).sum() / reach.sum()

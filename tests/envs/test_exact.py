@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from textenv.envs.exact import ExactMDP
+from textenv.envs.exact import ExactMDP, enumerate_texts
 from textenv.envs.rules import Rules
 from textenv.envs.task import Task
 from textenv.errors import ArgumentError
@@ -136,3 +136,13 @@ def test_values_of_a_policy_are_what_its_texts_still_bring() -> None:
         assert float(reach[1].reshape(2, -1)[prompt].sum()) == pytest.approx((1 - ended) / 2, abs=1e-6)
     best = mdp.solve(0.3)
     assert all(torch.allclose(a, b) for a, b in zip(mdp.values(best.policy, 0.3), best.values, strict=True))
+
+
+def test_what_a_potential_has_paid() -> None:
+    levels = enumerate_texts(make_rules(potential=score))
+    for level in levels:
+        texts = ["".join("ab"[token] for token in row[2:] if token >= 0) for row in level.observations]
+        prompts = ["".join("ab"[token] for token in row[:2] if token >= 0) for row in level.observations]
+        assert level.paid.tolist() == pytest.approx(score(prompts, texts))
+    assert len(levels[2].paid) == 2 * 4
+    assert not any(float(level.paid.abs().max()) for level in enumerate_texts(make_rules()))

@@ -41,6 +41,8 @@ class Level(NamedTuple):
     """(S, V) index of the longer prefix in the next level, -1 where the text ends."""
     scores: torch.Tensor
     """(S, V) float64, score less penalty where the text ends, 0 elsewhere."""
+    paid: torch.Tensor
+    """(S,) float64, what a potential has paid on the way here, to be taken off what `step` pays from here on."""
 
 
 class Evaluation(NamedTuple):
@@ -74,7 +76,7 @@ def enumerate_texts(rules: Rules) -> list[Level]:
     prompts = len(rules.prompts.texts)
     observations = np.full((prompts, rules.width), -1, dtype=np.int32)
     observations[:, : rules.prompt_columns] = rules.prompts.tokens
-    prompt_index = np.arange(prompts)
+    prompt_index, paid = np.arange(prompts), np.zeros(prompts)
     levels: list[Level] = []
     for length in range(rules.response_columns):
         states = len(observations)
@@ -94,10 +96,9 @@ def enumerate_texts(rules: Rules) -> list[Level]:
         child = np.full(len(longer), -1)
         child[~ended] = np.arange(int((~ended).sum()))
         shape = (states, rules.vocabulary)
-        levels.append(
-            Level(observations, torch.from_numpy(allowed), torch.from_numpy(child.reshape(shape)), torch.from_numpy(scores.reshape(shape)))
-        )
-        observations, prompt_index = longer[~ended], indices[~ended]
+        tables = (torch.from_numpy(table) for table in (allowed, child.reshape(shape), scores.reshape(shape), paid))
+        levels.append(Level(observations, *tables))
+        observations, prompt_index, paid = longer[~ended], indices[~ended], outcome.worth[~outcome.ended]
         if not len(observations):
             break
     return levels

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from textenv.agents.losses import clipped_surrogate, clipped_value_loss
+from textenv.agents.losses import clipped_surrogate, clipped_value_loss, penalised_surrogate, policy_gradient, value_loss
 
 
 def surrogate(ratio: float, advantage: float) -> tuple[float, float]:
@@ -72,3 +72,51 @@ def test_clipped_value_loss(value: float, old: float, target: float, loss: float
     found.backward()
     assert new.grad is not None
     assert (found.item(), new.grad.item()) == pytest.approx((loss, gradient), abs=1e-9)
+
+
+def test_policy_gradient() -> None:
+    log_probs = torch.tensor([-1.0, -2.0], dtype=torch.float64, requires_grad=True)
+    loss = policy_gradient(log_probs, torch.tensor([3.0, -0.5], dtype=torch.float64))
+    loss.sum().backward()
+    assert loss.tolist() == [3.0, -1.0]
+    assert log_probs.grad is not None
+    assert log_probs.grad.tolist() == [-3.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "loss", "gradient"),
+    [
+        (1.0, 2.0, -2.0, -2.0),  # on policy: the policy gradient alone, for the penalty is flat
+        (2.0, 3.0, -6 + 0.5 * (1 - math.log(2)), -6 + 0.5 * 1),
+        (0.5, 3.0, -1.5 + 0.5 * (-0.5 + math.log(2)), -1.5 + 0.5 * -0.5),
+    ],
+)
+def test_penalised_surrogate(ratio: float, advantage: float, loss: float, gradient: float) -> None:
+    log_prob = torch.tensor(-1.0 + math.log(ratio), dtype=torch.float64, requires_grad=True)
+    old = torch.tensor(-1.0, dtype=torch.float64)
+    found = penalised_surrogate(log_prob, old, torch.tensor(advantage, dtype=torch.float64), 0.5)
+    found.backward()
+    assert log_prob.grad is not None
+    assert (found.item(), log_prob.grad.item()) == pytest.approx((loss, gradient))
+
+
+def test_the_penalty_is_the_kl_of_the_old_policy_to_the_new_one() -> None:
+    old = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    logits = torch.tensor([0.1, 0.5, -0.2], dtype=torch.float64, requires_grad=True)
+    new = torch.log_softmax(logits, 0)
+    kl = (old * (old.log() - new)).sum()
+    estimate = (old * penalised_surrogate(new, old.log(), torch.zeros(3, dtype=torch.float64), 1.0)).sum()
+    exact, found = (torch.autograd.grad(value, logits, retain_graph=True)[0] for value in (kl, estimate))
+    assert estimate.item() == pytest.approx(kl.item())
+    assert found.tolist() == pytest.approx(exact.tolist())
+
+
+def test_value_loss() -> None:
+    values = torch.tensor([1.0, 3.0], requires_grad=True)
+    returns = torch.tensor([2.0, 1.0], requires_grad=True)
+    loss = value_loss(values, returns)
+    loss.sum().backward()
+    assert loss.tolist() == [0.5, 2.0]
+    assert values.grad is not None
+    assert values.grad.tolist() == [-1.0, 2.0]
+    assert returns.grad is None

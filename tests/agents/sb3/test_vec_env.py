@@ -138,6 +138,7 @@ def test_an_end_by_a_time_limit_is_told_from_one_of_the_text() -> None:
     theirs = DummyVecEnv([lambda: TimeLimit(gymnasium.make("TextCopy-v0"), 1)])
     theirs.reset()
     observations, _, dones, infos = envs.step(np.zeros(N, dtype=np.int64))
+    assert isinstance(observations, np.ndarray)
     expected = theirs.step(np.zeros(1, dtype=np.int64))
     assert dones.tolist() == [True, False, False]
     assert [info["TimeLimit.truncated"] for info in infos] == [True, False, False]
@@ -211,7 +212,8 @@ def test_close_reaches_the_environment() -> None:
 def test_the_action_space_knows_the_task() -> None:
     space = many("TextSentiment-v0").action_space
     assert isinstance(space, Tokens)
-    assert (space.n, space.model) == (4096, "tiny-en")
+    assert space.n == 4096
+    assert space.model == "tiny-en"
     assert space.tokenizer.decode([space.tokenizer.eos_token_id]) == space.tokenizer.eos_token
     assert not isinstance(many(wrapper="top k").action_space, Tokens)
 
@@ -222,7 +224,8 @@ def test_what_cannot_be_served_is_refused() -> None:
             many(autoreset_mode=mode)
     with pytest.raises(ArgumentError, match="reads no strings; take EmbeddingObservation"):
         as_vec_env(TextObservation(gymnasium.make_vec("TextCopy-v0", num_envs=N)))
-    for env in (gymnasium.make("TextCopy-v0"), gymnasium.make_vec("CartPole-v1", num_envs=2)):
+    others: list[Any] = [gymnasium.make("TextCopy-v0"), gymnasium.make_vec("CartPole-v1", num_envs=2)]
+    for env in others:
         with pytest.raises(ArgumentError, match=r"needs the vector env of a text environment, from gymnasium\.make_vec"):
             as_vec_env(env)
 

@@ -51,8 +51,6 @@ class LanguageModel(_Base):
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
     ) -> None:
-        if use_sde:
-            raise ArgumentError("use_sde adds noise to continuous actions, and tokens are none; leave it out.")
         check_spaces(observation_space, action_space)
         super().__init__(observation_space, action_space, lr_schedule, optimizer_class=optimizer_class, optimizer_kwargs=optimizer_kwargs)
         assert observation_space.shape is not None
@@ -160,7 +158,7 @@ class LanguageModelPolicy(LanguageModel, ActorCriticPolicy):
         observation_space: of a text environment, `Box(-1, V-1, (P+T,), int32)`.
         action_space: of a text environment, `Discrete(V)`.
         lr_schedule: learning rate by the progress that remains.
-        use_sde: must be False.
+        use_sde: False; Stable-Baselines3 passes it, and refuses True for actions such as tokens.
         model: an embedded name, a local folder or a hub id; by default the task's, for toys a small random one.
         temperature: τ > 0, in every log-probability.
         precision: "fp32", or "bf16" for autocast.
@@ -187,7 +185,7 @@ def check_spaces(observation_space: Any, action_space: Any) -> None:
     if not tokens:
         raise ArgumentError(
             "This policy reads token ids, Box(-1, V-1, (P+T,), int32), and writes one, Discrete(V); give it a text environment without "
-            "EmbeddingObservation, TopKActions and VecNormalize's norm_obs, or take MlpPolicy or MultiInputPolicy for "
+            "EmbeddingObservation and TopKActions, or take MlpPolicy or MultiInputPolicy for "
             f"{type(observation_space).__name__} observations of {_shape(observation_space)} and {action_space}."
         )
 
@@ -219,8 +217,15 @@ def load_language(
 
 
 def as_ids(obs: torch.Tensor) -> NDArray[np.int32]:
-    """Turn observations, which the rollout buffer keeps as float32, exact below 2^24, into ids."""
-    return obs.to(torch.int32).cpu().numpy()
+    """Turn observations, which the rollout buffer keeps as float32, exact below 2^24, into ids.
+
+    Raises:
+        ArgumentError: they have been changed on the way.
+    """
+    ids = obs.to(torch.int32)
+    if obs.is_floating_point() and (ids != obs).any():
+        raise ArgumentError("The policy sees numbers that are no token ids; if VecNormalize is around the envs, give it norm_obs=False.")
+    return ids.cpu().numpy()
 
 
 def shared_texts(observations: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -15,12 +15,19 @@ import torch
 from textenv.cli import main
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-ARGUMENTS = {"cleanrl_ppo.py": "--total-timesteps=4096", "other_agents.py": "128", "own_environment.py": "256", "own_reward.py": "32"}
+ARGUMENTS = {
+    "cleanrl_ppo.py": "--total-timesteps=4096",
+    "other_agents.py": "128",
+    "own_environment.py": "256",
+    "own_reward.py": "32",
+    "sb3_language_model.py": "1",
+}
 SAYS = {
     "cleanrl_ppo.py": "textenv:TextCopy-v0: score ",
     "other_agents.py": "MaskablePPO: ",
     "own_environment.py": "after: asks in ",
     "own_reward.py": "(sentiment ",
+    "sb3_language_model.py": "after: score ",
 }
 MODULES = {"haiku": "MyHaiku-v0", "toxicity": "Kind-v0"}
 """Examples that are imported for the environment they register."""

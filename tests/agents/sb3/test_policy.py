@@ -271,9 +271,9 @@ def test_models() -> None:
     toy = LanguagePolicy.for_rules(envs.unwrapped.rules)
     ours = policy_of(envs).language
     assert all(torch.equal(a, b) for a, b in zip(ours.model.parameters(), toy.model.parameters(), strict=True))
-    named = policy_of(make("TextSentiment-v0"), model="tiny-en").language
+    named = policy_of(make("TextSentiment-v0"), model="tiny-en", precision="bf16").language
     default = policy_of(make("TextSentiment-v0")).language
-    assert named.vocabulary == 4096
+    assert (named.vocabulary, named.precision) == (4096, "bf16")
     assert all(torch.equal(a, b) for a, b in zip(named.model.parameters(), default.model.parameters(), strict=True))
 
 

@@ -19,7 +19,7 @@ import textenv
 from textenv.agents.sb3 import LanguageModelPolicy, as_vec_env
 
 ROWS, TOKENS = 128, 24  # texts side by side, and the most tokens of each
-steps = int(sys.argv[1]) if len(sys.argv) > 1 else 30 * ROWS * TOKENS
+steps = int(sys.argv[1]) if len(sys.argv) > 1 else 20 * ROWS * TOKENS
 seed = int(sys.argv[2]) if len(sys.argv) > 2 else 0
 
 envs = gymnasium.make_vec("TextSentiment-v0", num_envs=ROWS, max_new_tokens=TOKENS, kl_coef=0.035)
@@ -29,9 +29,9 @@ agent = PPO(
     vec_envs,
     policy_kwargs={"model": "tiny-en"},
     n_steps=TOKENS,
-    batch_size=ROWS * TOKENS // 4,
+    batch_size=ROWS * TOKENS // 2,
     n_epochs=2,
-    learning_rate=1e-4,
+    learning_rate=2e-4,
     gamma=1.0,
     vf_coef=0.1,
     seed=seed,

@@ -185,8 +185,7 @@ def check_spaces(observation_space: Any, action_space: Any) -> None:
     if not tokens:
         raise ArgumentError(
             "This policy reads token ids, Box(-1, V-1, (P+T,), int32), and writes one, Discrete(V); give it a text environment without "
-            "EmbeddingObservation and TopKActions, or take MlpPolicy or MultiInputPolicy for "
-            f"{type(observation_space).__name__} observations of {_shape(observation_space)} and {action_space}."
+            f"EmbeddingObservation and TopKActions, or take MlpPolicy or MultiInputPolicy for {observation_space} and {action_space}."
         )
 
 
@@ -257,7 +256,3 @@ def twice_differentiable() -> Iterator[None]:
     """Compute by operations whose gradients have gradients: without the faster kernels, and with attention written out."""
     with torch._C.DisableTorchFunction(), sdpa_kernel(SDPBackend.MATH):
         yield
-
-
-def _shape(space: gym.Space[Any]) -> str:
-    return f"shape {space.shape}" if space.shape is not None else ", ".join(getattr(space, "keys", list)()) or "no shape"

@@ -20,14 +20,17 @@ if TYPE_CHECKING:
 LEAST_LOG_PROB: Final = -100.0
 
 
-def ActionMask(env: Any, *, ban: Sequence[int | str] = (), top_p: float | None = None, mask_model: Any = None) -> Any:
-    """Forbid tokens, in every state or outside the nucleus of a model.
+def ActionMask(
+    env: Any, *, ban: Sequence[int | str] = (), top_p: float | None = None, top_k: int | None = None, mask_model: Any = None
+) -> Any:
+    """Forbid tokens, in every state or outside the nucleus or the most probable tokens of a model.
 
     `action_masks()` tells what is allowed; sb3-contrib's MaskablePPO, `textenv.collect` and so textenv's agents, and
     `KLShaping` around this wrapper ask it. The nucleus is the smallest set of tokens, most probable first, whose
-    probabilities under the mask model, renormalised over what is allowed otherwise, reach `top_p`. `update(policy)` makes
-    a copy of that policy the mask model. (NLPO: Ramamurthy et al., "Is Reinforcement Learning (Not) for Natural Language
-    Processing", section 4.2, https://arxiv.org/abs/2210.01241.)
+    probabilities under the mask model, renormalised over what is allowed otherwise, reach `top_p`. `top_k` allows what
+    `TopKActions` offers: the k most probable tokens, the end of text in place of the last where it is allowed but not among
+    them. `update(policy)` makes a copy of that policy the mask model. (NLPO: Ramamurthy et al., "Is Reinforcement Learning
+    (Not) for Natural Language Processing", section 4.2, https://arxiv.org/abs/2210.01241.)
 
     A forbidden token that is played anyway is written.
 
@@ -35,14 +38,15 @@ def ActionMask(env: Any, *, ban: Sequence[int | str] = (), top_p: float | None =
         env: from `gymnasium.make` or `gymnasium.make_vec`.
         ban: token ids, or strings that are one token.
         top_p: 0 < p ≤ 1, or None for no nucleus.
+        top_k: from 2 to the number of tokens, or None.
         mask_model: a name, a path or a policy; by default the task's model.
 
     Raises:
         ArgumentError: the env is no text environment or shapes its reward already, a ban is no token or the end of text,
-            `top_p` is out of range, or nothing is forbidden.
+            `top_p` or `top_k` is out of range, or nothing is forbidden.
         LoadError: the mask model cannot be loaded.
     """
-    return wrap(ActionMask, Masks, env, ban=ban, top_p=top_p, mask_model=mask_model)
+    return wrap(ActionMask, Masks, env, ban=ban, top_p=top_p, top_k=top_k, mask_model=mask_model)
 
 
 def TopKActions(env: Any, k: int, reference: Any = None) -> Any:
@@ -72,30 +76,31 @@ class Masks(Rows):
     restricts = True
     offers = ("update",)
 
-    def __init__(self, env: Any, ban: Sequence[int | str], top_p: float | None, mask_model: Any) -> None:
+    def __init__(self, env: Any, ban: Sequence[int | str], top_p: float | None, top_k: int | None, mask_model: Any) -> None:
         super().__init__(env)
         if shaped(env):
             raise ArgumentError("The KL shaping must renormalise over the mask, so put it outside: KLShaping(ActionMask(env, ...), ...).")
         if isinstance(ban, str) or not isinstance(ban, Iterable):
             raise ArgumentError(f"ban must be a list of token ids or strings, got {ban!r}.")
         ban = list(ban)
-        if not ban and top_p is None:
-            raise ArgumentError("ActionMask forbids nothing; give it ban or top_p.")
+        if not ban and top_p is None and top_k is None:
+            raise ArgumentError("ActionMask forbids nothing; give it ban, top_p or top_k.")
         if top_p is not None and not (isinstance(top_p, int | float) and 0 < top_p <= 1):
             raise ArgumentError(f"top_p must be above 0 and at most 1, got {top_p!r}.")
         self.allowed = self.rules.allowed.copy()  # (V,)
         self.allowed[[token_id(token, self.rules) for token in ban]] = False
         self.top_p = top_p
-        self.mask_model = None if top_p is None else load_reference(mask_model, self.rules)
+        self.top_k = None if top_k is None else number_of_slots(top_k, "top_k", self.rules)
+        self.mask_model = None if top_p is None and top_k is None else load_reference(mask_model, self.rules)
 
     def update(self, policy: "LanguagePolicy") -> None:
         """Make a copy of a policy, as it is now, the mask model.
 
         Raises:
-            ArgumentError: there is no nucleus to be moved, or the policy is of another vocabulary.
+            ArgumentError: there is no mask model, or the policy is of another vocabulary.
         """
         if self.mask_model is None:
-            raise ArgumentError("ActionMask has a mask model only with top_p.")
+            raise ArgumentError("ActionMask has a mask model only with top_p or top_k.")
         self.mask_model = copy.deepcopy(load_reference(policy, self.rules))
 
     def masks(self, masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -107,7 +112,14 @@ class Masks(Rows):
             return masks
         with torch.no_grad():
             log_probs = distribution(self.mask_model, np.where(self.live[:, None], self.texts, -1), masks)
-        return np.where(self.live[:, None], masks & nucleus(log_probs, self.top_p or 1.0).numpy(), masks)
+        inside = masks.copy()
+        if self.top_p is not None:
+            inside &= nucleus(log_probs, self.top_p).numpy()
+        if self.top_k is not None:
+            highest = np.zeros_like(masks)
+            np.put_along_axis(highest, ranked(log_probs, self.top_k, self.rules.eos), True, 1)
+            inside &= highest
+        return np.where(self.live[:, None], inside, masks)
 
 
 class TopK(Rows):
@@ -115,10 +127,7 @@ class TopK(Rows):
 
     def __init__(self, env: Any, k: int, reference: Any) -> None:
         super().__init__(env)
-        most = int(self.rules.allowed.sum())
-        if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 2 <= k <= most:
-            raise ArgumentError(f"k must be an integer from 2 to {most}, got {k!r}.")
-        self.k = int(k)
+        self.k = number_of_slots(k, "k", self.rules)
         self.reference: Any = load_reference(reference, self.rules)
         if not hasattr(self.reference, "model"):
             raise ArgumentError("TopKActions shows the reference's input embeddings; give it a name, a path or a LanguagePolicy.")
@@ -188,10 +197,22 @@ def nucleus(log_probs: torch.Tensor, top_p: float) -> torch.Tensor:
 
 def ranked(log_probs: torch.Tensor, k: int, eos: int) -> NDArray[np.int64]:
     """Rank the k most probable tokens of (N, V), the end of text last if it is possible but not among them: (N, k)."""
-    slots: NDArray[np.int64] = log_probs.sort(dim=-1, descending=True, stable=True).indices[:, :k].numpy().copy()
+    slots: NDArray[np.int64] = log_probs.topk(k).indices.numpy()
     missing = (log_probs[:, eos] > -torch.inf).numpy() & ~(slots == eos).any(1)
     slots[missing, -1] = eos
     return slots
+
+
+def number_of_slots(k: int, name: str, rules: "Rules") -> int:
+    """Check a number of tokens to choose among.
+
+    Raises:
+        ArgumentError: it is none from 2 to the number of tokens.
+    """
+    most = int(rules.allowed.sum())
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 2 <= k <= most:
+        raise ArgumentError(f"{name} must be an integer from 2 to {most}, got {k!r}.")
+    return int(k)
 
 
 def token_id(token: int | str, rules: "Rules") -> int:

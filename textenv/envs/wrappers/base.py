@@ -20,6 +20,7 @@ from textenv.envs.handles import hold, release
 from textenv.envs.rules import Rules
 from textenv.envs.single import TextEnv
 from textenv.envs.vector import TextVectorEnv
+from textenv.envs.wrappers.layout import info_of, put, row_of, tokens_of
 from textenv.errors import ArgumentError, OrderError
 
 if TYPE_CHECKING:
@@ -53,14 +54,17 @@ class Rows:
     """What a wrapper does to N rows; as it stands, nothing.
 
     Args:
-        env: a text environment whose observations and actions are still tokens.
+        env: a text environment whose observations and actions are still tokens; for a view, whose observations still hold
+            tokens.
 
     Raises:
         ArgumentError: it is not.
     """
 
     observation_space: gym.Space[Any] | None = None
-    """Of one row, where the wrapper shows something else than tokens."""
+    """Of what stands for the tokens of one row, where the wrapper shows something else."""
+    view = False
+    """Whether it only shows the tokens in another way, and so may stand around `TopKActions`."""
     action_space: gym.Space[Any] | None = None
     """Of one row, where the wrapper asks for something else than a token."""
     restricts = False
@@ -72,7 +76,7 @@ class Rows:
 
     def __init__(self, env: Any) -> None:
         self.env = env
-        self.rules = rules_of(env)
+        self.rules = rules_of(env, view=self.view)
         self.count = int(getattr(env, "num_envs", 1))  # N
         self.texts = np.full((self.count, self.rules.width), -1, dtype=np.int32)  # (N, W), as they are now
         self.live = np.zeros(self.count, dtype=np.bool_)  # rows whose episode runs
@@ -176,7 +180,9 @@ class OneEnv(_Form, gym.Wrapper[Any, Any, Any, Any]):
     def __init__(self, rows: Rows, maker: Callable[..., Any], arguments: dict[str, Any]) -> None:
         super().__init__(rows.env)
         self.rows, self.maker = rows, maker
-        self._observation_space, self._action_space = rows.observation_space, rows.action_space
+        if rows.observation_space is not None:
+            self._observation_space = put(rows.env.observation_space, rows.observation_space)
+        self._action_space = rows.action_space
         # The spec holds the call of the wrapper, so that Gymnasium can make it again.
         self._cached_spec = copy.deepcopy(rows.env.spec)
         if self._cached_spec is not None:
@@ -185,19 +191,19 @@ class OneEnv(_Form, gym.Wrapper[Any, Any, Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start a new episode; the arguments are those of the environment."""
-        text, info = self.env.reset(seed=seed, options=options)
-        return row_of(self.rows.start(text[None], np.ones(1, dtype=np.bool_)), 0), info
+        seen, info = self.env.reset(seed=seed, options=options)
+        shown = self.rows.start(tokens_of(seen)[None], np.ones(1, dtype=np.bool_))
+        return put(seen, row_of(shown, 0)), info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Take one step."""
         asked = self.rows.ask([action])
-        text, reward, terminated, truncated, info = self.env.step(asked[0][0])
-        ended = terminated or truncated
-        paid = np.array([float(reward)])
-        rewards, told = self.rows.take(asked, text[None], text[None], paid, np.array([ended]), [info if ended else {}])
+        seen, reward, terminated, truncated, info = self.env.step(asked[0][0])
+        text, ended = tokens_of(seen)[None], terminated or truncated
+        rewards, told = self.rows.take(asked, text, text, np.array([float(reward)]), np.array([ended]), [info if ended else {}])
         if ended:
             info = info | {name: float(values[0]) for name, values in told.items()}
-        return row_of(self.rows.observe(text[None], self.rows.live), 0), float(rewards[0]), terminated, truncated, info
+        return put(seen, row_of(self.rows.observe(text, self.rows.live), 0)), float(rewards[0]), terminated, truncated, info
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Tell which actions are allowed now: (n,) True where allowed, as sb3-contrib's MaskablePPO asks."""
@@ -216,36 +222,37 @@ class ManyEnvs(_Form, _VectorWrapper):
     def __init__(self, rows: Rows, maker: Callable[..., Any]) -> None:
         super().__init__(rows.env)
         self.rows, self.maker = rows, maker
-        for name in ("observation_space", "action_space"):
-            space = getattr(rows, name)
-            if space is not None:
-                setattr(self, f"single_{name}", space)
-                setattr(self, name, batch_space(space, self.num_envs))
+        if rows.observation_space is not None:
+            self.single_observation_space = put(rows.env.single_observation_space, rows.observation_space)
+            self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        if rows.action_space is not None:
+            self.single_action_space = rows.action_space
+            self.action_space = batch_space(rows.action_space, self.num_envs)
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start new episodes; the arguments are those of the environment."""
-        texts, infos = self.env.reset(seed=seed, options=options)
+        seen, infos = self.env.reset(seed=seed, options=options)
         every = np.ones(self.num_envs, dtype=np.bool_)
-        return self.rows.start(texts, np.asarray((options or {}).get("reset_mask", every))), infos
+        return put(seen, self.rows.start(tokens_of(seen), np.asarray((options or {}).get("reset_mask", every)))), infos
 
     def step(self, actions: Any) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Take one step in every row."""
         asked = self.rows.ask(actions)
-        texts, paid, terminated, truncated, infos = self.env.step(asked[0])
-        ended = terminated | truncated
+        seen, paid, terminated, truncated, infos = self.env.step(asked[0])
+        texts, ended = tokens_of(seen), terminated | truncated
         at = np.flatnonzero(ended)
         after = texts.copy()
         for row in at if "final_obs" in infos else ():
-            after[row] = infos["final_obs"][row]
+            after[row] = tokens_of(infos["final_obs"][row])
         last = infos.get("final_info", infos)
         rewards, told = self.rows.take(
-            asked, texts, after, paid, ended, [_info(last, row) if ended[row] else {} for row in range(len(ended))]
+            asked, texts, after, paid, ended, [info_of(last, row) if ended[row] else {} for row in range(len(ended))]
         )
         if len(at):
             last = last | told | {f"_{name}": ended.copy() for name in told}
             infos = infos | {"final_info": last} if "final_info" in infos else last
             infos = self._show_final(infos, after, at)
-        return self.rows.observe(texts, self.rows.live), rewards, terminated, truncated, infos
+        return put(seen, self.rows.observe(texts, self.rows.live)), rewards, terminated, truncated, infos
 
     def _show_final(self, infos: dict[str, Any], after: NDArray[np.int32], at: NDArray[np.int64]) -> dict[str, Any]:
         """Show the final texts of the rows `at` as the wrapper shows texts."""
@@ -254,7 +261,7 @@ class ManyEnvs(_Form, _VectorWrapper):
         shown = self.rows.observe(after[at], np.zeros(len(at), dtype=np.bool_))
         final = np.full(self.num_envs, None, dtype=object)
         for index, row in enumerate(at.tolist()):
-            final[row] = row_of(shown, index)
+            final[row] = put(infos["final_obs"][row], row_of(shown, index))
         return infos | {"final_obs": final}
 
     def action_masks(self) -> NDArray[np.bool_]:
@@ -284,8 +291,12 @@ def wrap(maker: Callable[..., Any], rows: Callable[..., Rows], env: Any, **argum
     return ManyEnvs(made, maker) if isinstance(env, VectorEnv) else OneEnv(made, maker, arguments)
 
 
-def rules_of(env: Any) -> Rules:
+def rules_of(env: Any, *, view: bool = False) -> Rules:
     """Take the rules out of a text environment whose observations and actions are still tokens.
+
+    Args:
+        env: from `gymnasium.make` or `gymnasium.make_vec`.
+        view: only the observations matter, and they may hold the tokens as the entry `observation` of a `Dict`.
 
     Raises:
         ArgumentError: it is none, or they are not.
@@ -293,11 +304,11 @@ def rules_of(env: Any) -> Rules:
     inner = getattr(env, "unwrapped", None)
     if not isinstance(inner, TextEnv | TextVectorEnv):
         raise ArgumentError(f"This needs a text environment, from gymnasium.make or gymnasium.make_vec, got {type(inner or env).__name__}.")
-    for name in ("observation_space", "action_space"):
-        if getattr(env, name) != getattr(inner, name):
+    for name in ("observation_space",) if view else ("observation_space", "action_space"):
+        if getattr(inner, name) not in (space := getattr(env, name), tokens_of(space) if view else space):
             raise ArgumentError(
-                f"This reads and writes tokens, but the {name} of {env} is another; put TextObservation, EmbeddingObservation and "
-                "TopKActions around all other wrappers."
+                f"This reads {'tokens' if view else 'and writes tokens'}, but the {name} of {env} is another; put TextObservation or "
+                "EmbeddingObservation around all other wrappers and TopKActions next."
             )
     return inner.rules
 
@@ -327,15 +338,3 @@ def action_masks(env: Any) -> NDArray[np.bool_]:
     while not hasattr(env, "action_masks"):
         env = env.env
     return np.atleast_2d(env.action_masks())
-
-
-def row_of(batch: Any, row: int) -> Any:
-    """Take one observation out of a batch of them."""
-    if isinstance(batch, dict):
-        return {name: values[row] for name, values in batch.items()}
-    return batch[row]
-
-
-def _info(infos: dict[str, Any], row: int) -> dict[str, Any]:
-    """Take one row out of vectorised infos."""
-    return {name: infos[name][row] for name in infos if f"_{name}" in infos and infos[f"_{name}"][row]}

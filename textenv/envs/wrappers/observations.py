@@ -69,6 +69,8 @@ class UnicodeText(gym.spaces.Text):
 class Texts(Rows):
     """The rows of `TextObservation`."""
 
+    view = True
+
     def __init__(self, env: Any) -> None:
         super().__init__(env)
         self.observation_space = text_space(self.rules)

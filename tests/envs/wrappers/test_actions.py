@@ -49,6 +49,9 @@ def test_bans_hold_in_every_state(toy: Callable[..., Task]) -> None:
         ({"ban": [END]}, "end of text cannot be banned"),
         ({"top_p": 0.0}, "top_p must be above 0"),
         ({"top_p": 1.5}, "top_p must be above 0"),
+        ({"top_k": 1}, "top_k must be an integer from 2 to 4"),
+        ({"top_k": 5}, "top_k must be an integer from 2 to 4"),
+        ({"top_k": 2.0}, "top_k must be an integer from 2 to 4"),
         ({"top_p": 0.5, "mask_model": 3}, "reference must be a name"),
         ({"top_p": 0.5, "mask_model": "tiny-en"}, "another tokenizer"),
     ],
@@ -87,6 +90,52 @@ def test_the_nucleus_is_renormalised_over_what_is_allowed(toy: Callable[..., Tas
     assert env.action_masks().tolist() == [False, True, True, False]
 
 
+def test_the_most_probable_tokens_with_the_end_of_text(toy: Callable[..., Task]) -> None:
+    table = Table(0.4, 0.3, 0.2, 0.1)
+    for arguments, expected in [
+        ({"top_k": 2}, [A, END]),
+        ({"top_k": 3}, [A, B, END]),
+        ({"top_k": 2, "ban": ["a"]}, [B, END]),
+        ({"top_k": 3, "top_p": 0.6}, [A, B]),  # both must allow a token
+        ({"top_k": 2, "top_p": 1.0}, [A, END]),
+    ]:
+        env = wrappers.ActionMask(TextEnv(toy()), mask_model=table, **arguments)
+        env.reset(seed=0)
+        assert np.flatnonzero(env.action_masks()).tolist() == expected
+    env = wrappers.ActionMask(TextEnv(toy(min_new_tokens=1)), top_k=2, mask_model=table)
+    env.reset(seed=0)
+    assert env.action_masks().tolist() == [True, True, False, False]  # where it may not come, it takes no place
+    env.step(np.int64(A))
+    assert env.action_masks().tolist() == [True, False, False, True]
+
+
+def test_the_mask_is_what_top_k_actions_offers(toy: Callable[..., Task]) -> None:
+    plain, masked = (wrappers.TopKActions(env, 3) for env in (TextEnv(toy()), wrappers.ActionMask(TextEnv(toy()), top_k=3)))
+    for env in (plain, masked):
+        env.reset(seed=0)
+    for _ in range(2):
+        (seen, *_), (kept, *_) = (env.step(np.int64(np.argmax(env.rows.slots[0] != END))) for env in (plain, masked))
+        assert masked.rows.slots.tolist() == plain.rows.slots.tolist()
+        np.testing.assert_allclose(kept["candidate_logprobs"], torch.from_numpy(seen["candidate_logprobs"]).log_softmax(0), atol=1e-5)
+        assert masked.action_masks().all()
+
+
+def test_with_the_agents_entropy_the_shaping_is_the_kl_over_the_candidates(toy: Callable[..., Task]) -> None:
+    # Candidates a, b and the end: (.5, .375, .125) of π_ref = (.4, .3, .2, .1).
+    table, reference = Table(0.4, 0.3, 0.2, 0.1), np.array([0.5, 0.375, 0.125])
+    policy = np.array([0.25, 0.5, 0.25])
+    paid = []
+    for token in (A, B, END):
+        env = wrappers.KLShaping(wrappers.ActionMask(TextEnv(toy()), top_k=3, mask_model=table), 2.0, reference=table)
+        env.reset(seed=0)
+        _, reward, _, _, info = env.step(np.int64(token))
+        paid.append(reward - info.get("score", 0.0))
+    centre = -(reference * np.log(reference)).sum()  # what is paid too much, so that the reference is paid nothing
+    bonus = -2.0 * (policy * np.log(policy)).sum()
+    kl = (policy * np.log(policy / reference)).sum()
+    assert policy @ paid + bonus == pytest.approx(-2.0 * kl + 2.0 * centre, abs=1e-6)
+
+
 def test_an_updated_mask_model_moves_the_mask(toy: Callable[..., Task]) -> None:
     env = wrappers.ActionMask(TextEnv(toy()), top_p=0.5)
     rules = env.unwrapped.rules
@@ -115,7 +164,7 @@ def test_an_update_leaves_the_model_that_was_given_alone(toy: Callable[..., Task
     state = {name: value.clone() for name, value in shared.state_dict().items()}
     wrappers.ActionMask(env, top_p=0.5, mask_model=shared).update(policy)
     assert all(torch.equal(value, state[name]) for name, value in shared.state_dict().items())
-    with pytest.raises(ArgumentError, match="only with top_p"):
+    with pytest.raises(ArgumentError, match="only with top_p or top_k"):
         wrappers.ActionMask(env, ban=[A]).update(policy)
 
 

@@ -1,15 +1,18 @@
 """Every wrapper, around one environment and around many, in every autoreset mode."""
 
 import contextlib
+import copy
 import io
 import pickle
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
+import stable_baselines3.common.env_checker
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
@@ -106,8 +109,8 @@ def test_a_pickled_copy_goes_on_alike(wrapper: Callable[[Any], Any], make: Calla
     env.reset(seed=1)
     actions = np.zeros(1, dtype=np.int64) if make is gymnasium.make_vec else np.int64(0)
     env.step(actions)
-    copy = pickle.loads(pickle.dumps(env))
-    one, other = env.step(actions), copy.step(actions)
+    again = pickle.loads(pickle.dumps(env))
+    one, other = env.step(actions), again.step(actions)
     assert_same(other[0], one[0])
     assert other[1] == pytest.approx(one[1], abs=1e-6)
 
@@ -126,8 +129,51 @@ def test_what_is_no_text_environment_is_refused(wrapper: Callable[[Any], Any]) -
         wrapper(gymnasium.make("CartPole-v1"))
     with pytest.raises(ArgumentError, match=r"put TextObservation.*around all other wrappers"):
         wrapper(wrappers.TextObservation(gymnasium.make("TextCopy-v0")))
-    with pytest.raises(ArgumentError, match=r"the action_space of.*is another|the observation_space of.*is another"):
-        wrapper(wrappers.TopKActions(gymnasium.make_vec("TextCopy-v0"), 2))
+
+
+@pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
+def test_what_writes_tokens_does_not_stand_around_slots(make: Callable[..., Any]) -> None:
+    slots = wrappers.TopKActions(make("TextCopy-v0"), 2)
+    for wrapper in (partial(wrappers.KLShaping, kl_coef=0.1), partial(wrappers.TopKActions, k=2), wrappers.RecordEpisodes):
+        with pytest.raises(ArgumentError, match=r"observation_space of <TopKActions.*EmbeddingObservation around all.*TopKActions next"):
+            wrapper(slots)
+        with pytest.raises(ArgumentError, match=r"reads and writes tokens, but the observation_space of <EmbeddingObservation"):
+            wrapper(wrappers.EmbeddingObservation(slots))
+    with pytest.raises(ArgumentError, match="This reads tokens, but the observation_space of <EmbeddingObservation"):
+        wrappers.TextObservation(wrappers.EmbeddingObservation(slots))
+
+
+def test_a_view_takes_the_place_of_the_tokens_beside_the_candidates() -> None:
+    plain, mode = gymnasium.make_vec("TextCopy-v0", num_envs=N), AutoresetMode.SAME_STEP
+    slots = wrappers.TopKActions(gymnasium.make_vec("TextCopy-v0", num_envs=N, autoreset_mode=mode), 5)
+    views = [wrapper(copy.deepcopy(slots)) for wrapper in (wrappers.TextObservation, wrappers.EmbeddingObservation)]
+    assert views[1].single_observation_space == gymnasium.spaces.Dict(
+        slots.single_observation_space.spaces | {"observation": gymnasium.spaces.Box(-1, 1, (96,), np.float32)}
+    )
+    alone = [wrapper(copy.deepcopy(plain)) for wrapper in (wrappers.TextObservation, wrappers.EmbeddingObservation)]
+    seen = slots.reset(seed=3)[0]
+    found, wanted = [view.reset(seed=3)[0] for view in views], [view.reset(seed=3)[0] for view in alone]
+    ends = 0
+    for _ in range(STEPS):
+        for view, text in zip(found, wanted, strict=True):
+            assert_same(view, seen | {"observation": text})
+        actions = np.argmax(slots.action_masks(), axis=1)
+        tokens = slots.rows.slots[np.arange(N), actions]
+        seen, *_, infos = slots.step(actions)
+        stepped, texts = [view.step(actions) for view in views], [view.step(tokens) for view in alone]
+        for row in np.flatnonzero(infos.get("_final_obs", np.zeros(N))).tolist():
+            ends += 1
+            for (*_, one), (*_, other) in zip(stepped, texts, strict=True):
+                assert_same(one["final_obs"][row], infos["final_obs"][row] | {"observation": other["final_obs"][row]})
+        found, wanted = [step[0] for step in stepped], [step[0] for step in texts]
+    assert ends >= N
+
+
+def test_stable_baselines_checker_is_content_with_the_candidates_beside_a_view() -> None:
+    env = wrappers.TopKActions(wrappers.KLShaping(wrappers.ActionMask(gymnasium.make("TextCopy-v0"), top_k=3), 0.1), 3)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Your observation candidates has an unconventional shape")  # it will be flattened
+        stable_baselines3.common.env_checker.check_env(wrappers.EmbeddingObservation(env))
 
 
 def test_the_first_step_needs_a_reset_of_the_wrapper(wrapper: Callable[[Any], Any]) -> None:

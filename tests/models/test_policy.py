@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
 
 from textenv.errors import ArgumentError
@@ -25,6 +26,31 @@ def test_equals_the_model_row_by_row() -> None:
         logits = policy.model(input_ids=torch.tensor([row[row >= 0].tolist()])).logits[0, -1]
         expected = torch.log_softmax(logits / 0.7, -1)
         assert torch.allclose(policy.next_log_probs(row[None])[0], expected, atol=1e-5)
+
+
+def test_what_has_not_changed_is_not_computed_again() -> None:
+    policy = make_policy()
+    head = torch.nn.Linear(policy.value_head.in_features, 7, bias=False)
+    policy.model.set_output_embeddings(head)
+
+    def check(observations: NDArray[np.int32]) -> torch.Tensor:
+        found = policy.next_log_probs(observations)
+        with torch.no_grad():
+            torch.testing.assert_close(found, policy.next_log_probs(observations, cached=False), atol=1e-5, rtol=0)
+        assert policy.next_log_probs(observations.copy()) is found
+        return found
+
+    first = check(OBSERVATIONS)
+    with torch.no_grad():
+        head.weight.mul_(-2)
+    assert check(OBSERVATIONS) is not first
+    policy.temperature = 0.5
+    check(OBSERVATIONS)
+    another = OBSERVATIONS.copy()
+    another[1, -1] = 3
+    check(another)
+    policy.next_log_probs(np.full_like(OBSERVATIONS, -1))
+    check(another)
 
 
 def test_response_log_probs_equal_those_of_acting() -> None:

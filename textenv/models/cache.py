@@ -62,11 +62,12 @@ class PrefixCache:
         return self._slots.columns if self._slots else 0
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything, `derived` too, in which callers keep what they made of the hidden states until these change."""
         self._parameters = list(self.trunk.parameters())
         self._slots: Slots | None = None
         self._seen = np.zeros((0, 0), dtype=np.int32)  # (N, W)
         self._hidden = torch.zeros(0, 0)  # (N, D)
+        self.derived: dict[Any, torch.Tensor] = {}
         self._gpt2: GPT2Step | None = None
         self._packed: dict[tuple[tuple[int, int], ...], Callable[[torch.Tensor], torch.Tensor]] = {}
         self._version: tuple[Any, ...] = ()
@@ -97,10 +98,12 @@ class PrefixCache:
             self._version = version
             self._seen = np.full_like(observations, -1)
         if not live.any():
+            self.clear()
             return torch.zeros(len(live), self.trunk.config.get_text_config().hidden_size, device=self.trunk.device)
         same = observations == self._seen  # (N, W)
         if self._slots and same[live].all() and live[self._slots.rows].all():
             return self._hidden
+        self.derived = {}
         same[np.arange(len(live)), last] = True
         known = np.zeros(len(live), dtype=np.bool_)
         if self._slots:

@@ -219,12 +219,15 @@ class LanguagePolicy(nn.Module):
         with self.arithmetic(), torch.set_grad_enabled(torch.is_grad_enabled() and not cached):
             if cached:
                 hidden = self.cache.last_hidden(observations)
-            else:
-                tokens, _ = align_left(torch.from_numpy(observations).long().to(self.device))
-                states = self._forward(tokens)  # (N, L, D)
-                ends = torch.from_numpy((observations >= 0).sum(1) - 1).to(self.device)
-                hidden = states[torch.arange(len(ends), device=self.device), ends]
-            return masked_log_softmax(self.logits(hidden), self.temperature, self.banned)[:, : self.vocabulary]
+                head = cast(nn.Module, self.model.get_output_embeddings())
+                known = (self.temperature, *((weights.data_ptr(), weights._version) for weights in head.parameters()))
+                if known not in self.cache.derived:  # wrappers of one environment ask one reference for the same rows
+                    self.cache.derived[known] = self._log_probs(hidden)
+                return self.cache.derived[known]
+            tokens, _ = align_left(torch.from_numpy(observations).long().to(self.device))
+            states = self._forward(tokens)  # (N, L, D)
+            ends = torch.from_numpy((observations >= 0).sum(1) - 1).to(self.device)
+            return self._log_probs(states[torch.arange(len(ends), device=self.device), ends])
 
     def response_hidden(self, tokens: torch.Tensor, prompt_columns: int) -> torch.Tensor:
         """Compute the hidden states from which the response tokens were chosen, in one forward pass.
@@ -297,6 +300,10 @@ class LanguagePolicy(nn.Module):
             use_cache=False,
         ).last_hidden_state
         return states
+
+    def _log_probs(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities (N, V) at hidden states (N, D)."""
+        return masked_log_softmax(self.logits(hidden), self.temperature, self.banned)[:, : self.vocabulary]
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Apply the head: hidden states (..., D) to logits (..., V of the head)."""

@@ -92,13 +92,14 @@ def test_the_nucleus_is_renormalised_over_what_is_allowed(toy: Callable[..., Tas
 
 def test_the_most_probable_tokens_with_the_end_of_text(toy: Callable[..., Task]) -> None:
     table = Table(0.4, 0.3, 0.2, 0.1)
-    for arguments, expected in [
+    cases: list[tuple[dict[str, Any], list[int]]] = [
         ({"top_k": 2}, [A, END]),
         ({"top_k": 3}, [A, B, END]),
         ({"top_k": 2, "ban": ["a"]}, [B, END]),
         ({"top_k": 3, "top_p": 0.6}, [A, B]),  # both must allow a token
         ({"top_k": 2, "top_p": 1.0}, [A, END]),
-    ]:
+    ]
+    for arguments, expected in cases:
         env = wrappers.ActionMask(TextEnv(toy()), mask_model=table, **arguments)
         env.reset(seed=0)
         assert np.flatnonzero(env.action_masks()).tolist() == expected

@@ -21,6 +21,7 @@ def TextObservation(env: Any) -> Any:
 
     Observation: `Text`, in a vector env a tuple of N strings; "" in rows that are parked. Its characters are those of the
     tokens and prompts where each token is whole characters, and all of Unicode where tokens can be bytes.
+    Around `TopKActions` it takes the place of the entry `observation`.
 
     Args:
         env: from `gymnasium.make` or `gymnasium.make_vec`.
@@ -35,7 +36,7 @@ def EmbeddingObservation(env: Any, model: str | Path = "tiny-embed") -> Any:
     """Show the prompt and what has been written so far as a vector.
 
     Observation: `Box(-1, 1, (e,), float32)`, the sentence-transformers embedding of the text at length 1; 0 for a text
-    without tokens.
+    without tokens. Around `TopKActions` it takes the place of the entry `observation`.
 
     Args:
         env: from `gymnasium.make` or `gymnasium.make_vec`.

@@ -5,6 +5,8 @@ Run: python examples/small_agent.py [ppo | a2c | dqn] [steps] [seed]
 
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: idle threads sleep
 
@@ -17,33 +19,33 @@ from textenv import LanguagePolicy, wrappers
 from textenv.agents.sb3 import as_vec_env
 from textenv.agents.sb3.slots import SlotFeatures
 
-ROWS, K, KL_COEF = 64, 16, 0.005
+ROWS, TOKENS, K, KL_COEF = 64, 24, 16, 0.005
 LINEAR = {"features_extractor_class": SlotFeatures, "net_arch": []}
 SHAPED = {"gae_lambda": 0.7, "ent_coef": KL_COEF, "normalize_advantage": False, "policy_kwargs": LINEAR | {"ortho_init": False}}
 REPLAY = {"buffer_size": 20_000, "batch_size": 256, "train_freq": 8, "gradient_steps": 8, "target_update_interval": 1024}
-AGENTS = {
+AGENTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "ppo": (PPO, SHAPED | {"learning_rate": 2e-3, "n_steps": 24, "batch_size": 256, "n_epochs": 6, "clip_range": 0.3}),
     "a2c": (A2C, SHAPED | {"learning_rate": 3e-3, "n_steps": 4, "use_rms_prop": False}),
     "dqn": (DQN, REPLAY | {"learning_rate": 5e-4, "exploration_fraction": 0.6, "policy_kwargs": LINEAR}),
 }
 
 
-def make_envs():
-    envs = gymnasium.make_vec("TextSentiment-v0", num_envs=ROWS, min_new_tokens=24)  # else ending at once costs the least KL
+def make_envs() -> VecNormalize:
+    envs = gymnasium.make_vec("TextSentiment-v0", num_envs=ROWS, min_new_tokens=TOKENS)  # else ending at once costs the least KL
     reference = LanguagePolicy.from_pretrained("tiny-en")  # one for all three, which then reads every text once
     envs = wrappers.KLShaping(wrappers.ActionMask(envs, top_k=K, mask_model=reference), KL_COEF, reference=reference)
     envs = wrappers.EmbeddingObservation(wrappers.TopKActions(envs, K, reference))
     return VecNormalize(as_vec_env(envs), norm_reward=False, norm_obs_keys=["observation"])
 
 
-def score(envs, choose):
+def score(envs: VecNormalize, choose: Callable[[Any], Any]) -> float:
     """Mean score of the first 64 prompts, each continued four times by the slots that `choose` makes of observations."""
-    scores = []
+    scores: list[float] = []
     for seed in range(4):
         envs.seed(seed * ROWS)
         envs.set_options([{"prompt_index": row} for row in range(ROWS)])
-        observations, infos = envs.reset(), [{}]
-        while "score" not in infos[0]:  # all texts end at once
+        observations: Any = envs.reset()
+        for _ in range(TOKENS):
             observations, _, _, infos = envs.step(choose(observations))
         scores += [info["score"] for info in infos]
     return float(np.mean(scores))

@@ -21,6 +21,7 @@ ARGUMENTS = {
     "own_environment.py": "256",
     "own_reward.py": "32",
     "sb3_language_model.py": "1",
+    "small_agent.py": "ppo 1536",
 }
 SAYS = {
     "cleanrl_ppo.py": "textenv:TextCopy-v0: score ",
@@ -28,6 +29,7 @@ SAYS = {
     "own_environment.py": "after: asks in ",
     "own_reward.py": "(sentiment ",
     "sb3_language_model.py": "after: score ",
+    "small_agent.py": "after: 0.",
 }
 MODULES = {"haiku": "MyHaiku-v0", "toxicity": "Kind-v0"}
 """Examples that are imported for the environment they register."""
@@ -53,7 +55,7 @@ def test_all_are_known_and_short() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_runs(name: str, tmp_path: Path) -> None:
-    command = [sys.executable, str(EXAMPLES / name), ARGUMENTS[name]]
+    command = [sys.executable, str(EXAMPLES / name), *ARGUMENTS[name].split()]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert SAYS[name] in done.stdout

@@ -1,5 +1,7 @@
 """The features of candidates: one map for all slots, and what an agent makes of them."""
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 import torch
@@ -34,9 +36,10 @@ def test_an_agent_learns_which_token_pays() -> None:
     envs = gymnasium.make_vec("TextCopy-v0", num_envs=8, reward=share_of_b, min_new_tokens=3, max_new_tokens=3)
     envs = wrappers.EmbeddingObservation(wrappers.TopKActions(envs, 4))
     policy = {"features_extractor_class": SlotFeatures, "net_arch": [], "ortho_init": False}
-    agent = PPO("MultiInputPolicy", as_vec_env(envs), n_steps=24, batch_size=48, n_epochs=4, learning_rate=0.03, seed=0, policy_kwargs=policy)
+    settings: dict[str, Any] = {"n_steps": 24, "batch_size": 48, "n_epochs": 4, "learning_rate": 0.03, "policy_kwargs": policy}
+    agent = PPO("MultiInputPolicy", as_vec_env(envs), seed=0, **settings)
     agent.learn(24 * 8 * 8)
-    scores = []
+    scores: list[float] = []
     observations, _ = envs.reset(seed=1)
     while len(scores) < 64:
         observations, *_, infos = envs.step(agent.predict(observations)[0])

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from transformers import (
     AutoModelForCausalLM,
     Gemma3TextConfig,
@@ -180,6 +181,36 @@ def test_training_mode_forgets() -> None:
     with torch.no_grad():
         full = policy.next_log_probs(rows.observations, cached=False)
     assert torch.allclose(policy.next_log_probs(rows.observations), full, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_only_the_training_of_its_own_weights_forgets(fused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, other, rows = make_policy("gpt2"), torch.nn.Linear(2, 1), Rows(4, seed=0)
+    read: list[int] = []
+    whole = policy.cache._read_whole
+
+    def counted(observations: NDArray[np.int32], fresh: NDArray[np.int64]) -> None:
+        read.append(len(fresh))
+        whole(observations, fresh)
+
+    monkeypatch.setattr(policy.cache, "_read_whole", counted)
+
+    def train(*weights: torch.nn.Parameter) -> list[int]:
+        for weight in weights:
+            weight.grad = torch.ones_like(weight)
+        torch.optim.AdamW(weights, lr=0.1, fused=fused).step()
+        read.clear()
+        found = policy.next_log_probs(rows.observations)
+        with torch.no_grad():
+            torch.testing.assert_close(found, policy.next_log_probs(rows.observations, cached=False), atol=1e-5, rtol=0)
+        return read
+
+    assert train(other.weight) == [4]
+    assert train(other.weight) == []
+    assert train(other.weight, next(policy.trunk.parameters())) == [4]
+    head = torch.nn.Linear(policy.value_head.in_features, len(policy.banned), bias=False)
+    policy.model.set_output_embeddings(head)
+    assert train(head.weight) == []
 
 
 def test_nothing_to_read_needs_no_forward() -> None:

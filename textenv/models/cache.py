@@ -6,6 +6,7 @@ another, that token is read; a row that is new or changed is read from its start
 
 import itertools
 import warnings
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -25,17 +26,25 @@ from textenv.models.slots import Slots, as_cache
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_optimiser_steps = itertools.count(1)
+_loads = itertools.count(1)
 _weights_version = 0
+_caches: "weakref.WeakSet[PrefixCache]" = weakref.WeakSet()
 
 
 def _bump(*_: Any) -> None:
     global _weights_version
-    _weights_version = next(_optimiser_steps)
+    _weights_version = next(_loads)
 
 
-# A parameter's own version counter does not move under fused optimisers, so every step of any optimiser counts too.
-register_optimizer_step_post_hook(_bump)
+def _forget(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    """Let the caches of the weights that an optimiser has moved forget everything, and the others what they made with a head."""
+    moved = {id(weights) for group in optimizer.param_groups for weights in group["params"]}
+    for cache in list(_caches):
+        cache.forget(everything=any(id(weights) in moved for weights in cache.trunk.parameters()))
+
+
+# A parameter's own version counter does not move under fused optimisers.
+register_optimizer_step_post_hook(_forget)
 
 
 class PrefixCache:
@@ -71,6 +80,13 @@ class PrefixCache:
         self._gpt2: GPT2Step | None = None
         self._packed: dict[tuple[tuple[int, int], ...], Callable[[torch.Tensor], torch.Tensor]] = {}
         self._version: tuple[Any, ...] = ()
+        _caches.add(self)
+
+    def forget(self, everything: bool) -> None:
+        """Forget everything, or only what depends on a head beside the trunk."""
+        if everything:
+            self.clear()
+        self.derived, self._packed = {}, {}
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy reads its texts anew: what is laid out belongs to these weights and this process.

@@ -22,10 +22,10 @@ from textenv.agents.sb3.slots import SlotFeatures
 ROWS, TOKENS, K, KL_COEF = 64, 24, 16, 0.005
 LINEAR = {"features_extractor_class": SlotFeatures, "net_arch": []}
 SHAPED = {"gae_lambda": 0.7, "ent_coef": KL_COEF, "normalize_advantage": False, "policy_kwargs": LINEAR | {"ortho_init": False}}
-REPLAY = {"buffer_size": 20_000, "batch_size": 256, "train_freq": 8, "gradient_steps": 8, "target_update_interval": 1024}
+REPLAY = {"buffer_size": 20_000, "batch_size": 256, "train_freq": 8, "gradient_steps": 16, "target_update_interval": 1024}
 AGENTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "ppo": (PPO, SHAPED | {"learning_rate": 2e-3, "n_steps": 24, "batch_size": 256, "n_epochs": 6, "clip_range": 0.3}),
-    "a2c": (A2C, SHAPED | {"learning_rate": 3e-3, "n_steps": 4, "use_rms_prop": False}),
+    "a2c": (A2C, SHAPED | {"learning_rate": 5e-3, "n_steps": 2, "use_rms_prop": False}),
     "dqn": (DQN, REPLAY | {"learning_rate": 5e-4, "exploration_fraction": 0.6, "policy_kwargs": LINEAR}),
 }
 

@@ -7,6 +7,7 @@ Toys and rows that are not named keep the results they have. All of it with five
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -30,6 +31,7 @@ RESULTS: Final = ROOT / "benchmarks" / "results" / "regret.json"
 PAGE: Final = ROOT / "docs" / "known_optimum.md"
 TOYS: Final = ("TextCopy-v0", "TextReverse-v0", "TextCount-v0", "TextGridWorld-v0")
 KL_COEF: Final = 0.1
+ASKED: Final = 0.95
 
 
 class Row(NamedTuple):
@@ -46,28 +48,27 @@ class Row(NamedTuple):
     greedy: bool = False
     """Measure the greedy policy, which is what the agent learns."""
     asked: bool = True
-    """Whether .95 is asked of it."""
+    """Whether `ASKED` is asked of it."""
 
 
 ON_POLICY: Final = {"learning_rate": 3e-3, "episodes_per_update": 128}
+ONE_STEP: Final = {**ON_POLICY, "value_coef": 1.0}
+MINIBATCHES: Final = {"learning_rate": 2e-3, "episodes_per_update": 256, "minibatch_size": 64}
 SETTINGS: Final = {
-    "reinforce, value baseline": Row("reinforce", 49_152, {**ON_POLICY, "baseline": "value"}),
-    "reinforce, running mean": Row("reinforce", 49_152, {**ON_POLICY}, asked=False),
-    "actor_critic, advantage": Row("actor_critic", 49_152, {**ON_POLICY}),
-    "ppo, clip": Row("ppo", 49_152, {"learning_rate": 2e-3, "episodes_per_update": 256, "minibatch_size": 64}),
-    "ppo, penalty": Row("ppo", 49_152, {"form": "penalty", "learning_rate": 2e-3, "episodes_per_update": 256, "minibatch_size": 64}),
-    "trpo": Row("trpo", 49_152, {"layers": None, "max_kl": 0.03}),
-    "rloo": Row("rloo", 49_152, {**ON_POLICY}),
-    "rloo, k = 2": Row("rloo", 49_152, {**ON_POLICY, "group_size": 2}, asked=False),
-    "scst": Row("scst", 49_152, {**ON_POLICY}, asked=False),
-    "grpo": Row("grpo", 49_152, {"learning_rate": 2e-3, "episodes_per_update": 256, "minibatch_size": 64}, asked=False),
-    "grpo, Dr. GRPO": Row(
-        "grpo", 49_152, {"learning_rate": 2e-3, "episodes_per_update": 256, "minibatch_size": 64, "dr_grpo": True}, asked=False
-    ),
+    "reinforce, value baseline": Row("reinforce", 49_152, {**ONE_STEP, "baseline": "value"}),
+    "reinforce, running mean": Row("reinforce", 49_152, ON_POLICY, asked=False),
+    "actor_critic, advantage": Row("actor_critic", 49_152, ONE_STEP),
+    "ppo, clip": Row("ppo", 49_152, {**MINIBATCHES, "advantage": "critic", "value_coef": 1.0}),
+    "ppo, penalty": Row("ppo", 49_152, {**MINIBATCHES, "form": "penalty"}),
+    "trpo": Row("trpo", 49_152, {"layers": None, "max_kl": 0.03, "fisher_episodes": 32}),
+    "rloo": Row("rloo", 98_304, {**ON_POLICY, "learning_rate": 5e-4}),
+    "scst": Row("scst", 49_152, ON_POLICY, asked=False),
+    "grpo": Row("grpo", 49_152, MINIBATCHES, asked=False),
+    "grpo, Dr. GRPO": Row("grpo", 49_152, {**MINIBATCHES, "dr_grpo": True}, asked=False),
     "dqn": Row("dqn", 24_576, {"learning_rate": 3e-3, "softness": 0.03}, kl_coef=0.0, greedy=True),
     "actor_critic, Q": Row(
         "actor_critic",
-        49_152,
+        98_304,
         {"critic": "q", "learning_rate": 1e-3, "value_coef": 10.0, "entropy_coef": 0.02, "whiten_advantages": False},
         kl_coef=0.0,
     ),
@@ -107,14 +108,13 @@ def compare_values(agent: Learner, mdp: ExactMDP, log_probs: list[torch.Tensor],
     """Hold learnt values against the exact ones of the policy that was learnt, in every state weighted by how often it is passed.
 
     Returns:
-        value_r2, 1 - E[(V_learnt - V)²]/Var V; and the learnt values of the prompts.
+        value_error, the root of E[(V_learnt - V)²] in units of score; and the learnt values of the prompts.
     """
     exact = [values - level.paid for values, level in zip(mdp.values(log_probs, kl_coef), mdp.levels, strict=True)]
     learnt = [learnt_values(agent, level.observations, probs.exp()) for level, probs in zip(mdp.levels, log_probs, strict=True)]
     truth, guess, reach = (torch.cat(parts) for parts in (exact, learnt, mdp.reach(log_probs)))
-    mean = (reach * truth).sum() / reach.sum()
-    error, spread = (reach * (guess - truth).square()).sum(), (reach * (truth - mean).square()).sum()
-    return {"value_r2": float(1 - error / spread), "values": learnt[0].tolist()}
+    error = (reach * (guess - truth).square()).sum() / reach.sum()
+    return {"value_error": float(error.sqrt()), "values": learnt[0].tolist()}
 
 
 def learnt_values(agent: Learner, observations: "np.ndarray[Any, np.dtype[np.int32]]", probs: torch.Tensor) -> torch.Tensor:
@@ -125,7 +125,8 @@ def learnt_values(agent: Learner, observations: "np.ndarray[Any, np.dtype[np.int
             q = agent.modules["q_head"](agent.policy.cache.last_hidden(observations[rows])).double()  # (n, V)
             found.append((probs[rows] * q).sum(-1))
         else:
-            found.append(agent.critic.act(observations[rows], greedy=True).values.double())
+            act = agent.critic.act(observations[rows], greedy=True)
+            found.append((act.values + getattr(agent.config, "softness", 0.0) * act.log_probs).double())  # DQN's Q of its choice
     return torch.cat(found)
 
 
@@ -157,6 +158,18 @@ def main(
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_text(json.dumps(results, indent=2) + "\n")
     write_page(results, page)
+    if missed := missing(results):
+        sys.exit(f"Below {ASKED}: {'; '.join(missed)}.")
+
+
+def missing(results: dict[str, Any]) -> list[str]:
+    """Name the rows and toys whose mean share is below what is asked of them."""
+    return [
+        f"{row} in {toy}"
+        for row, by_toy in results["rows"].items()
+        for toy, found in by_toy.items()
+        if SETTINGS[row].asked and sum(run["share"] for run in found["runs"]) / len(found["runs"]) < ASKED
+    ]
 
 
 if __name__ == "__main__":

@@ -35,12 +35,12 @@ def toys_table(toys: dict[str, Any]) -> str:
 def agents_table(results: dict[str, Any]) -> str:
     """One row an agent: the share it reaches in each toy, mean and range over the seeds, how long, and how true its values are."""
     toys = list(results["toys"])
-    lines = [f"| agent | β | episodes | {' | '.join(f'`{toy}`' for toy in toys)} | seconds a run | R² of V |"]
+    lines = [f"| agent | β | episodes | {' | '.join(f'`{toy}`' for toy in toys)} | seconds a run | error of V |"]
     lines.append("|---" * (len(toys) + 5) + "|")
     for name, by_toy in results["rows"].items():
         some = next(iter(by_toy.values()))
         seconds = [run["seconds"] for found in by_toy.values() for run in found["runs"]]
-        truth = [run["value_r2"] for found in by_toy.values() for run in found["runs"] if "value_r2" in run]
+        truth = [run["value_error"] for found in by_toy.values() for run in found["runs"] if "value_error" in run]
         cells = [name, f"{some['kl_coef']:g}", f"{some['episodes']:,}", *(share(by_toy.get(toy)) for toy in toys)]
         cells += [f"{min(seconds):.0f} to {max(seconds):.0f}", f"{min(truth):.2f} to {max(truth):.2f}" if truth else ""]
         lines.append(f"| {' | '.join(cells)} |")

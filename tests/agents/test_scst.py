@@ -26,7 +26,7 @@ def test_advantages_are_returns_less_those_of_the_greedy_text() -> None:
     assert torch.allclose(batch.advantages[:, 0], expected, atol=1e-6)
     assert torch.equal(batch.advantages[:, 1], torch.where(batch.mask[:, 1], batch.advantages[:, 0], 0.0))
     assert float(shaped[1][0] - shaped[1][1]) != pytest.approx(0, abs=0.01)  # a prompt's own baseline
-    own = [[(batch.tokens[row] == greedy.tokens[prompt]).all() for row in range(len(batch))].index(True) for prompt in (0, 1)]
+    own = [int((batch.tokens == greedy.tokens[prompt]).all(1).nonzero()[0]) for prompt in (0, 1)]
     assert batch.advantages[own, 0].tolist() == pytest.approx([0, 0], abs=1e-5)  # what is greedy itself is no better than itself
 
 

@@ -195,7 +195,7 @@ def test_only_the_training_of_its_own_weights_forgets(fused: bool, monkeypatch: 
 
     monkeypatch.setattr(policy.cache, "_read_whole", counted)
 
-    def train(*weights: torch.nn.Parameter) -> list[int]:
+    def train(*weights: torch.Tensor) -> list[int]:
         for weight in weights:
             weight.grad = torch.ones_like(weight)
         torch.optim.AdamW(weights, lr=0.1, fused=fused).step()

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from textenv.agents import agent_class
+from textenv.agents.best_of_n import BestOfN
 from textenv.agents.config import LearnerConfig
 from textenv.agents.learner import Learner
 from textenv.agents.ppo import PPOConfig
@@ -26,7 +27,7 @@ from textenv.interrupts import Interrupted, Interrupts
 from textenv.models.policy import LanguagePolicy, Precision
 from textenv.reports.alarm import collapse_signs
 from textenv.reports.console import comparison_table, examples_table
-from textenv.reports.evaluation import Measured, best_of_n, distinct, measure, reweighted, summarise
+from textenv.reports.evaluation import Measured, best_of_n, distinct, measure, only_best, reweighted, summarise
 from textenv.reports.html import write_report
 from textenv.reports.run import Counters, Run, check_space, find_run
 from textenv.rewards.protocol import reward_name
@@ -177,7 +178,9 @@ def _train(config: TrainConfig, agent: Learner, run: Run, consoles: tuple[Consol
     # Streams of their own, so that the evaluations share no draws with the training.
     prompt_seed, before_seed, after_seed = (int(seed) for seed in np.random.SeedSequence(config.seed).generate_state(3))
     chosen = np.random.default_rng(prompt_seed).permutation(len(text_envs(agent.envs).prompts))[: config.eval_prompts]
-    prompts = np.repeat(chosen, BEST_OF)
+    picks = isinstance(agent, BestOfN)
+    group = agent.group_size if picks else BEST_OF
+    prompts = np.repeat(chosen, group)
     console.print(f"{config.env}: measuring the policy before training ({len(prompts)} episodes) …")
     # In a resumed run too the reference is what the policy was at the start, and so are the generators a reward may draw from.
     set_global_generators(at_start)
@@ -188,15 +191,16 @@ def _train(config: TrainConfig, agent: Learner, run: Run, consoles: tuple[Consol
     after = measure(agent.policy, agent.reference, agent.envs, prompts, seed=after_seed)
     if not after.divergence.exact.isfinite().all():
         raise TrainingError("The trained policy is not finite; lower learning_rate or max_grad_norm.", after.episodes)
+    after = only_best(after, group) if picks else after
     run.evaluation("after", after, agent.policy.tokenizer)
 
-    rows = {"before": summarise(before), "after": summarise(after)}
-    rows[f"best of {BEST_OF}"] = best_of_n(before, BEST_OF)
+    rows = {"before": summarise(before), "after": best_of_n(after, group) if picks else summarise(after)}
+    rows[f"best of {group}"] = best_of_n(before, group)
     if config.algorithm.kl_coef > 0:
-        rows[f"exp(score/{config.algorithm.kl_coef:g})"] = reweighted(before, BEST_OF, config.algorithm.kl_coef)
+        rows[f"exp(score/{config.algorithm.kl_coef:g})"] = reweighted(before, group, config.algorithm.kl_coef)
     summary = _summary(config, rows, run.counters, agent)
     run.finish(agent, summary)
-    _report(results, before, after, rows, BEST_OF)
+    _report(results, before, after, rows, group)
     write_report([run.folder], run.folder / "report.html")
     tokens, seconds = run.counters.tokens, run.counters.seconds
     console.print(f"Trained on {agent.episodes} episodes, {tokens} tokens, in {seconds:.0f} s. Written to {run.folder}/.", soft_wrap=True)

@@ -158,6 +158,22 @@ def summarise(measured: Measured) -> dict[str, float]:
     return row
 
 
+def only_best(base: Measured, n: int) -> Measured:
+    """Put the best by score of each n samples of a prompt, the first among equals, into the place of all n.
+
+    Args:
+        base: its rows in groups of n by prompt.
+        n: samples a prompt.
+
+    Raises:
+        ArgumentError: the rows are no groups of n.
+    """
+    groups = scores_by_prompt(base, n)
+    best = np.repeat(groups.argmax(1) + np.arange(len(groups)) * n, n)
+    judge = None if base.judge is None else base.judge[best]
+    return Measured(base.episodes.select(best.tolist()), judge, Divergence(*(values[torch.from_numpy(best)] for values in base.divergence)))
+
+
 def best_of_n(base: Measured, n: int) -> dict[str, float]:
     """Keep the best by score of each n samples of a prompt: no training, n times the sampling.
 
@@ -171,12 +187,11 @@ def best_of_n(base: Measured, n: int) -> dict[str, float]:
     Raises:
         ArgumentError: the rows are no groups of n.
     """
-    groups = scores_by_prompt(base, n)
-    best = groups.argmax(1) + np.arange(len(groups)) * n
+    best = only_best(base, n)
+    first = np.arange(0, len(best.episodes), n)
+    judge = None if best.judge is None else best.judge[first]
     chosen = Measured(
-        base.episodes.select(best.tolist()),
-        None if base.judge is None else base.judge[best],
-        Divergence(*(values[torch.from_numpy(best)] for values in base.divergence)),
+        best.episodes.select(first.tolist()), judge, Divergence(*(values[torch.from_numpy(first)] for values in best.divergence))
     )
     hidden = dict.fromkeys(("kl_k1", "kl_k1_se", "kl_k2", "kl_k2_se", "kl_k3", "kl_k3_se", "kl_exact_se"), math.nan)
     return {**summarise(chosen), **hidden, "kl_exact": best_of_n_kl(n)}

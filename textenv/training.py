@@ -149,7 +149,11 @@ def for_agent(config: type[Config], agent: str) -> type[Config]:
 
 def plain_config(config: TrainConfig) -> dict[str, Any]:
     """Write a configuration as plain data, without `resume`, which says nothing of what is learnt."""
-    return {name: str(value) if name == "out" else value for name, value in dataclasses.asdict(config).items() if name != "resume"}
+
+    def plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        return {name: str(value) if isinstance(value, Path) else value for name, value in items if name != "resume"}
+
+    return dataclasses.asdict(config, dict_factory=plain)
 
 
 def command(config: TrainConfig) -> str:
@@ -224,7 +228,8 @@ def _learn(config: TrainConfig, agent: Learner, run: Run, console: Console, inte
     """
     counters, done, started = run.counters, run.counters.seconds, time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} episodes"), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress, interrupts.held():
+    hidden = agent.interactive or not console.is_terminal  # a bar would be drawn over what a person types
+    with Progress(*columns, console=console, disable=hidden) as progress, interrupts.held():
         bar = progress.add_task("training", total=config.episodes, completed=agent.episodes)
 
         def after_update(metrics: dict[str, float], episodes: Episodes) -> None:

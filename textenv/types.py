@@ -81,6 +81,17 @@ class Episodes:
                 picked[name] = {part: values[rows.to(values.device)] for part, values in value.items()}
         return replace(self, **picked)
 
+    def join(self, others: "Episodes") -> "Episodes":
+        """Put others of the same environment after these; what only some of them have is left out, the parts of the score too."""
+        joined: dict[str, Any] = {"score_parts": {}}
+        for name, value in vars(self).items():
+            other = getattr(others, name)
+            if isinstance(value, list):
+                joined[name] = value + other
+            elif isinstance(value, torch.Tensor) or isinstance(other, torch.Tensor):
+                joined[name] = None if value is None or other is None else torch.cat([value, other])
+        return replace(self, **joined)
+
     def to(self, device: torch.device | str) -> "Episodes":
         """Move the tensors, but for the parts of the score, which are only reported."""
         moved: dict[str, Any] = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, torch.Tensor)}

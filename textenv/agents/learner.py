@@ -52,6 +52,8 @@ class Learner:
     """Whether a value head is learnt."""
     group_size: int = 1
     """Episodes of each prompt, which stand one after the other in a batch."""
+    interactive: bool = False
+    """Whether a person at the terminal takes part."""
     Config: ClassVar[type[LearnerConfig]]
 
     def __init__(

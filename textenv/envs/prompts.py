@@ -35,31 +35,29 @@ class PromptSet(NamedTuple):
     """(n,) tokens that were cut off on the left."""
 
 
-def _read_file(path: Path) -> Any:
+def _read_file(path: Path, what: str) -> Any:
     import pandas as pd
 
     if not path.is_file():
-        raise ArgumentError(f"prompts: there is no file {path}.")
+        raise ArgumentError(f"{what}: there is no file {path}.")
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
         if path.suffix == ".csv":  # "12" and "NA" are texts; only an empty cell is missing
-            return pd.read_csv(path, dtype={"prompt": str}, keep_default_na=False, na_values=[""])
+            return pd.read_csv(path, dtype={"prompt": str, "completion": str}, keep_default_na=False, na_values=[""])
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         return lines if path.suffix == ".txt" else pd.DataFrame([json.loads(line) for line in lines])
     except ValueError as error:  # those of json, pandas and pyarrow derive from it
-        raise ArgumentError(f"prompts: the file {path} cannot be read: {error}") from error
+        raise ArgumentError(f"{what}: the file {path} cannot be read: {error}") from error
 
 
-def _read_hub(name: str) -> Any:
+def _read_hub(name: str, what: str) -> Any:
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
-        raise ArgumentError(
-            f"prompts={name!r} is neither a .txt, .jsonl, .csv or .parquet file nor a hub id; put single texts into a list."
-        )
+        raise ArgumentError(f"{what}={name!r} is neither a .txt, .jsonl, .csv or .parquet file nor a hub id; put single texts into a list.")
     try:
         import datasets
     except ImportError as error:
-        raise ArgumentError(f'prompts="{name}" is a hub id, which needs the extra: pip install "textenv[datasets]".') from error
+        raise ArgumentError(f'{what}="{name}" is a hub id, which needs the extra: pip install "textenv[datasets]".') from error
     require_hub(name, "data set")
     try:
         return datasets.load_dataset(name, split="train")
@@ -67,30 +65,32 @@ def _read_hub(name: str) -> Any:
         raise LoadError(f'The data set "{name}" cannot be loaded: {str(error).splitlines()[0]}') from error
 
 
-def _columns_of(source: Any) -> dict[str, list[Any]]:
-    """Turn any accepted prompt source into columns."""
+def _columns_of(source: Any, what: str) -> dict[str, list[Any]]:
+    """Turn any accepted source into columns."""
     if isinstance(source, str | Path):
-        source = _read_file(Path(source)) if Path(source).suffix in _SUFFIXES else _read_hub(str(source))
+        source = _read_file(Path(source), what) if Path(source).suffix in _SUFFIXES else _read_hub(str(source), what)
     if hasattr(source, "iloc") and not hasattr(source, "columns"):  # a pandas series
         source = source.tolist()
     if hasattr(source, "iloc"):  # a pandas frame
         return {str(name): source[name].tolist() for name in source.columns}
     if hasattr(source, "column_names"):  # a `datasets` object
         if isinstance(source, Mapping):
-            raise ArgumentError(f"prompts is a dict of data sets; choose one of its splits: {', '.join(source)}.")
+            raise ArgumentError(f"{what} is a dict of data sets; choose one of its splits: {', '.join(source)}.")
         return {str(name): list(source[name]) for name in source.column_names}
     if not isinstance(source, Sequence):
-        raise ArgumentError(f"prompts must be a list, a DataFrame, a data set, a hub id or a path, got {type(source).__name__}.")
+        raise ArgumentError(f"{what} must be a list, a DataFrame, a data set, a hub id or a path, got {type(source).__name__}.")
     if source and all(isinstance(row, Mapping) for row in source):
         names = list(source[0])
         for index, row in enumerate(source):
             if set(row) != set(names):
-                raise ArgumentError(f"prompts: row {index} has the columns {sorted(row)}, but row 0 has {sorted(names)}.")
+                raise ArgumentError(f"{what}: row {index} has the columns {sorted(row)}, but row 0 has {sorted(names)}.")
         return {str(name): [row[name] for row in source] for name in names}
     return {"prompt": list(source)}
 
 
-def load_prompts(source: Any, tokenizer: "PreTrainedTokenizerBase", max_prompt_tokens: int, *, truncate: bool = True) -> PromptSet:
+def load_prompts(
+    source: Any, tokenizer: "PreTrainedTokenizerBase", max_prompt_tokens: int, *, truncate: bool = True, what: str = "prompts"
+) -> PromptSet:
     """Read and tokenise a prompt set.
 
     Args:
@@ -99,31 +99,32 @@ def load_prompts(source: Any, tokenizer: "PreTrainedTokenizerBase", max_prompt_t
         tokenizer: of the policy.
         max_prompt_tokens: P.
         truncate: cut longer prompts off on the left instead of refusing them.
+        what: the argument that errors name.
 
     Raises:
         ArgumentError: the set is empty or cannot be read, has no column "prompt" or one that rewards call something else,
             holds what is not text, or a prompt is too long.
         LoadError: a hub id cannot be reached.
     """
-    columns = _columns_of(source)
+    columns = _columns_of(source, what)
     if "prompt" not in columns:
-        raise ArgumentError(f'prompts has no column "prompt", only {", ".join(columns) or "none"}; rename the one that holds the text.')
+        raise ArgumentError(f'{what} has no column "prompt", only {", ".join(columns) or "none"}; rename the one that holds the text.')
     for name in _RESERVED:
         if name in columns:
-            raise ArgumentError(f'prompts has a column "{name}", which is what rewards call something else; rename it.')
+            raise ArgumentError(f'{what} has a column "{name}", which is what rewards call something else; rename it.')
     texts = columns.pop("prompt")
     if not texts:
-        raise ArgumentError("prompts is empty; give at least one prompt.")
+        raise ArgumentError(f"{what} is empty; give at least one prompt.")
     for index, text in enumerate(texts):
         if not isinstance(text, str):
-            raise ArgumentError(f"prompts: prompt {index} is {text!r}, not text.")
+            raise ArgumentError(f"{what}: prompt {index} is {text!r}, not text.")
     tokens = np.full((len(texts), max_prompt_tokens), -1, dtype=np.int32)
     dropped = np.zeros(len(texts), dtype=np.int64)
-    for index, ids in enumerate(_encode(list(texts), tokenizer)):
+    for index, ids in enumerate(_encode(list(texts), tokenizer, what)):
         if len(ids) > max_prompt_tokens:
             if not truncate:
                 raise ArgumentError(
-                    f"prompts: prompt {index} has {len(ids)} tokens, more than max_prompt_tokens={max_prompt_tokens}; "
+                    f"{what}: prompt {index} has {len(ids)} tokens, more than max_prompt_tokens={max_prompt_tokens}; "
                     f'raise the limit, shorten the prompt or set on_long_prompt="truncate".'
                 )
             dropped[index] = len(ids) - max_prompt_tokens
@@ -133,7 +134,7 @@ def load_prompts(source: Any, tokenizer: "PreTrainedTokenizerBase", max_prompt_t
     return PromptSet(texts, columns, tokens, dropped)
 
 
-def _encode(texts: list[str], tokenizer: "PreTrainedTokenizerBase") -> list[list[int]]:
+def _encode(texts: list[str], tokenizer: "PreTrainedTokenizerBase", what: str) -> list[list[int]]:
     """Tokenise prompts as the model expects them, without an end-of-text token after them."""
     eos = tokenizer.eos_token_id
     rows: list[list[int]] = []
@@ -143,6 +144,6 @@ def _encode(texts: list[str], tokenizer: "PreTrainedTokenizerBase") -> list[list
             ids = ids[:-1]
         start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else eos
         if not ids and start is None:
-            raise ArgumentError(f"prompts: prompt {index} is empty and the tokenizer has no token to start from.")
+            raise ArgumentError(f"{what}: prompt {index} is empty and the tokenizer has no token to start from.")
         rows.append(ids or [cast(int, start)])
     return rows

@@ -110,6 +110,11 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
         """Rows (N,) whose episode has ended and that wait for a reset."""
         return self._done.copy()
 
+    @property
+    def prompt_index(self) -> NDArray[np.int64]:
+        """The prompt (N,) of every row's episode, by its place in the prompt set."""
+        return self._prompt.copy()
+
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.int32], dict[str, Any]]:

@@ -24,6 +24,28 @@ def decode_after(tokenizer: "PreTrainedTokenizerBase", prompt: Sequence[int], re
     return whole[len(before) :] if whole.startswith(before) else decode(tokenizer, response)
 
 
+def encode_after(tokenizer: "PreTrainedTokenizerBase", before: Sequence[int], text: str) -> list[int] | None:
+    """Encode a text that goes on after some tokens, which stay as they are.
+
+    It is encoded alone, or, with tokenizers that would begin it with a space then, together with what stands before.
+
+    Args:
+        tokenizer: of the ids.
+        before: ids, at least one.
+        text: what follows.
+
+    Returns:
+        The ids, or None where the tokenizer cannot write just that text there, special tokens and characters that it lacks included.
+    """
+    shown = decode(tokenizer, before)
+    for whole, known in ((text, 0), (shown + text, len(before))):
+        ids: list[int] = tokenizer(whole, add_special_tokens=False, verbose=False)["input_ids"]
+        found = ids[known:]
+        if ids[:known] == list(before)[:known] and decode_after(tokenizer, before, found, shown) == text:
+            return found
+    return None
+
+
 def token_pieces(tokenizer: "PreTrainedTokenizerBase", prompt: Sequence[int], response: Sequence[int]) -> list[str]:
     """Give a response as the text that each of its tokens added, so that the pieces joined are the completion.
 

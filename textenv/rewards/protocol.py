@@ -91,23 +91,32 @@ def needed(reward: Callable[..., Any]) -> list[str]:
     return [*parameters, *getattr(reward, "columns", ())]
 
 
-def require_columns(reward: Callable[..., Any], columns: Iterable[str]) -> None:
-    """Refuse a reward that needs more than the prompt set has.
+def require_columns(
+    reward: Callable[..., Any],
+    columns: Iterable[str],
+    *,
+    what: str = "reward",
+    beside: Sequence[str] = ("prompts", "completions", "pieces"),
+) -> None:
+    """Refuse a reward, or what else is called as rewards are, that needs more than the prompt set has.
 
     Args:
         reward: any callable, see the module.
         columns: of the prompt set, beside "prompt".
+        what: the callable is.
+        beside: what it is offered beside the columns.
 
     Raises:
         ArgumentError: naming the column that is missing.
         RewardError: the reward does not tell its arguments.
     """
-    known = ["prompts", "completions", "pieces", *columns]
+    names = list(columns)
+    known = [*beside, *names]
     for name in needed(reward):
         if name not in known:
             raise ArgumentError(
-                f'The reward {reward_name(reward)} needs the column "{name}", which the prompts lack;'
-                f" they have: {', '.join(['prompt', *known[3:]])}.{did_you_mean(name, known)}"
+                f'The {what} {reward_name(reward)} needs the column "{name}", which the prompts lack;'
+                f" they have: {', '.join(['prompt', *names])}.{did_you_mean(name, known)}"
             )
 
 

@@ -1,0 +1,95 @@
+"""Demonstrations: texts that somebody else wrote, as the episodes in which an environment would have seen them written."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from textenv.envs.prompts import load_prompts
+from textenv.envs.rules import Rules
+from textenv.errors import ArgumentError
+from textenv.models.pieces import encode_after
+from textenv.types import Episodes
+
+
+def load_demonstrations(source: Any, rules: Rules) -> Episodes:
+    """Read demonstrations and write them token by token as an environment's episodes.
+
+    A prompt that is too long loses its beginning, where the task says so. A completion ends with the end of text, or where
+    the task's stop rule ends it, or is cut off after `max_new_tokens` and then has no end of text.
+
+    Args:
+        source: rows with a "prompt" and a "completion": a list of dicts, a DataFrame, a `datasets` object or hub id, or a
+            path to .jsonl, .csv or .parquet.
+        rules: of the environment, `env.unwrapped.rules`.
+
+    Returns:
+        An episode a row. Log-probabilities, values, rewards and scores are 0, for nobody has drawn or judged them;
+        `prompt_index` is -1 where the environment has no such prompt.
+
+    Raises:
+        ArgumentError: there are none, they cannot be read, lack a column, hold what is not text or cannot be written with the
+            environment's tokens, or one of their tokens is forbidden there.
+        LoadError: a hub id cannot be reached.
+    """
+    truncate = rules.task.on_long_prompt == "truncate"
+    found = load_prompts(source, rules.tokenizer, rules.prompt_columns, truncate=truncate, what="demonstrations")
+    if "completion" not in found.columns:
+        there = ", ".join(["prompt", *found.columns])
+        raise ArgumentError(f'demonstrations has no column "completion", only {there}; rename the one that holds the answer.')
+    rows = [_written(index, text, found.tokens[index], rules) for index, text in enumerate(found.columns["completion"])]
+    tokens = np.stack([row for row, _ in rows])  # (B, P+T)
+    lengths = (tokens[:, rules.prompt_columns :] >= 0).sum(1)
+    allowed = np.stack([_allowed(index, row, rules) for index, row in enumerate(tokens)]) if rules.restricted else None
+    index_of = {row.tobytes(): index for index, row in reversed(list(enumerate(rules.prompts.tokens)))}
+    nothing = torch.zeros(len(tokens), rules.response_columns)
+    return Episodes(
+        tokens=torch.from_numpy(tokens).long(),
+        prompt_columns=rules.prompt_columns,
+        log_probs=nothing,
+        values=nothing,
+        rewards=nothing,
+        scores=torch.zeros(len(tokens), dtype=torch.float64),
+        prompt_index=torch.tensor([index_of.get(row.tobytes(), -1) for row in found.tokens]),
+        prompts=found.texts,
+        completions=rules.completions(tokens, lengths),
+        finish_reasons=[reason for _, reason in rows],
+        allowed=None if allowed is None else torch.from_numpy(allowed),
+    )
+
+
+def _written(index: int, text: Any, prompt: NDArray[np.int32], rules: Rules) -> tuple[NDArray[np.int32], str]:
+    """Write a completion after its prompt (P,): the row (P+T,), and how it ends."""
+    if not isinstance(text, str):
+        raise ArgumentError(f"demonstrations: completion {index} is {text!r}, not text.")
+    ids = encode_after(rules.tokenizer, prompt[prompt >= 0].tolist(), text)
+    if ids is None:
+        raise ArgumentError(f"demonstrations: the environment's tokenizer cannot write completion {index}, {text!r}, after its prompt.")
+    row = np.full(rules.width, -1, dtype=np.int32)
+    row[: rules.prompt_columns] = prompt
+    for length, token in enumerate([*ids, rules.eos], 1):
+        row[rules.prompt_columns + length - 1] = token
+        if length > len(ids):
+            return row, "eos"
+        if rules.stop is not None and rules.stop(rules.completions(row[None], np.array([length]))[0]):
+            return row, "stop"
+        if length == rules.response_columns:
+            break
+    return row, "length"
+
+
+def _allowed(index: int, row: NDArray[np.int32], rules: Rules) -> NDArray[np.uint8]:
+    """Ask the task which tokens it allows in every state of a row (P+T,), and check that the row keeps to them: (T, ⌈V/8⌉) bits."""
+    response = row[rules.prompt_columns :]
+    steps = np.arange((response >= 0).sum())
+    before = np.where(np.arange(rules.width) < rules.prompt_columns + steps[:, None], row, -1).astype(np.int32)  # (L, P+T)
+    masks = np.zeros((rules.response_columns, rules.vocabulary), dtype=np.bool_)
+    masks[steps] = rules.action_masks(before, steps)
+    forbidden = steps[~masks[steps, response[steps]]]
+    if len(forbidden):
+        token = "the end of text" if response[forbidden[0]] == rules.eos else repr(rules.tokenizer.decode([int(response[forbidden[0]])]))
+        raise ArgumentError(
+            f"demonstrations: completion {index} has {token} after {forbidden[0]} tokens, which the environment forbids there."
+        )
+    return np.packbits(masks, axis=1)

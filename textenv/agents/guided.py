@@ -48,11 +48,11 @@ class GuidedConfig(LearnerConfig):
 
     expert: str | None = None
     """Who takes over: "module:function", see `textenv.agents.experts`, or "terminal", the person at it."""
-    intervention_rate: float = 0.5
+    intervention_rate: float = 0.25
     """Share of the episodes that the expert watches, and may take over at any token."""
     expert_decay: float = 0.9998
     """λ: after k episodes an expert's token weighs λ^k times as much."""
-    episodes_per_update: int = 128
+    episodes_per_update: int = 64
     """Episodes of an optimiser step."""
     lam: float = 0.95
     """λ of the returns that Q learns and the advantages are made of; where the expert takes over it is 0."""

@@ -153,6 +153,7 @@ def test_demonstrations_that_cannot_be_used_are_refused() -> None:
         make_agent(replace(SMALL, demonstrations=Path("nowhere.csv")), envs=envs, demonstrations=answers(envs))
     with pytest.raises(ArgumentError, match="cannot be used where ActionMask forbids tokens"):
         make_agent(envs=wrappers.ActionMask(envs, ban=["c"]), demonstrations=answers(envs))
+    agent = make_agent(envs=envs)
+    strangers = replace(agent.collect().select([0, 9, 17]), advantages=None)
     with pytest.raises(ArgumentError, match=r"groups of 8 episodes of the same prompt"):
-        agent = make_agent(envs=envs)
-        agent.update(replace(agent.collect().select([0, 9, 17]), advantages=None))
+        agent.update(strangers)

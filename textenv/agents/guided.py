@@ -9,10 +9,13 @@ where I(s) says that the expert chose a, and k counts the episodes that have bee
 less and less. For tokens the squared distance becomes -log π(a|s), Q(s, μ(s)) of a deterministic μ becomes Σ_a π(a|s) Q(s, a), so
 that ω grows with the advantage of the expert's token, and the first term becomes the policy gradient, of the policy's own tokens alone.
 
-Q is a head over the vocabulary that learns the λ-returns of expected Sarsa. The expert's tokens are not drawn from π, so a
-λ-return that runs through one would credit the tokens before it with the expert's skill: the trace is cut there,
-as in tree backup (Precup, Sutton and Singh, "Eligibility Traces for Off-Policy Policy Evaluation", ICML 2000), and what stands
-before it learns from Σ_a π(a|s) Q(s, a). So Q is that of the policy alone, whoever writes.
+Q is a head over the vocabulary that learns the λ-returns of expected Sarsa, and for ω too the λ-return stands for the Q of a token
+that has been played, as it does in the policy's advantages: it tells at once what the expert's token was good for, where the head
+must first learn to tell tokens apart. (Weights (R - V)+ of good past actions: Oh et al., "Self-Imitation Learning",
+https://arxiv.org/abs/1806.05635.) The expert's tokens are not drawn from π, so a λ-return that enters a run of them would credit the
+policy with the expert's skill: there the trace is cut, as in tree backup (Precup, Sutton and Singh, "Eligibility Traces for
+Off-Policy Policy Evaluation", ICML 2000), and the policy's last token before it learns from Σ_a π(a|s) Q(s, a). Within a run it is not: an
+intervention is one decision, whose tokens share what it leads to.
 """
 
 from dataclasses import dataclass, replace
@@ -55,7 +58,7 @@ class GuidedConfig(LearnerConfig):
     episodes_per_update: int = 64
     """Episodes of an optimiser step."""
     lam: float = 0.95
-    """λ of the returns that Q learns and the advantages are made of; where the expert takes over it is 0."""
+    """λ of the returns that Q learns and that the weights are made of; from the policy's token to the expert's it is 0."""
     value_coef: float = 1.0
     """Weight of the error of Q."""
     whiten_advantages: bool = True
@@ -104,20 +107,16 @@ class Guided(Learner):
         return Supervised(self.policy, self.expert, text_envs(self.envs), self.config.intervention_rate)
 
     def estimate(self, episodes: Episodes) -> Episodes:
-        """Add the reference's log-probabilities, what Q should have been, and what tokens weigh: A, or ω where they are the expert's.
-
-        Whitening divides ω by the deviation of the advantages too, so that the two terms of the loss keep their proportion.
-        """
+        """Add the reference's log-probabilities, what Q should have been, and what tokens weigh: A, or ω where they are the expert's."""
         config, batch = self.config, self._with_own_log_probs(self.refer(episodes))
         theirs = cast(torch.Tensor, batch.taken_over)  # (B, T)
-        q, expected = self.q_head.evaluate(batch, config.micro_batch_size)
+        _, expected = self.q_head.evaluate(batch, config.micro_batch_size)
         returns = expected_sarsa(self.shaped_rewards(batch), expected, batch.mask, theirs, config.gamma, config.lam)
         own = batch.mask & ~theirs
         advantages = (returns - expected) * own
-        omega = intervention_weight(q, expected, config.expert_decay**self.episodes)
         if config.whiten_advantages and own.any():
-            omega = omega / advantages[own].std(correction=0).clamp(min=1e-4)
             advantages = masked_whiten(advantages, own)
+        omega = intervention_weight(returns, expected, config.expert_decay**self.episodes)
         return replace(batch, values=expected, advantages=torch.where(theirs, omega, advantages), returns=returns)
 
     def update(self, episodes: Episodes) -> dict[str, float]:
@@ -167,7 +166,9 @@ class Guided(Learner):
 def expected_sarsa(
     rewards: torch.Tensor, expected: torch.Tensor, mask: torch.Tensor, taken_over: torch.Tensor, gamma: float, lam: float
 ) -> torch.Tensor:
-    """G_t = r_t + γ (V_{t+1} + λ_{t+1} (G_{t+1} - V_{t+1})) with V = Σ_a π(a|s) Q(s, a), and λ_{t+1} = 0 where the expert chose a_{t+1}.
+    """G_t = r_t + γ (V_{t+1} + λ_{t+1} (G_{t+1} - V_{t+1})) with V = Σ_a π(a|s) Q(s, a).
+
+    λ_{t+1} is λ, but 0 where the policy chose a_t and the expert a_{t+1}.
 
     Args:
         rewards: (B, T).
@@ -183,8 +184,8 @@ def expected_sarsa(
     returns, after = torch.zeros_like(rewards), torch.zeros_like(rewards[:, 0])
     for t in reversed(range(rewards.shape[1])):
         returns[:, t] = (rewards[:, t] + gamma * after) * mask[:, t]
-        trace = lam * ~taken_over[:, t]
-        after = (expected[:, t] + trace * (returns[:, t] - expected[:, t])) * mask[:, t]
+        enters = taken_over[:, t] & ~taken_over[:, t - 1] if t else taken_over[:, t]
+        after = (expected[:, t] + lam * ~enters * (returns[:, t] - expected[:, t])) * mask[:, t]
     return returns
 
 
@@ -192,7 +193,7 @@ def intervention_weight(q: torch.Tensor, expected: torch.Tensor, decay: float) -
     """ω = λ^k (max(exp(Q(s, a) - Σ_a π(a|s) Q(s, a)), 1) - 1), at least 0.
 
     Args:
-        q: Q(s, a) of the expert's tokens, any shape.
+        q: Q(s, a) of the expert's tokens, or an estimate of it, any shape.
         expected: Σ_a π(a|s) Q(s, a), the same shape.
         decay: λ^k in [0, 1].
     """

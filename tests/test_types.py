@@ -107,3 +107,15 @@ def test_select_by_a_mask_takes_lists_and_tensors_alike() -> None:
     picked = make().select(torch.tensor([False, True, True]))
     assert picked.completions == ["y", "z"]
     assert picked.scores.tolist() == [0.2, 0.3]
+
+
+def test_join_puts_others_behind_and_leaves_out_what_only_some_have() -> None:
+    both = make(ref_log_probs=torch.ones(3, 3)).join(make().select([2]))
+    assert both.completions == ["x", "y", "z", "z"]
+    assert both.tokens[3].tolist() == make().tokens[2].tolist()
+    assert both.scores.tolist() == [*make().scores.tolist(), make().scores[2].item()]
+    assert both.ref_log_probs is None
+    assert both.prompt_columns == make().prompt_columns
+    taken = make(ref_log_probs=torch.ones(3, 3)).join(make(ref_log_probs=torch.zeros(3, 3)))
+    assert taken.ref_log_probs is not None
+    assert taken.ref_log_probs.tolist() == [[1.0] * 3] * 3 + [[0.0] * 3] * 3

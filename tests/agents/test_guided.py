@@ -1,7 +1,9 @@
 """Guided learning: the weight of the expert's tokens and the returns of Q by hand, and that an expert helps."""
 
+import json
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -10,6 +12,7 @@ import pytest
 import torch
 
 from textenv.agents.guided import Guided, GuidedConfig, Supervised, expected_sarsa, intervention_weight
+from textenv.cli import main
 from textenv.envs.exact import ExactMDP
 from textenv.errors import ArgumentError
 from textenv.models.loading import toy_causal_lm
@@ -218,3 +221,20 @@ def test_no_expert_and_two_are_refused() -> None:
         make_agent(replace(SMALL, expert="terminal"))
     with pytest.raises(ArgumentError, match="nobody can type"):
         make_agent(replace(SMALL, expert="terminal"), expert=None)
+
+
+@pytest.mark.parametrize("agent", ["guided", "expert_iteration"])
+def test_the_command_line_trains_and_goes_on(agent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "answers.jsonl").write_text('{"prompt": "ab>", "completion": "ab"}\n{"prompt": "ccc>", "completion": "ccc"}\n')
+    (tmp_path / "an_expert_of_mine.py").write_text("def expert(prompts):\n    return [prompt[0] for prompt in prompts]\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    options = ["--demonstrations", "answers.jsonl"] if agent == "expert_iteration" else ["--expert", "an_expert_of_mine:expert"]
+    options += "--episodes 32 --episodes-per-update 16 --eval-prompts 1 --num-envs 16 --out run".split()
+    main(["train", "TextCopy-v0", "--agent", agent, *options])
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (summary["agent"], summary["episodes"]) == (agent, 32)
+    (tmp_path / "run" / "summary.json").unlink()  # as if it had been killed before its end
+    main(["train", "TextCopy-v0", "--agent", agent, *options, "--resume"])
+    again = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert again["table"] == summary["table"]

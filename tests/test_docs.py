@@ -72,3 +72,19 @@ def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
         if not link.startswith("http"):
             assert (page.parent / link).exists() or link.endswith("suite.json"), link
+
+
+def test_what_the_page_of_lora_says_is_what_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "lora.md").read_text(encoding="utf-8")
+    (block,), (printed,) = (re.findall(rf"```{kind}\n(.*?)```", page, flags=re.DOTALL) for kind in ("python", "text"))
+    exec(compile(block, "lora.md", "exec"), {})
+    assert capsys.readouterr().out == printed
+
+
+@pytest.mark.slow
+def test_the_command_of_lora(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "lora.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^textenv (.*)$", page, flags=re.MULTILINE)
+    main([*line.split(), "--episodes", "32", *SMALL["train"]])
+    assert (tmp_path / "runs" / "lora" / "model" / "model.safetensors").is_file()

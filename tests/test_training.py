@@ -7,6 +7,7 @@ import json
 import random
 import shlex
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,13 +112,13 @@ class Noisy:
         return [text.count("a") + sum(noise) for text in completions]
 
 
-def noisy(folder: Path, reward: Noisy, seed: int, console: Console | None = None, resume: bool = False) -> None:
+def noisy(folder: Path, reward: Noisy, seed: int, console: Console | None = None, resume: bool = False, **fields: Any) -> None:
     """Train on a noisy reward, with the global generators seeded."""
     textenv.register("Noisy-v0", prompts=["a>", "ab>", "b>"], reward=reward, model=None, **LIMITS)
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    train(config(folder, env="Noisy-v0", resume=resume), console or quiet())
+    train(config(folder, env="Noisy-v0", resume=resume, **fields), console or quiet())
 
 
 @pytest.mark.parametrize("signal_at", [1, 12, 15, 22])  # of the reward's calls: before, in and after learning
@@ -296,3 +297,36 @@ def test_a_negative_seed_is_refused(tmp_path: Path) -> None:
 def test_cuda_without_a_gpu_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="torch sees no GPU; use --device cpu"):
         config(tmp_path, device="cuda")
+
+
+def test_a_run_with_adapters_goes_on_to_the_same_bits_and_saves_a_plain_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "CHECKPOINT_SHARE", 1e-9)
+    paths = [tmp_path / "straight", tmp_path / "stopped"]
+    noisy(paths[0], Noisy(), 0, lora_rank=2)
+    with pytest.raises(SystemExit):
+        noisy(paths[1], Noisy(12), 0, lora_rank=2)
+    assert not (paths[1] / "summary.json").exists()
+    state = load_state(paths[1] / "checkpoint")
+    assert not any("base_layer" in name or "wte" in name for name in state["policy"])
+    noisy(paths[1], Noisy(), 7, resume=True, lora_rank=2)
+    straight, stopped = (metrics(path) for path in paths)
+    pd.testing.assert_frame_equal(straight, stopped, check_exact=True)
+    table = json.loads((paths[0] / "summary.json").read_text())["table"]
+    assert table["before"]["kl_exact"] == 0
+    assert table["after"]["kl_exact"] > 1e-4
+    saved = [LanguagePolicy.from_pretrained(path / "model").model.state_dict() for path in paths]
+    assert all(torch.equal(value, saved[1][name]) for name, value in saved[0].items())
+    assert saved[0].keys() == toy_causal_lm(LIMITS["tokenizer"], 8).state_dict().keys()
+
+
+@pytest.mark.parametrize("rank", [0, -1])
+def test_refuses_a_rank_below_1(rank: int) -> None:
+    with pytest.raises(ArgumentError, match=f"lora_rank must be at least 1, got {rank}"):
+        config(None, lora_rank=rank)
+
+
+def test_a_run_without_peft_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)  # as if it were not installed
+    with pytest.raises(ArgumentError, match=r'pip install "textenv\[lora\]"'):
+        train(config(tmp_path / "run", lora_rank=2), quiet())
+    assert not (tmp_path / "run").exists()

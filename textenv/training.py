@@ -24,6 +24,7 @@ from textenv.envs.registry import find_id, scorers
 from textenv.envs.vector import text_envs
 from textenv.errors import ArgumentError, TrainingError
 from textenv.interrupts import Interrupted, Interrupts
+from textenv.models.lora import add_lora
 from textenv.models.policy import LanguagePolicy, Precision
 from textenv.reports.alarm import collapse_signs
 from textenv.reports.console import comparison_table, examples_table
@@ -52,6 +53,8 @@ class TrainConfig:
     """Of the draws, the prompts and the order of minibatches."""
     model: str | None = None
     """Policy: an embedded name, a local folder or a hub id; by default the environment's."""
+    lora_rank: int | None = None
+    """Rank of LoRA adapters, through peft; None trains all weights."""
     reward: str | None = None
     """Reward: an embedded name, a local folder or a hub id; by default the environment's."""
     out: Path | None = None
@@ -78,6 +81,8 @@ class TrainConfig:
         for name in ("episodes", "num_envs", "eval_prompts"):
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if self.lora_rank is not None and self.lora_rank < 1:
+            raise ArgumentError(f"lora_rank must be at least 1, got {self.lora_rank}; leave it out to train all weights.")
         if self.seed < 0:
             raise ArgumentError(f"seed must be at least 0, got {self.seed}.")
         if self.device == "cuda" and not torch.cuda.is_available():
@@ -117,6 +122,8 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
     policy = LanguagePolicy.for_rules(
         envs.unwrapped.rules, config.model, temperature=config.temperature, precision=config.precision, device=device
     )
+    if config.lora_rank is not None:
+        add_lora(policy, config.lora_rank, seed=config.seed)
     agent = agent_class(config.agent)(policy, envs, config.algorithm, seed=config.seed)
     check_space(out, policy)
     run = Run(out, plain, resume=config.resume)

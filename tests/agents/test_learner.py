@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -12,9 +13,12 @@ from tests.agents.enumerated import cosine, every_group, every_text, tiny_envs, 
 from textenv import wrappers
 from textenv.agents import AGENTS, agent_class
 from textenv.agents.learner import Learner, explained_variance
+from textenv.checkpoint import load_state, save_state
 from textenv.envs.exact import ExactMDP
 from textenv.errors import ArgumentError, LoadError, TrainingError
+from textenv.models.lora import add_lora
 from textenv.models.policy import LanguagePolicy
+from textenv.rollouts.divergence import divergence
 
 BETA = 0.1
 
@@ -221,3 +225,85 @@ def test_the_kl_is_charged_token_by_token() -> None:
     expected = batch.rewards - 0.5 * (batch.log_probs - batch.ref_log_probs)
     assert torch.allclose(agent.shaped_rewards(batch), expected * batch.mask)
     assert float((batch.log_probs - batch.ref_log_probs).abs().max()) > 0.1
+
+
+def adapted(name: str = "ppo", rank: int = 4, seed: int = 3, **fields: Any) -> Learner:
+    """A small agent in TextCopy-v0 whose policy has adapters."""
+    envs = gymnasium.make_vec("TextCopy-v0", num_envs=64)
+    policy = LanguagePolicy.for_rules(envs.unwrapped.rules)
+    add_lora(policy, rank)
+    config = agent_class(name).Config(**{"episodes_per_update": 64, "learning_rate": 5e-3, "kl_coef": 0.02, **fields})
+    return agent_class(name)(policy, envs, config, seed=seed)
+
+
+def base_of(policy: LanguagePolicy) -> dict[str, torch.Tensor]:
+    """A copy of the weights that stand beside no adapter of their own, by the names they had before."""
+    state = policy.model.state_dict().items()
+    return {name.replace(".base_layer", ""): value.clone() for name, value in state if ".lora_" not in name}
+
+
+@pytest.mark.parametrize("critic", [False, True])
+def test_adapters_learn_beside_frozen_weights(critic: bool) -> None:
+    fields: dict[str, Any] = {"advantage": "critic", "separate_critic": True} if critic else {"group_size": 4}
+    agent = adapted(minibatch_size=16, **fields)
+    fresh = LanguagePolicy.for_rules(agent.envs.unwrapped.rules)
+    start = base_of(agent.policy)
+    assert all(torch.equal(value, start[name]) for name, value in fresh.model.state_dict().items())
+    batch = agent.collect()
+    assert divergence(agent.policy, agent.reference, batch).exact.abs().max() < 1e-5
+    assert batch.ref_log_probs is not None
+    assert torch.allclose(batch.ref_log_probs, batch.log_probs, atol=1e-5)
+    rows: list[dict[str, float]] = []
+    agent.learn(64 * 16, lambda metrics, _: rows.append(metrics))
+    assert rows[0]["kl_k1"] == pytest.approx(0, abs=1e-5)
+    assert rows[-1]["kl_k1"] > 0.1
+    assert rows[-1]["score"] > rows[0]["score"] + 0.1
+    assert all(torch.equal(value, start[name]) for name, value in base_of(agent.policy).items())
+    again = agent.refer(dataclasses.replace(batch, ref_log_probs=None)).ref_log_probs
+    with torch.no_grad():
+        right = fresh.response_log_probs(batch.tokens, batch.prompt_columns)[0]
+    assert again is not None
+    assert torch.equal(again, right)
+
+
+def test_an_agent_with_adapters_holds_one_model() -> None:
+    agent = adapted(minibatch_size=16, advantage="critic", separate_critic=True)
+    size = sum(parameter.numel() for parameter in LanguagePolicy.for_rules(agent.envs.unwrapped.rules).model.parameters())
+    adapters = 2 * 4 * (4 * 64 + 2 * 64 + 2 * 5 * 64)  # two blocks of 64→192, 64→64, 64→256 and 256→64
+    held = {id(p): p.numel() for module in (agent.policy, agent.reference, agent.critic) for p in module.parameters()}
+    assert sum(held.values()) == size + 2 * adapters + 3 * 65  # those of policy and critic, and three value heads
+    trained = agent.optimiser.param_groups[0]["params"]
+    assert sum(parameter.numel() for parameter in trained) == 2 * (adapters + 65)
+
+
+@pytest.mark.parametrize("separate_critic", [False, True])
+def test_saved_adapters_go_on_to_the_bit_without_the_weights_beside_them(separate_critic: bool, tmp_path: Path) -> None:
+    fields: dict[str, Any] = {"minibatch_size": 16, "advantage": "critic", "separate_critic": separate_critic}
+    straight, resumed = adapted(**fields), adapted(seed=99, **fields)
+
+    def after(metrics: dict[str, float], _: Any) -> None:
+        if metrics["episodes"] == 128:
+            save_state(tmp_path / "state", straight.state_dict())
+
+    straight.learn(64 * 4, after)
+    state = load_state(tmp_path / "state")
+    trained = {name for name, parameter in straight.policy.named_parameters() if parameter.requires_grad}
+    assert set(state["policy"]) == trained
+    resumed.load_state_dict(state)
+    resumed.learn(64 * 2)
+    end = weights_of(straight)
+    assert all(torch.equal(value, end[part]) for part, value in weights_of(resumed).items())
+
+
+def test_a_state_of_another_rank_is_refused() -> None:
+    with pytest.raises(LoadError, match=r"lora_A\.default\.weight has the shape \(4, 64\) there and \(2, 64\) in this policy"):
+        adapted(rank=2, minibatch_size=16).load_state_dict(adapted(minibatch_size=16).state_dict())
+
+
+def test_trpo_moves_adapters_of_the_last_layers_alone() -> None:
+    agent = adapted("trpo", layers=1, fisher_episodes=16)
+    before = weights_of(agent)
+    agent.learn(64 * 2)
+    moved = {name for name, value in weights_of(agent).items() if not torch.equal(value, before[name])}
+    assert moved
+    assert all(".h.1." in name and ".lora_" in name for name in moved)

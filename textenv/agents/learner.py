@@ -3,7 +3,6 @@
 An algorithm's own file says how it weighs tokens (`estimate`) and what it does with them (`update`).
 """
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from textenv.envs.vector import text_envs
 from textenv.envs.wrappers.base import rules_of, shaped
 from textenv.errors import ArgumentError, LoadError, TrainingError
 from textenv.models.acting import Actor
+from textenv.models.lora import twin, without_lora
 from textenv.models.policy import LanguagePolicy
 from textenv.rewards.kl import KLController, k1, k2, k3
 from textenv.rollouts.advantages import masked_mean
@@ -36,7 +36,7 @@ class Learner:
     """Trains a policy in text environments; a base class for agents.
 
     Args:
-        policy: learns; its present weights are the reference unless one is given.
+        policy: learns; its present weights, or with LoRA adapters those that they are beside, are the reference unless one is given.
         envs: from `gymnasium.make_vec`, without `kl_coef`, which is the agent's.
         config: of the agent.
         reference: π_ref, frozen.
@@ -75,7 +75,7 @@ class Learner:
             raise ArgumentError(f"{type(self).__name__} learns a value, but the policy has no value head; see LanguagePolicy.value_head.")
         self.critic = policy
         if self.uses_values and getattr(self.config, "separate_critic", False):
-            self.critic = self.modules["critic"] = copy.deepcopy(policy)
+            self.critic = self.modules["critic"] = twin(policy)
         parameters = [p for p in self.trained_parameters() if p.requires_grad]
         self.optimiser = torch.optim.Adam(parameters, lr=self.config.learning_rate, eps=1e-5, fused=True)
         self.controller = KLController(coefficient=self.config.kl_coef, target=self.config.kl_target, horizon=self.config.kl_horizon)
@@ -97,7 +97,7 @@ class Learner:
             )
         if policy.vocabulary != rules.vocabulary:
             raise ArgumentError(f"The policy has {policy.vocabulary} tokens, the environment {rules.vocabulary}; use one tokenizer.")
-        reference = (reference or copy.deepcopy(policy)).requires_grad_(False)
+        reference = (reference or without_lora(policy)).requires_grad_(False)
         reference.cache.clear()
         for field in ("vocabulary", "temperature", "device"):
             if getattr(reference, field) != getattr(policy, field):
@@ -264,8 +264,12 @@ class Learner:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that later updates depend on, for `textenv.checkpoint.save_state`."""
+        shared = {id(parameter) for parameter in self.reference.parameters()}  # what LoRA adapters are beside never moves
         return {
-            **{name: module.state_dict() for name, module in self.modules.items()},
+            **{
+                part: {name: value.detach() for name, value in module.state_dict(keep_vars=True).items() if id(value) not in shared}
+                for part, module in self.modules.items()
+            },
             "optimiser": self.optimiser.state_dict(),
             "kl_coef": self.controller.coefficient,
             "generator": self.generator.get_state(),
@@ -298,7 +302,7 @@ class Learner:
                         f"The state is of another model: {name} has the shape {theirs.get(name)} there and {ours.get(name)} in this {part}."
                     )
         for name, module in self.modules.items():
-            module.load_state_dict(state[name])
+            module.load_state_dict(state[name], strict=False)  # by the names that were compared
         self.optimiser.load_state_dict(state["optimiser"])
         self.controller.coefficient = state["kl_coef"]
         if state["device"] == self.policy.device.type:

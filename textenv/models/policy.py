@@ -18,6 +18,7 @@ from textenv.models.kernels import FastKernels, SingleThread, fuse_gelu
 from textenv.models.layout import align_left
 from textenv.models.loading import load_causal_lm, load_tokenizer, toy_causal_lm
 from textenv.models.logprobs import token_log_probs
+from textenv.models.lora import merged
 from textenv.models.sampling import masked_log_softmax, sample_inverse_cdf
 
 if TYPE_CHECKING:
@@ -284,8 +285,8 @@ class LanguagePolicy(nn.Module):
         return values.new_zeros(mask.shape).masked_scatter(mask, values)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write model, tokenizer and value head; `AutoModelForCausalLM.from_pretrained` loads the model."""
-        self.model.save_pretrained(folder)
+        """Write model, tokenizer and value head; `AutoModelForCausalLM.from_pretrained` loads the model, of adapters merged into it."""
+        merged(self.model).save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         save_file(
             {name: value.contiguous() for name, value in self.value_head.state_dict().items()}, Path(folder) / "value_head.safetensors"

@@ -1,0 +1,110 @@
+"""LoRA: adapters of low rank beside the frozen weights of a model, by peft.
+
+A layer computes W x + (α/r) B A x, of which A (r, K), random, and B (N, r), zero at first, are trained and W (N, K) is not.
+Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", https://arxiv.org/abs/2106.09685, section 4.1.
+"""
+
+import copy
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from textenv.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from textenv.models.policy import LanguagePolicy
+
+ALPHA: Final = 32
+"""α. With the same for every rank the best learning rate hardly depends on the rank: https://thinkingmachines.ai/blog/lora/."""
+
+
+def add_lora(policy: "LanguagePolicy", rank: int, *, seed: int = 0) -> None:
+    """Put adapters beside all linear layers of a policy's model but its head, in place, and freeze what was there.
+
+    Beside the adapters, the value head is trained on. The policy is at first what it was, for B is zero.
+
+    Args:
+        policy: whose model keeps its class.
+        rank: r, at least 1.
+        seed: of A; the global generator of torch is left as it was.
+
+    Raises:
+        ArgumentError: the rank is below 1, the policy has adapters already, or peft is not installed.
+    """
+    if rank < 1:
+        raise ArgumentError(f"The rank of LoRA adapters must be at least 1, got {rank!r}.")
+    if has_lora(policy.model):
+        raise ArgumentError("The policy has adapters already; add them to one that is freshly loaded.")
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise ArgumentError('LoRA needs peft, which comes with the extra: pip install "textenv[lora]".') from error
+    conv1d = any(isinstance(module, Conv1D) for module in policy.model.modules())  # GPT-2's, which keeps Wᵀ
+    config = LoraConfig(r=rank, lora_alpha=ALPHA, target_modules="all-linear", fan_in_fan_out=conv1d)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        inject_adapter_in_model(config, policy.model)
+    policy.cache.clear()
+    policy.eval()
+
+
+def has_lora(model: nn.Module) -> bool:
+    """Tell whether a model has adapters of peft."""
+    return bool(getattr(model, "peft_config", None))
+
+
+def twin(policy: "LanguagePolicy") -> "LanguagePolicy":
+    """Copy a policy; the frozen weights that adapters are beside are shared with it, not copied."""
+    frozen = (parameter for parameter in policy.parameters() if not parameter.requires_grad)
+    return copy.deepcopy(policy, _kept(frozen if has_lora(policy.model) else ()))
+
+
+def without_lora(policy: "LanguagePolicy") -> "LanguagePolicy":
+    """Copy a policy as it is with its adapters off; the frozen weights are shared with it, so that there is no second model in memory."""
+    copied = twin(policy)
+    if has_lora(copied.model):
+        _take_off(copied.model)
+        copied.cache.clear()
+    return copied
+
+
+@torch.no_grad()
+def merged(model: "PreTrainedModel") -> "PreTrainedModel":
+    """Give a model of plain layers with W + (α/r) B A as weights; a model without adapters is returned itself.
+
+    The weights of layers that have no adapters are the model's own.
+    """
+    if not has_lora(model):
+        return model
+    adapted = {id(parameter) for layer in _layers(model).values() for parameter in layer.parameters()}
+    copied = copy.deepcopy(model, _kept(parameter for parameter in model.parameters() if id(parameter) not in adapted))
+    for layer in _layers(copied).values():
+        layer.merge()
+    _take_off(copied)
+    return copied
+
+
+def _kept(parameters: Iterable[nn.Parameter]) -> dict[int, Any]:
+    """Tell `copy.deepcopy` which parameters are their own copies."""
+    return {id(parameter): parameter for parameter in parameters}
+
+
+def _layers(model: nn.Module) -> dict[str, Any]:
+    """List the layers with adapters by name."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return {name: module for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)}
+
+
+def _take_off(model: Any) -> None:
+    """Put the layers that the adapters are beside in their places."""
+    for name, layer in _layers(model).items():
+        parent, _, child = name.rpartition(".")
+        setattr(model.get_submodule(parent), child, layer.get_base_layer())
+    del model.peft_config
+    model._hf_peft_config_loaded = False  # transformers would save adapters instead of the model

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from textenv.models.policy import LanguagePolicy
 
 ALPHA: Final = 32
-"""α. With the same for every rank the best learning rate hardly depends on the rank: https://thinkingmachines.ai/blog/lora/."""
+"""α. With one for all ranks the best learning rate hardly depends on the rank and is about ten times that of all weights: Schulman et al.,
+"LoRA Without Regret", https://thinkingmachines.ai/blog/lora/."""
 
 
 def add_lora(policy: "LanguagePolicy", rank: int, *, seed: int = 0) -> None:

@@ -1,5 +1,6 @@
 # `make demo` trains, `make test` tests on every core, `make check` is what a change must pass, `make browser` looks at the report in Chromium,
-# `make bench` measures (docs/benchmarks.md), `make suite` trains in every environment (docs/environments.md).
+# `make bench` measures (docs/benchmarks.md), `make suite` trains in every environment (docs/environments.md),
+# `make regret` holds every agent against the known optima (docs/known_optimum.md).
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +13,7 @@ PEERS := .venv-peers
 # Two OpenMP teams that spin beside each other are thirty times slower.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test browser check suite bench bench-peers clean
+.PHONY: demo test browser check suite regret bench bench-peers clean
 
 demo: $(VENV)/.stamp-run
 	$(BIN)/textenv train TextSentiment-v0 --agent ppo --out "runs/demo-$(shell date +%Y-%m-%d-%H%M%S)"
@@ -34,6 +35,10 @@ check: $(VENV)/.stamp-dev
 # Two to three minutes an environment, or one: make suite ARGS="--only TextHaiku-v0 --seeds 3"
 suite: $(VENV)/.stamp-dev
 	status=0; $(BIN)/python -m benchmarks.suite $(ARGS) || status=1; $(BIN)/python -m benchmarks.suite --table --cards; exit $$status
+
+# Every agent against the known optima: make regret ARGS="--toys TextCopy-v0 --rows dqn"
+regret: $(VENV)/.stamp-dev
+	$(BIN)/python -m benchmarks.regret $(ARGS)
 
 bench: $(PEERS)/.stamp
 	$(PEERS)/bin/python -m benchmarks.speed

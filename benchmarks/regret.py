@@ -55,7 +55,7 @@ ON_POLICY: Final = {"learning_rate": 3e-3, "episodes_per_update": 128}
 ONE_STEP: Final = {**ON_POLICY, "value_coef": 1.0}
 MINIBATCHES: Final = {"learning_rate": 2e-3, "episodes_per_update": 256, "minibatch_size": 64}
 SETTINGS: Final = {
-    "reinforce, value baseline": Row("reinforce", 49_152, {**ONE_STEP, "baseline": "value"}),
+    "reinforce, value baseline": Row("reinforce", 65_536, {**ONE_STEP, "learning_rate": 1.5e-3, "baseline": "value"}),
     "reinforce, running mean": Row("reinforce", 49_152, ON_POLICY, asked=False),
     "actor_critic, advantage": Row("actor_critic", 49_152, ONE_STEP),
     "ppo, clip": Row("ppo", 49_152, {**MINIBATCHES, "advantage": "critic", "value_coef": 1.0}),

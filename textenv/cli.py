@@ -92,7 +92,7 @@ def _run(arguments: list[str]) -> None:
     module = importlib.import_module(f"textenv.commands.{name}")
     run, config_class = module.run, get_type_hints(module.run)["config"]
     if hasattr(module, "for_agent"):
-        config_class = module.for_agent(config_class, given(rest, "agent") or config_class.agent)
+        config_class = module.for_agent(config_class, str(given(rest, "agent") or config_class.agent))
     config, common = read_options(
         name,
         config_class,

@@ -168,12 +168,15 @@ def command(config: TrainConfig) -> str:
 
     >>> command(TrainConfig(env="TextCopy-v0", seed=3, algorithm=PPOConfig(linear_decay=False, epochs=2)))
     'textenv train TextCopy-v0 --seed 3 --epochs 2 --no-linear-decay'
+    >>> command(for_agent(TrainConfig, "rloo")(env="TextCopy-v0"))
+    'textenv train TextCopy-v0 --agent rloo'
     """
     words = ["textenv", "train", config.env]
     for part in (config, config.algorithm):
         for field in dataclasses.fields(part):
             value, option = getattr(part, field.name), field.name.replace("_", "-")
-            if field.name in ("env", "resume", "algorithm") or value == field.default:
+            default = TrainConfig.agent if field.name == "agent" else field.default  # a class for one agent has that as its default
+            if field.name in ("env", "resume", "algorithm") or value == default:
                 continue
             words += [f"--{option}" if value else f"--no-{option}"] if isinstance(value, bool) else [f"--{option}", str(value)]
     return shlex.join(words)

@@ -48,6 +48,7 @@ def test_every_agent_refuses(name: str, fields: dict[str, Any], message: str) ->
         ("trpo", {"damping": -0.1}, "damping must be at least 0"),
         ("trpo", {"group_size": 1}, "group_size=1 must be at least 2"),
         ("rloo", {"group_size": 3}, "group_size=3 must be at least 2 and divide episodes_per_update=128"),
+        ("grpo", {"gamma": 0.9}, "so gamma must be 1, got 0.9"),
         ("grpo", {"group_size": 1}, "group_size=1 must be at least 2"),
         ("grpo", {"minibatch_size": 100}, "minibatch_size=100 must divide episodes_per_update=512"),
         ("dqn", {"epsilon": 1.5}, "epsilon must be between 0 and 1"),

@@ -11,6 +11,7 @@ from tests.agents.enumerated import every_text, tiny_envs, tiny_policy
 from textenv import wrappers
 from textenv.agents.dqn import DQN, DQNConfig, EpsilonGreedy
 from textenv.envs.exact import ExactMDP
+from textenv.errors import ArgumentError
 from textenv.models.loading import toy_tokenizer
 from textenv.models.policy import LanguagePolicy
 from textenv.rollouts.collect import collect
@@ -120,6 +121,8 @@ def test_top_k_acts_among_what_the_reference_ranks_highest() -> None:
     mask = batches[0].mask
     assert set(allowed[mask].sum(-1).tolist()) == {2}
     assert allowed[mask].gather(-1, batches[0].tokens[:, rules.prompt_columns :][mask][:, None]).all()
+    with pytest.raises(ArgumentError, match="The envs are TopKActions already, so top_k=3 is one choice too many"):
+        DQN(LanguagePolicy.for_rules(rules), wrapped, DQNConfig(top_k=3))
     by_option.learn(128)
     assert by_option.memory["replay"]["allowed"].shape[0] == 64
     frozen = collect(by_option.policy, by_option.envs, 16, seed=0).allowed_tokens(rules.vocabulary)

@@ -15,7 +15,8 @@ A, B, C, MARK, EOS = range(5)  # the tokens of TextCopy-v0
 
 
 def rules_of(name: str = "TextCopy-v0", **fields: Any) -> Rules:
-    rules: Rules = gymnasium.make_vec(name, num_envs=1, **fields).unwrapped.rules
+    envs: Any = gymnasium.make_vec(name, num_envs=1, **fields)
+    rules: Rules = envs.unwrapped.rules
     return rules
 
 

@@ -15,6 +15,7 @@ from textenv.agents import AGENTS, agent_class
 from textenv.agents.learner import Learner, explained_variance
 from textenv.checkpoint import load_state, save_state
 from textenv.envs.exact import ExactMDP
+from textenv.envs.wrappers.base import rules_of
 from textenv.errors import ArgumentError, LoadError, TrainingError
 from textenv.models.lora import add_lora
 from textenv.models.policy import LanguagePolicy
@@ -150,10 +151,11 @@ def test_every_name_leads_to_its_class_and_options() -> None:
         agent_class("reinforc")
 
 
-def test_refuses_options_of_another_agent() -> None:
-    envs = tiny_envs()
-    with pytest.raises(ArgumentError, match="RLOO needs a RLOOConfig, got GRPOConfig"):
-        agent_class("rloo")(tiny_policy(envs.rules), envs, agent_class("grpo").Config())
+@pytest.mark.parametrize("name", AGENTS)
+def test_refuses_options_of_another_agent(name: str) -> None:
+    envs, other = tiny_envs(), agent_class("ppo" if name != "ppo" else "rloo").Config()
+    with pytest.raises(ArgumentError, match=f"{AGENTS[name]} needs a {AGENTS[name]}Config, got {type(other).__name__}"):
+        agent_class(name)(tiny_policy(envs.rules), envs, other)
 
 
 @pytest.mark.parametrize("name", [name for name in AGENTS if name != "dqn"])
@@ -163,12 +165,21 @@ def test_refuses_actions_that_are_no_tokens(name: str) -> None:
         agent_class(name)(LanguagePolicy.for_rules(envs.unwrapped.rules), envs)
 
 
-def test_refuses_a_policy_without_a_value_head() -> None:
+@pytest.mark.parametrize("name", AGENTS)
+def test_refuses_a_policy_without_a_value_head(name: str) -> None:
     envs = tiny_envs()
     policy = tiny_policy(envs.rules)
     policy.value_head = None  # type: ignore[assignment]
-    with pytest.raises(ArgumentError, match="ActorCritic learns a value, but the policy has no value head"):
-        agent_class("actor_critic")(policy, envs)
+    with pytest.raises(ArgumentError, match=f"{AGENTS[name]} needs a policy with a value head"):
+        agent_class(name)(policy, envs)
+
+
+def test_refuses_the_policy_as_its_own_reference() -> None:
+    envs = tiny_envs()
+    policy = tiny_policy(envs.rules)
+    with pytest.raises(ArgumentError, match="The reference is the policy itself, which learns"):
+        agent_class("rloo")(policy, envs, reference=policy)
+    assert all(parameter.requires_grad for parameter in policy.parameters())
 
 
 def test_a_separate_critic_shares_nothing_with_the_policy() -> None:
@@ -194,6 +205,12 @@ def test_a_state_of_another_agent_is_refused() -> None:
     state = made("rloo", {}).state_dict()
     with pytest.raises(LoadError, match="The state lacks critic: it is not PPO's"):
         made("ppo", {"advantage": "critic", "separate_critic": True}).load_state_dict(state)
+    for name, fields in (("reinforce", {}), ("ppo", {}), ("ppo", {"form": "penalty"})):
+        with pytest.raises(LoadError, match=f"The state is of RLOO with other options than this {AGENTS[name]}'s"):
+            made(name, fields).load_state_dict(state)
+    clipped = made("ppo", {}).state_dict()
+    with pytest.raises(LoadError, match="The state is of PPO with other options than this PPO's"):
+        made("ppo", {"form": "penalty"}).load_state_dict(clipped)
 
 
 def test_a_gradient_that_is_not_finite_stops_every_agent() -> None:
@@ -229,7 +246,7 @@ def test_the_kl_is_charged_token_by_token() -> None:
 
 def adapted(name: str = "ppo", rank: int = 4, seed: int = 3, **fields: Any) -> Learner:
     """A small agent in TextCopy-v0 whose policy has adapters."""
-    envs = gymnasium.make_vec("TextCopy-v0", num_envs=64)
+    envs: Any = gymnasium.make_vec("TextCopy-v0", num_envs=64)
     policy = LanguagePolicy.for_rules(envs.unwrapped.rules)
     add_lora(policy, rank)
     config = agent_class(name).Config(**{"episodes_per_update": 64, "learning_rate": 5e-3, "kl_coef": 0.02, **fields})
@@ -246,7 +263,7 @@ def base_of(policy: LanguagePolicy) -> dict[str, torch.Tensor]:
 def test_adapters_learn_beside_frozen_weights(critic: bool) -> None:
     fields: dict[str, Any] = {"advantage": "critic", "separate_critic": True} if critic else {"group_size": 4}
     agent = adapted(minibatch_size=16, **fields)
-    fresh = LanguagePolicy.for_rules(agent.envs.unwrapped.rules)
+    fresh = LanguagePolicy.for_rules(rules_of(agent.envs))
     start = base_of(agent.policy)
     assert all(torch.equal(value, start[name]) for name, value in fresh.model.state_dict().items())
     batch = agent.collect()
@@ -268,7 +285,7 @@ def test_adapters_learn_beside_frozen_weights(critic: bool) -> None:
 
 def test_an_agent_with_adapters_holds_one_model() -> None:
     agent = adapted(minibatch_size=16, advantage="critic", separate_critic=True)
-    size = sum(parameter.numel() for parameter in LanguagePolicy.for_rules(agent.envs.unwrapped.rules).model.parameters())
+    size = sum(parameter.numel() for parameter in LanguagePolicy.for_rules(rules_of(agent.envs)).model.parameters())
     adapters = 2 * 4 * (4 * 64 + 2 * 64 + 2 * 5 * 64)  # two blocks of 64→192, 64→64, 64→256 and 256→64
     held = {id(p): p.numel() for module in (agent.policy, agent.reference, agent.critic) for p in module.parameters()}
     assert sum(held.values()) == size + 2 * adapters + 3 * 65  # those of policy and critic, and three value heads

@@ -82,6 +82,18 @@ def test_only_the_last_layers_move() -> None:
     assert moved & {"transformer.ln_f.weight"}
     assert not moved & {"transformer.wte.weight", "transformer.wpe.weight"}
     assert len(last_layers(agent.policy, None)) == len(before)
+    assert all(parameter.requires_grad for parameter in agent.policy.parameters())  # another agent may train the whole policy
+
+
+def test_the_critic_is_trained_whole() -> None:
+    agent = make(advantage="critic", layers=1)
+    assert len(agent.optimiser.param_groups[0]["params"]) == len(list(agent.critic.parameters()))
+
+
+def test_refuses_bf16() -> None:
+    envs: Any = gymnasium.make_vec("TextCopy-v0", num_envs=2)
+    with pytest.raises(ArgumentError, match="its policy's precision must be fp32, not bf16"):
+        TRPO(LanguagePolicy.for_rules(envs.unwrapped.rules, precision="bf16"), envs)
 
 
 def test_refuses_more_layers_than_there_are() -> None:

@@ -81,7 +81,7 @@ def test_a_layer_adds_the_scaled_product() -> None:
 
 
 def test_the_seed_chooses_the_adapters() -> None:
-    weights = []
+    weights: list[torch.Tensor] = []
     for seed in (0, 0, 1):
         policy = make_policy("gpt2")
         torch.manual_seed(len(weights))  # the global generator has no say

@@ -22,7 +22,8 @@ ROWS = [{"prompt": "ab>", "completion": "ab"}, {"prompt": "cba>", "completion": 
 
 
 def rules_of(**fields: Any) -> Rules:
-    rules: Rules = gymnasium.make_vec("TextCopy-v0", num_envs=1, **fields).unwrapped.rules
+    envs: Any = gymnasium.make_vec("TextCopy-v0", num_envs=1, **fields)
+    rules: Rules = envs.unwrapped.rules
     return rules
 
 
@@ -61,7 +62,7 @@ def test_files_give_the_same(suffix: str, tmp_path: Path) -> None:
 
 def test_a_played_episode_comes_back_from_its_texts() -> None:
     """On bytes, where answers begin with spaces and a character can take several tokens."""
-    envs = gymnasium.make_vec("TextSentiment-v0", num_envs=4, prompts=["The film", "It was a ☃"])
+    envs: Any = gymnasium.make_vec("TextSentiment-v0", num_envs=4, prompts=["The film", "It was a ☃"])
     policy = LanguagePolicy.for_rules(envs.unwrapped.rules)
     played = collect(policy, envs, 4, seed=1)
     rows = [{"prompt": p, "completion": c} for p, c in zip(played.prompts, played.completions, strict=True)]

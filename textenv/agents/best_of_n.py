@@ -46,13 +46,13 @@ class BestOfN(Learner):
         return self.refer(episodes)
 
     def select(self, episodes: Episodes) -> Episodes:
-        """Pick the best of each group, the first among equals.
+        """Pick the best of each group by score, the first among equals.
 
         Raises:
             ArgumentError: the episodes are no groups of one prompt each.
         """
         self.check_groups(episodes)
-        best = episodes.rewards.sum(1).reshape(-1, self.group_size).argmax(1)  # (B/n,)
+        best = episodes.scores.reshape(-1, self.group_size).argmax(1).cpu()  # (B/n,)
         return episodes.select(torch.arange(len(best)) * self.group_size + best)
 
     def update(self, episodes: Episodes) -> dict[str, float]:

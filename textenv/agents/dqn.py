@@ -85,13 +85,15 @@ class DQN(Learner):
     Config = DQNConfig
 
     def __init__(self, policy: LanguagePolicy, envs: Any, config: DQNConfig | None = None, **options: Any) -> None:
-        top_k = (config or DQNConfig()).top_k
+        top_k = getattr(config, "top_k", None)
         if isinstance(getattr(envs, "rows", None), TopK):  # the same choices, as tokens
+            if top_k is not None:
+                raise ArgumentError(f"The envs are TopKActions already, so top_k={top_k} is one choice too many; leave one of them out.")
             envs = ActionMask(envs.env, top_k=envs.rows.k, mask_model=envs.rows.reference)
         elif top_k is not None:
             envs = ActionMask(envs, top_k=top_k, mask_model=options.get("reference") or copy.deepcopy(policy))
         elif text_envs(envs).rules.vocabulary > LARGE:
-            _warn_of_size(text_envs(envs).rules, config or DQNConfig())
+            _warn_of_size(text_envs(envs).rules, config if isinstance(config, DQNConfig) else DQNConfig())
         super().__init__(policy, envs, config, **options)
 
     def set_up(self) -> None:

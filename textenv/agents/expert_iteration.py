@@ -23,7 +23,7 @@ from textenv.agents.config import LearnerConfig, check_divides, check_ranges
 from textenv.agents.learner import Learner, Terms
 from textenv.agents.losses import policy_gradient
 from textenv.envs.vector import text_envs
-from textenv.envs.wrappers.base import restricted
+from textenv.envs.wrappers.base import masked
 from textenv.errors import ArgumentError
 from textenv.rollouts.advantages import leave_one_out, masked_whiten, reward_to_go
 from textenv.rollouts.demonstrations import load_demonstrations
@@ -147,6 +147,6 @@ class ExpertIteration(Learner):
 
     def _load(self, source: Any) -> Episodes:
         rules = text_envs(self.envs).rules
-        if restricted(self.envs) and not rules.restricted:
+        if masked(self.envs):
             raise ArgumentError("Demonstrations are written without the wrappers, so they cannot be used where ActionMask forbids tokens.")
         return load_demonstrations(source, rules).to(self.policy.device)

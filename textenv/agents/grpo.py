@@ -12,6 +12,7 @@ import torch
 from textenv.agents.config import LearnerConfig, check_divides, check_ranges
 from textenv.agents.learner import Learner, Terms
 from textenv.agents.losses import clipped_surrogate
+from textenv.errors import ArgumentError
 from textenv.rewards.kl import k2, k3
 from textenv.types import Episodes
 
@@ -37,6 +38,8 @@ class GRPOConfig(LearnerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.gamma != 1:
+            raise ArgumentError(f"GRPO weighs every token of an episode alike, so gamma must be 1, got {self.gamma!r}.")
         check_ranges(self, positive=("epochs", "minibatch_size", "clip_range"))
         check_divides(self, "group_size", "episodes_per_update", least=2)
         check_divides(self, "minibatch_size", "episodes_per_update")

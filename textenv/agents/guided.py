@@ -134,7 +134,7 @@ class Guided(Learner):
         self.policy.eval()
         own, ref = (log_probs.masked_fill(theirs, 0.0) for log_probs in (batch.log_probs, cast(torch.Tensor, batch.ref_log_probs)))
         told = self.report(replace(batch, log_probs=own, ref_log_probs=ref), [step])
-        entropy = -(own.sum() / (batch.mask & ~theirs).sum()).item()
+        entropy = -(own.sum() / (batch.mask & ~theirs).sum().clamp(min=1)).item()
         return told | {"entropy": entropy, "taken_over": masked_mean(theirs.float(), batch.mask).item()}
 
     def loss(self, piece: Episodes) -> Terms:

@@ -71,8 +71,6 @@ class Learner:
         self.modules: dict[str, torch.nn.Module] = {"policy": policy}
         self.reference = self._check(reference)
         self.set_up()
-        if self.uses_values and getattr(policy, "value_head", None) is None:
-            raise ArgumentError(f"{type(self).__name__} learns a value, but the policy has no value head; see LanguagePolicy.value_head.")
         self.critic = policy
         if self.uses_values and getattr(self.config, "separate_critic", False):
             self.critic = self.modules["critic"] = twin(policy)
@@ -97,6 +95,10 @@ class Learner:
             )
         if policy.vocabulary != rules.vocabulary:
             raise ArgumentError(f"The policy has {policy.vocabulary} tokens, the environment {rules.vocabulary}; use one tokenizer.")
+        if getattr(policy, "value_head", None) is None:
+            raise ArgumentError(f"{name} needs a policy with a value head; make it with LanguagePolicy(model, tokenizer).")
+        if reference is policy:
+            raise ArgumentError("The reference is the policy itself, which learns; leave it out, and a frozen copy is made.")
         reference = (reference or without_lora(policy)).requires_grad_(False)
         reference.cache.clear()
         for field in ("vocabulary", "temperature", "device"):
@@ -270,6 +272,7 @@ class Learner:
                 part: {name: value.detach() for name, value in module.state_dict(keep_vars=True).items() if id(value) not in shared}
                 for part, module in self.modules.items()
             },
+            "agent": type(self).__name__,
             "optimiser": self.optimiser.state_dict(),
             "kl_coef": self.controller.coefficient,
             "generator": self.generator.get_state(),
@@ -294,6 +297,10 @@ class Learner:
         mine = self.state_dict()
         if missing := sorted(mine.keys() - state.keys()):
             raise LoadError(f"The state lacks {', '.join(missing)}: it is not {type(self).__name__}'s.")
+        if state["agent"] != mine["agent"] or mine.keys() != state.keys() or mine["memory"].keys() != state["memory"].keys():
+            raise LoadError(
+                f"The state is of {state['agent']} with other options than this {mine['agent']}'s; train anew, or as it was made."
+            )
         for part in self.modules:
             ours, theirs = ({name: tuple(value.shape) for name, value in side[part].items()} for side in (mine, state))
             for name in sorted(ours.keys() | theirs.keys()):

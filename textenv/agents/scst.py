@@ -40,12 +40,12 @@ class SCST(Learner):
     def estimate(self, episodes: Episodes) -> Episodes:
         """Add the reference's log-probabilities, returns, and advantages: R(sample) - R(greedy), shaped by the KL alike."""
         batch = self.refer(episodes)
-        prompts, place = np.unique(batch.prompt_index.numpy(), return_inverse=True)
-        greedy = self.refer(collect(self.policy, self.envs, len(prompts), prompt_index=prompts, greedy=True))
+        prompts, place = np.unique(batch.prompt_index.cpu().numpy(), return_inverse=True)
+        greedy = self.refer(collect(self.policy, self.envs, len(prompts), prompt_index=prompts, greedy=True)).to(batch.tokens.device)
         sampled, baseline = (
             reward_to_go(self.shaped_rewards(played), played.mask, self.config.gamma)[:, :1] for played in (batch, greedy)
         )  # (B, 1), (prompts, 1)
-        advantages = (sampled - baseline[torch.from_numpy(place)]) * batch.mask  # (B, T)
+        advantages = (sampled - baseline[torch.from_numpy(place).to(baseline.device)]) * batch.mask  # (B, T)
         if self.config.whiten_advantages:
             advantages = masked_whiten(advantages, batch.mask)
         return replace(batch, advantages=advantages, returns=sampled * batch.mask)

@@ -38,8 +38,7 @@ class TRPOConfig(LearnerConfig):
     max_kl: float = 0.01
     """δ, nats a token: the most that a step may move the policy, E[KL(π_old‖π)] over the states of the batch."""
     layers: int | None = 2
-    """Move the last so many blocks of the transformer and what comes after them but for the head, and freeze the rest; None moves
-    everything."""
+    """Move the last so many blocks of the transformer and what comes after them but for the head; None moves everything."""
     advantage: Literal["leave_one_out", "critic"] = "leave_one_out"
     """Against the other episodes of the same prompt, or against a critic, a network of its own that starts as the policy."""
     group_size: int = 8
@@ -76,14 +75,16 @@ class TRPO(Learner):
     Config = TRPOConfig
 
     def set_up(self) -> None:
-        """Choose what moves, freeze the rest, and use groups or a critic."""
+        """Choose what moves, and use groups or a critic.
+
+        Raises:
+            ArgumentError: there are fewer layers, or the policy computes in bf16, too coarse for what a line search compares.
+        """
+        if self.policy.precision != "fp32":
+            raise ArgumentError(f"TRPO compares small differences, so its policy's precision must be fp32, not {self.policy.precision}.")
         self.uses_values = self.config.advantage == "critic"
         self.group_size = 1 if self.uses_values else self.config.group_size
-        moved = last_layers(self.policy, self.config.layers)
-        ids = {id(parameter) for parameter in moved}
-        for parameter in self.policy.model.parameters():
-            parameter.requires_grad_(parameter.requires_grad and id(parameter) in ids)
-        self.parameters = [parameter for parameter in moved if parameter.requires_grad]
+        self.parameters = [parameter for parameter in last_layers(self.policy, self.config.layers) if parameter.requires_grad]
 
     def trained_parameters(self) -> list[nn.Parameter]:
         """The critic's; the policy does not move by the optimiser."""
@@ -124,7 +125,7 @@ class TRPO(Learner):
         direction = conjugate_gradient(product, gradient, config.conjugate_gradients)
         curvature = float(direction @ product(direction))  # xᵀFx, so that a step s x costs ½ s² xᵀFx nats
         step = direction * (2 * share * config.max_kl / max(curvature, 1e-12)) ** 0.5
-        told = self._line_search(batch, states, step)
+        told = self._line_search(batch, states, step, share * config.max_kl)
         for _ in range(config.critic_epochs if self.uses_values else 0):
             told |= {name: value for name, value in self.minimise(batch, self.loss).items() if name == "value_loss"}
         self.policy.eval()
@@ -162,7 +163,7 @@ class TRPO(Learner):
         return masked_log_softmax(logits, policy.temperature, forbidden)
 
     @torch.no_grad()
-    def _line_search(self, batch: Episodes, states: Episodes, step: torch.Tensor) -> dict[str, float]:
+    def _line_search(self, batch: Episodes, states: Episodes, step: torch.Tensor, max_kl: float) -> dict[str, float]:
         """Shrink the step until it improves the surrogate within the trust region, or do not move."""
         tokens, old, start = int(batch.mask.sum()), self._distribution(states), flat(self.parameters)
         before = sum(float(self._surrogate(piece, tokens)) for piece in self._pieces(batch))
@@ -170,7 +171,7 @@ class TRPO(Learner):
             write_flat(self.parameters, start + step * _SHRINK**tries)
             gain = sum(float(self._surrogate(piece, tokens)) for piece in self._pieces(batch)) - before
             kl = float(exact(old, self._distribution(states)).mean())
-            if gain > 0 and kl <= self.config.max_kl:
+            if gain > 0 and kl <= max_kl:
                 return {"policy_loss": -before - gain, "kl_old": kl, "step": _SHRINK**tries}
         write_flat(self.parameters, start)
         return {"policy_loss": -before, "kl_old": 0.0, "step": 0.0}

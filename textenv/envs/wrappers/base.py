@@ -315,12 +315,17 @@ def rules_of(env: Any, *, view: bool = False) -> Rules:
 
 def restricted(env: Any) -> bool:
     """Tell whether the task or a wrapper forbids tokens."""
+    return masked(env) or bool(env.unwrapped.rules.restricted)
+
+
+def masked(env: Any) -> bool:
+    """Tell whether a wrapper forbids tokens."""
     layer = env
     while layer is not layer.unwrapped:
         if getattr(layer, "restricts", False):
             return True
         layer = layer.env
-    return bool(layer.rules.restricted)
+    return False
 
 
 def shaped(env: Any) -> bool:

@@ -84,6 +84,8 @@ class Texts(Rows):
 class Embeddings(Rows):
     """The rows of `EmbeddingObservation`; the arguments are its."""
 
+    view = True
+
     def __init__(self, env: Any, model: str | Path) -> None:
         super().__init__(env)
         self.model = load_embedding(str(model), "cpu")

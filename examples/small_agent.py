@@ -45,6 +45,7 @@ def score(envs: VecNormalize, choose: Callable[[Any], Any]) -> float:
         envs.seed(seed * ROWS)
         envs.set_options([{"prompt_index": row} for row in range(ROWS)])
         observations: Any = envs.reset()
+        infos: list[dict[str, Any]] = []
         for _ in range(TOKENS):
             observations, _, _, infos = envs.step(choose(observations))
         scores += [info["score"] for info in infos]

@@ -26,7 +26,32 @@ AGENTS: Final = {
 }
 """What `--agent` takes, each a module of this room, and the class in it; its options are the class's name with Config."""
 
-__all__ = ["AGENTS", "agent_class", *(name for base in AGENTS.values() for name in (base, f"{base}Config"))]
+__all__ = [
+    "AGENTS",
+    "DQN",
+    "GRPO",
+    "PPO",
+    "REINFORCE",
+    "RLOO",
+    "SCST",
+    "TRPO",
+    "ActorCritic",
+    "ActorCriticConfig",
+    "BestOfN",
+    "BestOfNConfig",
+    "DQNConfig",
+    "ExpertIteration",
+    "ExpertIterationConfig",
+    "GRPOConfig",
+    "Guided",
+    "GuidedConfig",
+    "PPOConfig",
+    "REINFORCEConfig",
+    "RLOOConfig",
+    "SCSTConfig",
+    "TRPOConfig",
+    "agent_class",
+]
 
 
 def agent_class(name: str) -> "type[Learner]":

@@ -47,7 +47,7 @@ class Learner:
             reference and envs do not fit together.
     """
 
-    config: LearnerConfig
+    config: Any  # of the agent's own `Config`
     uses_values: bool = False
     """Whether a value head is learnt."""
     group_size: int = 1

@@ -40,12 +40,11 @@ def make_envs() -> VecNormalize:
 
 def score(envs: VecNormalize, choose: Callable[[Any], Any]) -> float:
     """Mean score of the first 64 prompts, each continued four times by the slots that `choose` makes of observations."""
-    scores: list[float] = []
+    scores, infos = list[float](), list[dict[str, Any]]()
     for seed in range(4):
         envs.seed(seed * ROWS)
         envs.set_options([{"prompt_index": row} for row in range(ROWS)])
         observations: Any = envs.reset()
-        infos: list[dict[str, Any]] = []
         for _ in range(TOKENS):
             observations, _, _, infos = envs.step(choose(observations))
         scores += [info["score"] for info in infos]

@@ -218,7 +218,7 @@ def test_a_state_of_another_model_is_refused_before_anything_changes() -> None:
     fewer = {name: value for name, value in before["policy"].items() if name != "value_head.bias"}
     with pytest.raises(LoadError, match=r"value_head\.bias has the shape None there"):
         agent.load_state_dict({**before, "policy": fewer})
-    with pytest.raises(LoadError, match=r"lacks device, .*, waiting: it is not PPO's"):
+    with pytest.raises(LoadError, match=r"lacks agent, device, .*, waiting: it is not PPO's"):
         agent.load_state_dict({"policy": wider.policy.state_dict(), "step": 3})
     assert all(torch.equal(value, before["policy"][name]) for name, value in agent.policy.state_dict().items())
     assert (agent.episodes, agent.optimiser.state_dict()["state"]) == (0, {})

@@ -30,6 +30,7 @@ Terms = dict[str, torch.Tensor]
 """What a loss says of each response token, (b, T) by name: `loss` is minimised, the others are reported."""
 
 _REFERENCE_ROWS = 128
+_NETWORKS = {"critic", "q_head", "target"}  # what `modules` may hold beside the policy
 
 
 class Learner:
@@ -297,7 +298,8 @@ class Learner:
         mine = self.state_dict()
         if missing := sorted(mine.keys() - state.keys()):
             raise LoadError(f"The state lacks {', '.join(missing)}: it is not {type(self).__name__}'s.")
-        if state["agent"] != mine["agent"] or mine.keys() != state.keys() or mine["memory"].keys() != state["memory"].keys():
+        other_networks = (_NETWORKS & state.keys()) != (_NETWORKS & mine.keys())
+        if state["agent"] != mine["agent"] or other_networks or mine["memory"].keys() != state["memory"].keys():
             raise LoadError(
                 f"The state is of {state['agent']} with other options than this {mine['agent']}'s; train anew, or as it was made."
             )

@@ -167,7 +167,7 @@ def command(config: TrainConfig) -> str:
     """Write the command line that gives a configuration.
 
     >>> command(TrainConfig(env="TextCopy-v0", seed=3, algorithm=PPOConfig(linear_decay=False, epochs=2)))
-    'textenv train TextCopy-v0 --seed 3 --epochs 2 --no-linear-decay'
+    'textenv train TextCopy-v0 --seed 3 --no-linear-decay --epochs 2'
     >>> command(for_agent(TrainConfig, "rloo")(env="TextCopy-v0"))
     'textenv train TextCopy-v0 --agent rloo'
     """

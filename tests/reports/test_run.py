@@ -199,7 +199,7 @@ def test_a_foreign_checkpoint_is_refused_and_nothing_is_dropped(tmp_path: Path) 
     with pytest.raises(LoadError, match="checkpoint cannot be used: 'updates'"):
         Run(run.folder, SETTINGS, resume=True).restore(make_agent())
     save_state(run.folder / "checkpoint", {"model": {}, "step": 3})
-    with pytest.raises(LoadError, match="checkpoint cannot be used: The state lacks device"):
+    with pytest.raises(LoadError, match="checkpoint cannot be used: The state lacks .*device"):
         Run(run.folder, SETTINGS, resume=True).restore(make_agent())
     assert {path for path in run.folder.rglob("*") if path.is_file()} == files
 

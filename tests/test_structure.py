@@ -24,6 +24,7 @@ ROOMS: Final = (
     ("rewards",),
     ("envs",),
     ("rollouts",),
+    ("preferences",),
     ("agents",),
     ("reports",),
     ("web",),

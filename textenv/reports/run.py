@@ -35,7 +35,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
-def _json(data: dict[str, Any]) -> str:
+def plain_json(data: dict[str, Any]) -> str:
     """Write strict JSON, in which a number that is not finite is null."""
 
     def plain(node: Any) -> Any:
@@ -45,7 +45,7 @@ def _json(data: dict[str, Any]) -> str:
             return [plain(value) for value in node]
         return None if isinstance(node, float) and not math.isfinite(node) else node
 
-    return json.dumps(plain(data), indent=2, allow_nan=False) + "\n"
+    return json.dumps(plain(data), indent=2, allow_nan=False, default=str) + "\n"
 
 
 @dataclass(kw_only=True)
@@ -86,7 +86,7 @@ def find_run(folder: Path, config: dict[str, Any], *, resume: bool) -> dict[str,
         if {path.name for path in folder.iterdir()} == {"config.json.new"}:  # all that a run leaves that died in its first moment
             return None
         raise ArgumentError(f"{folder} holds no run to resume: it has no config.json; choose another --out.")
-    stored, given = _flat(_read_json(folder / "config.json")), _flat(json.loads(_json(config)))
+    stored, given = _flat(_read_json(folder / "config.json")), _flat(json.loads(plain_json(config)))
     for name in {**stored, **given}:
         if stored.get(name) != given.get(name) and name.partition(".")[0] not in ("out", "device", "versions"):
             raise ArgumentError(
@@ -276,4 +276,4 @@ class Run:
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         with replacing(self.folder / name) as new:
-            new.write_text(_json(content))
+            new.write_text(plain_json(content))

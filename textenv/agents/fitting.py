@@ -1,0 +1,191 @@
+"""Fit a model to data: shuffled passes, a cosine schedule, a held-out part, and the best weights kept.
+
+What supervised fine-tuning, reward models and direct preference optimisation share; a method's own file says what its loss is.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from textenv.agents.config import check_divides, check_ranges
+from textenv.errors import ArgumentError, TrainingError
+
+Sums = dict[str, torch.Tensor]
+"""What a loss says of some rows: sums over them by name; `loss` is minimised, the others are reported."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittingConfig:
+    """How a model is fitted to rows of data.
+
+    Raises:
+        ArgumentError: a number is out of its range, or two do not fit together.
+    """
+
+    epochs: int = 3
+    """Passes over the data, at most."""
+    batch_size: int = 32
+    """Rows an optimiser step."""
+    micro_batch_size: int | None = None
+    """Rows a forward pass; gradients are accumulated over an optimiser step. None takes them at once."""
+    learning_rate: float = 1e-4
+    """Peak of AdamW's; it rises linearly and falls as a cosine to 0."""
+    warmup: float = 0.1
+    """Share of the steps in which the learning rate rises."""
+    weight_decay: float = 0.0
+    """Of AdamW, on weight matrices."""
+    max_grad_norm: float = 1.0
+    """Gradients are clipped to this Euclidean norm."""
+    held_out: float = 0.1
+    """Share of the data that is not learnt from; 0 keeps nothing, and then the last weights are kept."""
+    evaluations: int = 2
+    """Evaluations on the held-out part in each pass."""
+    patience: int | None = 3
+    """Stop after so many evaluations in a row without a lower held-out loss; None goes to the end. The best weights are kept."""
+    seed: int = 0
+    """Of the order of the rows."""
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            positive=("epochs", "batch_size", "learning_rate", "max_grad_norm", "evaluations", "patience"),
+            least_zero=("weight_decay", "seed"),
+            unit=("warmup",),
+        )
+        if not 0 <= self.held_out < 1:
+            raise ArgumentError(f"held_out must be at least 0 and below 1, got {self.held_out!r}.")
+        check_divides(self, "micro_batch_size", "batch_size")
+
+
+class Fitted(NamedTuple):
+    """What came of fitting."""
+
+    history: list[dict[str, float]]
+    """A row an evaluation: step, epoch, learning_rate, seconds, the training terms' means since the last row, `held_out_NAME`."""
+    steps: int
+    """Optimiser steps taken."""
+    best_step: int
+    """Step whose weights were kept."""
+    stopped_early: bool
+    """Whether `patience` ended it."""
+
+
+def fit(
+    module: nn.Module,
+    rows: int,
+    loss: Callable[[torch.Tensor], Sums],
+    config: FittingConfig,
+    *,
+    size: Callable[[torch.Tensor], float] = len,
+    evaluate: Callable[[], Mapping[str, float]] | None = None,
+    on_row: Callable[[dict[str, float]], None] | None = None,
+) -> Fitted:
+    """Fit the parameters of a module that require a gradient.
+
+    The module is put into training mode for steps and into evaluation mode for evaluations.
+
+    Args:
+        module: is changed in place; it ends in evaluation mode with the best weights.
+        rows: how many there are to learn from.
+        loss: maps indices of rows to sums of terms over them, `loss` with a gradient.
+        config: see `FittingConfig`.
+        size: maps indices of rows to what the sums are divided by, such as their number or that of their tokens.
+        evaluate: tells measures of the held-out part, `loss` among them; None where there is none.
+        on_row: is called with each row of the history as it comes.
+
+    Raises:
+        ArgumentError: there are no rows.
+        TrainingError: the gradient is not finite.
+    """
+    if rows < 1:
+        raise ArgumentError("No rows are left to learn from beside the held-out part; give more data or a smaller held_out.")
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    decayed = [parameter for parameter in parameters if parameter.ndim >= 2]
+    others = [parameter for parameter in parameters if parameter.ndim < 2]
+    groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate, betas=(0.9, 0.95), fused=True)
+    order, a_pass = np.random.default_rng(config.seed), math.ceil(rows / config.batch_size)
+    total, every = a_pass * config.epochs, max(1, a_pass // config.evaluations)
+    history: list[dict[str, float]] = []
+    best, best_step, best_loss, since, started = copy.deepcopy(module.state_dict()), 0, math.inf, 0, time.perf_counter()
+    shuffled = torch.zeros(0, dtype=torch.long)
+    sums, sizes = dict[str, float](), 0.0
+    step = 0
+    for step in range(1, total + 1):
+        if len(shuffled) == 0:
+            shuffled = torch.from_numpy(order.permutation(rows))
+        chosen, shuffled = shuffled[: config.batch_size], shuffled[config.batch_size :]
+        rate = config.learning_rate * scheduled(step - 1, total, config.warmup)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        module.train()
+        told, divided = _take_step(parameters, optimiser, chosen, loss, size, config)
+        sums = {name: sums.get(name, 0.0) + value for name, value in told.items()}
+        sizes += divided
+        if step % every and step < total:
+            continue
+        module.eval()
+        with torch.no_grad():
+            found = {f"held_out_{name}": float(value) for name, value in evaluate().items()} if evaluate else {}
+        seconds = time.perf_counter() - started
+        means = {name: value / sizes for name, value in sums.items()}
+        row = {"step": float(step), "epoch": step / a_pass, "learning_rate": rate, "seconds": round(seconds, 3), **means, **found}
+        sums, sizes = {}, 0.0
+        history.append(row)
+        if on_row is not None:
+            on_row(row)
+        since += 1
+        if row.get("held_out_loss", -math.inf) < best_loss:
+            best, best_step, best_loss, since = copy.deepcopy(module.state_dict()), step, row.get("held_out_loss", math.inf), 0
+        if evaluate and config.patience is not None and since >= config.patience:
+            break
+    module.load_state_dict(best)
+    module.eval()
+    return Fitted(history, step, best_step, step < total)
+
+
+def _take_step(
+    parameters: list[nn.Parameter],
+    optimiser: torch.optim.Optimizer,
+    chosen: torch.Tensor,
+    loss: Callable[[torch.Tensor], Sums],
+    size: Callable[[torch.Tensor], float],
+    config: FittingConfig,
+) -> tuple[dict[str, float], float]:
+    """Take one step of the optimiser; returns the sums of the terms and what they are to be divided by."""
+    optimiser.zero_grad(set_to_none=True)
+    whole, sums = float(size(chosen)), dict[str, torch.Tensor]()
+    for part in chosen.split(config.micro_batch_size or len(chosen)):
+        terms = loss(part)
+        terms["loss"].div(max(whole, 1e-12)).backward()
+        for name, value in terms.items():
+            sums[name] = sums.get(name, 0.0) + value.detach().float()
+    norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
+    if not torch.isfinite(norm):
+        raise TrainingError("The gradient is not finite; lower learning_rate or max_grad_norm.")
+    optimiser.step()
+    return dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True)), whole
+
+
+def scheduled(step: int, total: int, warmup: float) -> float:
+    """Share of the peak learning rate at a step: a linear rise, then half a cosine down to 0.
+
+    >>> [round(scheduled(step, 10, 0.2), 2) for step in range(10)]
+    [0.5, 1.0, 1.0, 0.96, 0.85, 0.69, 0.5, 0.31, 0.15, 0.04]
+
+    Args:
+        step: from 0 to total - 1.
+        total: steps.
+        warmup: share of them in which it rises.
+    """
+    rising = math.ceil(warmup * total)
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, total - rising)))

@@ -199,7 +199,7 @@ def test_a_foreign_checkpoint_is_refused_and_nothing_is_dropped(tmp_path: Path) 
     with pytest.raises(LoadError, match="checkpoint cannot be used: 'updates'"):
         Run(run.folder, SETTINGS, resume=True).restore(make_agent())
     save_state(run.folder / "checkpoint", {"model": {}, "step": 3})
-    with pytest.raises(LoadError, match="checkpoint cannot be used: The state lacks .*device"):
+    with pytest.raises(LoadError, match=r"checkpoint cannot be used: The state lacks .*device"):
         Run(run.folder, SETTINGS, resume=True).restore(make_agent())
     assert {path for path in run.folder.rglob("*") if path.is_file()} == files
 
@@ -247,6 +247,12 @@ def test_no_space_for_metrics_is_told(tmp_path: Path) -> None:
         run.record(agent.update(batch), batch, agent.policy.tokenizer)
 
 
+def space_asked(*modules: torch.nn.Module) -> float:
+    with pytest.raises(ArgumentError) as caught:
+        check_space(Path("/proc/a/run"), *modules)
+    return float(str(caught.value).partition("/proc/a/run take ")[2].split()[0])
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system without space")
 def test_a_disk_without_space_is_refused(tmp_path: Path) -> None:
     policy = make_agent().policy
@@ -254,6 +260,8 @@ def test_a_disk_without_space_is_refused(tmp_path: Path) -> None:
     check_space(Path("new"), policy)  # beside the working directory
     with pytest.raises(ArgumentError, match=r"^/proc has 0\.0 MB free, but the checkpoints and the model of /proc/a/run take \d\.\d MB"):
         check_space(Path("/proc/a/run"), policy)
+    alone, with_critic = (space_asked(policy, *others) for others in ((), (policy,)))
+    assert with_critic == pytest.approx(alone * 13 / 7, rel=0.1)  # the model, and two checkpoints of three times the weights each
     with pytest.raises(ArgumentError, match="/proc/run cannot be written"):
         Run(Path("/proc/run"), {})
 

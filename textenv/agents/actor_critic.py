@@ -41,7 +41,8 @@ class ActorCriticConfig(LearnerConfig):
     value_coef: float = 0.1
     """Weight of the critic's loss."""
     entropy_coef: float = 0.0
-    """Weight of the entropy of π(·|s) in the objective, in units of advantage a nat: what keeps exploring where β does not."""
+    """Weight of the entropy of π(·|s) in the objective, in units of advantage a nat: what keeps exploring where β does not.
+    It falls with the learning rate, so that the policy can become as certain as the task wants it."""
     whiten_advantages: bool = True
     """Scale advantages to mean 0 and variance 1 over the tokens of an update; without it the scale is the critic's."""
 
@@ -102,7 +103,8 @@ class ActorCritic(Learner):
         else:
             log_probs, criticised = self.forward(piece)
         advantages = cast(torch.Tensor, piece.advantages)
+        entropy_coef = self.config.entropy_coef * self.optimiser.param_groups[0]["lr"] / self.config.learning_rate
         # ∇H(π(·|s)) = E[-log π(a|s) ∇log π(a|s)], so the bonus of a state is one more advantage of what was drawn there.
-        policy_loss = policy_gradient(log_probs, advantages - self.config.entropy_coef * log_probs)
+        policy_loss = policy_gradient(log_probs, advantages - entropy_coef * log_probs)
         error = value_loss(criticised, cast(torch.Tensor, piece.returns))
         return {"loss": policy_loss + self.config.value_coef * error, "policy_loss": policy_loss, "value_loss": error}

@@ -1,6 +1,7 @@
 """Win rates and strengths on numbers worked out by hand, against a general optimiser, and how often their intervals hold the truth."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,8 @@ def test_a_win_rate_of_nothing_is_refused() -> None:
 def drawn(rng: np.random.Generator, chances: NDArray[np.float64], episodes: int) -> NDArray[np.float64]:
     """Draw wins, ties and losses with the chances (G, 3) of each prompt: (G x episodes,)."""
     edges = chances.cumsum(1)[:, None, :]
-    return (1 - (rng.random((len(chances), episodes))[..., None] > edges[..., :2]).sum(2) / 2).ravel()
+    worse = (rng.random((len(chances), episodes))[..., None] > edges[..., :2]).sum(2)
+    return np.asarray(1 - worse / 2).ravel()
 
 
 @pytest.mark.parametrize(
@@ -87,8 +89,8 @@ def test_two_players_by_hand() -> None:
     assert turned.values == pytest.approx(table.values)
 
 
-def tournament(rng: np.random.Generator, strengths: NDArray[np.float64], prompts: int, spread: float = 0.0) -> tuple[NDArray[np.int64], ...]:
-    """Every player against every other on each prompt; strengths differ from prompt to prompt by `spread`: first, second, outcome, prompt."""
+def tournament(rng: np.random.Generator, strengths: NDArray[np.float64], prompts: int, spread: float = 0.0) -> tuple[Any, Any, Any, Any]:
+    """Let everybody meet on each prompt, with strengths that differ by `spread` between prompts: first, second, won, prompt."""
     one, other = np.triu_indices(len(strengths), 1)
     first, second, index = np.tile(one, prompts), np.tile(other, prompts), np.repeat(np.arange(prompts), len(one))
     there = strengths + spread * rng.normal(size=(prompts, len(strengths)))
@@ -126,7 +128,7 @@ def test_who_wins_everything_is_strong_but_not_surely_how_strong() -> None:
 def test_several_episodes_of_a_prompt_weigh_as_prompts_do() -> None:
     first, second, won, prompts = tournament(np.random.default_rng(2), np.array([0.0, 1.0, 0.3]), 20)
     once = bradley_terry(first, second, won, prompts, list("abc"))
-    thrice = bradley_terry(*(np.repeat(part, 3) for part in (first, second, won, prompts)), list("abc"))
+    thrice = bradley_terry(np.repeat(first, 3), np.repeat(second, 3), np.repeat(won, 3), np.repeat(prompts, 3), list("abc"))
     for one, three in zip(once, thrice, strict=True):
         assert three == pytest.approx(one)
 
@@ -134,10 +136,8 @@ def test_several_episodes_of_a_prompt_weigh_as_prompts_do() -> None:
 @pytest.mark.parametrize(("prompts", "spread"), [(30, 0.0), (60, 1.0)])
 def test_intervals_of_strengths_hold_the_truth(prompts: int, spread: float) -> None:
     rng, strengths = np.random.default_rng(3), np.array([0.0, 0.5, 1.5])
-    if spread:  # the truth is what many prompts would give
-        truth = bradley_terry(*tournament(rng, strengths, 20_000, spread), list("abc")).values
-    else:
-        truth = strengths
+    many = tournament(rng, strengths, 20_000, spread)
+    truth = bradley_terry(*many, list("abc")).values if spread else strengths
     held, times = np.zeros(3), 1000
     for _ in range(times):
         table = bradley_terry(*tournament(rng, strengths, prompts, spread), list("abc"))

@@ -67,7 +67,7 @@ def win_rate(outcomes: NDArray[np.float64], prompts: NDArray[np.int64]) -> WinRa
     The interval counts two prompts more than there are, one won by either side, as Agresti and Coull, "Approximate Is Better than
     'Exact' for Interval Estimation of Binomial Proportions", https://doi.org/10.1080/00031305.1998.10480550, count more successes and
     failures, and Agresti and Min, "Simple Improved Confidence Intervals for Comparing Matched Proportions",
-    https://doi.org/10.1002/sim.1781, where there are ties. With n pairs of G prompts, m = n/G, and y of each pair, the interval is p ± z s around
+    https://doi.org/10.1002/sim.1781, where there are ties. With n pairs of G prompts, m = n/G, and y of each pair, it is p ± z s with
     p = (m + Σ y) / (n + 2m), s² = (G+2)/(G+1) (m² (1-p)² + m² p² + Σ_g (Σ_{i in g} (y_i - p))²) / (n + 2m)²,
     cut off at 0 and 1.
 

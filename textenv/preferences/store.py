@@ -250,14 +250,9 @@ class ComparisonStore:
 
     def comparisons(self) -> list[Comparison]:
         """List all judgements, in the order of their items."""
-        names = ("prompt", "responses", "sources", "ranks", "ratings", "annotator")
+        names = ("prompt", "annotator", "responses", "sources", "ranks", "ratings")
         found = self._database.rows(f"SELECT {', '.join(names)} FROM labels JOIN items ON items.id = item ORDER BY item, labels.id")
-        return [
-            Comparison(
-                **{name: value if name in ("prompt", "annotator") else _tuple(value) for name, value in zip(names, row, strict=True)}
-            )
-            for row in found
-        ]
+        return [Comparison(**dict(zip(names, (*row[:2], *map(_tuple, row[2:])), strict=True))) for row in found]
 
     def add_comparisons(self, comparisons: Iterable[Comparison]) -> tuple[int, int]:
         """Add judgements with their items, all or none; those that are there already stay as they are.

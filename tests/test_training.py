@@ -347,18 +347,18 @@ def hack(out: Path, console: Console | None = None, judge: Any = wanted, **field
     prompts = [f"{a}{b}>" for a in "abc" for b in "abc"]
     limits = {**LIMITS, "max_new_tokens": 6}
     textenv.register("Hacked-v0", prompts=prompts, reward=hacked, judge=judge, model=None, **limits)
-    ppo = PPOConfig(episodes_per_update=32, group_size=4, minibatch_size=16, learning_rate=2e-3, kl_coef=0.0, linear_decay=False)
-    settings: dict[str, Any] = {"env": "Hacked-v0", "episodes": 960, "num_envs": 32, "eval_prompts": 9, "algorithm": ppo, **fields}
+    ppo = PPOConfig(episodes_per_update=36, group_size=4, minibatch_size=36, epochs=2, learning_rate=2e-3, kl_coef=0.0, linear_decay=False)
+    settings: dict[str, Any] = {"env": "Hacked-v0", "episodes": 720, "num_envs": 36, "eval_prompts": 9, "algorithm": ppo, **fields}
     return train(config(out, **settings), console or quiet())
 
 
 def test_a_hacked_reward_rings_the_alarm_and_ends_with_the_model_that_the_judge_likes_best(tmp_path: Path) -> None:
     console = quiet()
-    summary = hack(tmp_path / "run", console, eval_every=2, stop_on_overoptimisation=True)
+    summary = hack(tmp_path / "run", console, eval_every=1, stop_on_overoptimisation=True)
     rows = pd.read_csv(tmp_path / "run" / "evaluations.csv", keep_default_na=False)
-    best, last = rows.loc[rows["judge"].idxmax()], rows.iloc[-1]
-    assert rows["update"].tolist() == list(range(0, int(last["update"]) + 1, 2))
-    assert 0 < best["update"] < last["update"] < 30
+    best, last = rows.sort_values("judge").iloc[-1], rows.iloc[-1]
+    assert rows["update"].tolist() == list(range(int(last["update"]) + 1))
+    assert 0 < best["update"] < last["update"] < 20
     assert best["judge"] > rows["judge"][0] + 0.2
     assert last["score"] > best["score"] + 0.2
     assert last["judge"] < best["judge"] - 0.2
@@ -367,30 +367,28 @@ def test_a_hacked_reward_rings_the_alarm_and_ends_with_the_model_that_the_judge_
     assert said.count("alarm: over-optimisation: since update") == 1
     assert f"Stopped for over-optimisation; the model is that of update {best['update']}, where the judge was best." in said
     assert (summary["over_optimised"], summary["best_update"]) == (True, best["update"])
-    assert summary["episodes"] == 32 * last["update"]
+    assert summary["episodes"] == 36 * last["update"]
     assert summary["judge_after"] == pytest.approx(best["judge"], abs=4 * best["judge_se"])
     assert summary["judge_after"] > last["judge"] + 0.2
     # The model that is saved is the one that would have come of stopping there.
-    hack(tmp_path / "shorter", episodes=32 * int(best["update"]))
+    hack(tmp_path / "shorter", episodes=36 * int(best["update"]))
     saved = [LanguagePolicy.from_pretrained(tmp_path / name / "model").state_dict() for name in ("run", "shorter")]
     assert all(torch.equal(value, saved[1][name]) for name, value in saved[0].items())
 
 
 def test_a_healthy_run_learns_what_it_learns_without_being_watched(tmp_path: Path) -> None:
-    paths, fields = [tmp_path / "plain", tmp_path / "watched"], {"judge": hacked, "episodes": 480}
-    plain = hack(paths[0], **fields)
-    watched = hack(paths[1], eval_every=3, stop_on_overoptimisation=True, **fields)
+    paths = [tmp_path / "plain", tmp_path / "watched"]
+    plain = hack(paths[0], judge=hacked, episodes=252)
+    watched = hack(paths[1], judge=hacked, episodes=252, eval_every=3, stop_on_overoptimisation=True)
     pd.testing.assert_frame_equal(metrics(paths[0]), metrics(paths[1]), check_exact=True)
-    for name in ("model/model.safetensors", "evaluation/after.parquet", "episodes/part-00015.parquet"):
+    for name in ("model/model.safetensors", "evaluation/after.parquet", "episodes/part-00007.parquet"):
         assert (paths[0] / name).read_bytes() == (paths[1] / name).read_bytes()
-    added = {"over_optimised", "best_update", "train_seconds"}
-    assert json.dumps({**plain, "train_seconds": 0}) == json.dumps(
-        {n: v for n, v in watched.items() if n not in added} | {"train_seconds": 0}
-    )
+    assert json.dumps(watched["table"]) == json.dumps(plain["table"])  # as text, in which NaN equals NaN
+    assert watched.keys() - plain.keys() == {"over_optimised", "best_update"}
     assert watched["over_optimised"] is False
     assert not (paths[0] / "evaluations.csv").exists()
     assert load_state(paths[0] / "checkpoint").keys() == load_state(paths[1] / "checkpoint").keys() - {"watch"}
-    assert len(pd.read_csv(paths[1] / "evaluations.csv")) == 6
+    assert pd.read_csv(paths[1] / "evaluations.csv")["update"].tolist() == [0, 3, 6]
 
 
 @pytest.mark.parametrize("signal_at", [4, 21, 28])  # of the reward's calls: in the first evaluation, in an update, in an evaluation
@@ -412,7 +410,7 @@ def test_a_watched_run_goes_on_to_the_same_bits(signal_at: int, tmp_path: Path, 
 
 
 def test_a_run_that_stopped_and_died_does_not_learn_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hack(tmp_path / "straight", eval_every=2, stop_on_overoptimisation=True)
+    hack(tmp_path / "straight", eval_every=1, stop_on_overoptimisation=True)
     real = Run.evaluation
 
     def evaluation(run: Run, name: Any, *rest: Any) -> None:
@@ -422,9 +420,9 @@ def test_a_run_that_stopped_and_died_does_not_learn_on(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(Run, "evaluation", evaluation)
     with pytest.raises(SystemExit):
-        hack(tmp_path / "run", eval_every=2, stop_on_overoptimisation=True)
+        hack(tmp_path / "run", eval_every=1, stop_on_overoptimisation=True)
     monkeypatch.setattr(Run, "evaluation", real)
-    hack(tmp_path / "run", eval_every=2, stop_on_overoptimisation=True, resume=True)
+    hack(tmp_path / "run", eval_every=1, stop_on_overoptimisation=True, resume=True)
     for name in ("evaluations.csv", "model/model.safetensors", "evaluation/after.parquet"):
         assert (tmp_path / "straight" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
 
@@ -449,7 +447,7 @@ def test_another_judge_is_asked(tmp_path: Path) -> None:
     ("fields", "sentence"),
     [
         ({"eval_every": 0}, "eval_every must be at least 1, got 0"),
-        ({"stop_on_overoptimisation": True}, "stop_on_overoptimisation needs evaluations during training; give eval_every too"),
+        ({"stop_on_overoptimisation": True}, "stop_on_overoptimisation needs evaluations during training; give eval_every"),
         (
             {"stop_on_overoptimisation": True, "eval_every": 1},
             "TextCopy-v0 has no judge to tell over-optimisation by; name one with --judge",

@@ -136,7 +136,7 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
     if config.lora_rank is not None:
         add_lora(policy, config.lora_rank, seed=config.seed)
     agent = agent_class(config.agent)(policy, envs, config.algorithm, seed=config.seed)
-    check_space(out, policy, keeps_best=config.stop_on_overoptimisation)
+    check_space(out, *agent.modules.values(), keeps_best=config.stop_on_overoptimisation)
     run = Run(out, plain, resume=config.resume)
     try:
         with Interrupts() as interrupts:

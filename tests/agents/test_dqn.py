@@ -9,7 +9,7 @@ import torch
 
 from tests.agents.enumerated import every_text, tiny_envs, tiny_policy
 from textenv import wrappers
-from textenv.agents.dqn import DQN, DQNConfig, EpsilonGreedy
+from textenv.agents.dqn import DQN, DQNConfig, EpsilonGreedy, offers, packed
 from textenv.envs.exact import ExactMDP
 from textenv.errors import ArgumentError
 from textenv.models.loading import toy_tokenizer
@@ -124,9 +124,27 @@ def test_top_k_acts_among_what_the_reference_ranks_highest() -> None:
     with pytest.raises(ArgumentError, match="The envs are TopKActions already, so top_k=3 is one choice too many"):
         DQN(LanguagePolicy.for_rules(rules), wrapped, DQNConfig(top_k=3))
     by_option.learn(128)
-    assert by_option.memory["replay"]["allowed"].shape[0] == 64
+    replay = by_option.memory["replay"]
+    assert replay["offers"].shape == (64, rules.response_columns, 2)
+    assert "allowed" not in replay
+    drawn = by_option._recall()
+    offered, written = drawn.allowed_tokens(rules.vocabulary), drawn.mask
+    assert offered is not None
+    assert set(offered[written].sum(-1).tolist()) == {2}
+    assert offered[written].gather(-1, drawn.tokens[:, rules.prompt_columns :][written][:, None]).all()
+    assert not offered[~written].any()
     frozen = collect(by_option.policy, by_option.envs, 16, seed=0).allowed_tokens(rules.vocabulary)
     assert frozen is not None  # what was learnt is played among the same candidates
+
+
+def test_offers_are_the_mask_in_few_bytes() -> None:
+    allowed = torch.zeros(1, 3, 20, dtype=torch.bool)
+    allowed[0, 0, [3, 19]] = True
+    allowed[0, 1, 7] = True
+    found = offers(allowed, 2)
+    assert [sorted(row) for row in found[0].tolist()] == [[3, 19], [-1, 7], [-1, -1]]
+    bits = packed(found, 20)
+    assert torch.equal(bits, torch.from_numpy(np.packbits(allowed.numpy(), axis=-1)))
 
 
 def test_warns_of_a_large_vocabulary() -> None:

@@ -20,10 +20,10 @@ from textenv.reports.frames import episode_frame, measured_frame
 from textenv.types import Episodes
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import PreTrainedTokenizerBase
 
     from textenv.agents.learner import Learner
-    from textenv.models.policy import LanguagePolicy
     from textenv.reports.watch import Watch
 
 CHECKPOINT_SHARE: Final = 0.02
@@ -119,7 +119,7 @@ def _read_json(file: Path) -> dict[str, Any]:
     return content
 
 
-def check_space(folder: Path, policy: "LanguagePolicy", *, keeps_best: bool = False) -> None:
+def check_space(folder: Path, *modules: "nn.Module", keeps_best: bool = False) -> None:
     """Refuse a folder whose disk is too small for the run of a policy.
 
     A checkpoint holds the weights, tied ones twice, and two moments of each; it is whole before the last one is removed, and at the
@@ -127,15 +127,16 @@ def check_space(folder: Path, policy: "LanguagePolicy", *, keeps_best: bool = Fa
 
     Args:
         folder: of the run.
-        policy: learns.
+        *modules: the policy, of which the model is saved, and what is learnt beside it, such as a critic.
         keeps_best: whether a checkpoint holds the weights of an earlier policy too.
 
     Raises:
         ArgumentError: there is too little space.
     """
-    weights = sum(parameter.numel() * parameter.element_size() for parameter in policy.parameters())
-    checkpoint = (3 if keeps_best else 2) * weights + sum(value.numel() * value.element_size() for value in policy.state_dict().values())
-    needed = weights + checkpoint * (1 if (folder / "checkpoint").exists() else 2)
+    weights = [sum(parameter.numel() * parameter.element_size() for parameter in module.parameters()) for module in modules]
+    states = [sum(value.numel() * value.element_size() for value in module.state_dict().values()) for module in modules]
+    checkpoint = 2 * sum(weights) + sum(states) + (states[0] if keeps_best else 0)
+    needed = weights[0] + checkpoint * (1 if (folder / "checkpoint").exists() else 2)
     place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(place).free
     if free < needed:

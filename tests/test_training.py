@@ -330,3 +330,132 @@ def test_a_run_without_peft_is_refused_before_anything_is_written(tmp_path: Path
     with pytest.raises(ArgumentError, match=r'pip install "textenv\[lora\]"'):
         train(config(tmp_path / "run", lora_rank=2), quiet())
     assert not (tmp_path / "run").exists()
+
+
+def hacked(completions: list[str]) -> list[float]:
+    """A proxy: the share of b's, the more the better."""
+    return [text.count("b") / 6 for text in completions]
+
+
+def wanted(completions: list[str]) -> list[float]:
+    """What is really wanted: two b's or three, and no more."""
+    return [min(text.count("b"), 2) / 2 - max(0, text.count("b") - 3) / 3 for text in completions]
+
+
+def hack(out: Path, console: Console | None = None, judge: Any = wanted, **fields: Any) -> dict[str, Any]:
+    """Train on a reward that can be hacked."""
+    prompts = [f"{a}{b}>" for a in "abc" for b in "abc"]
+    limits = {**LIMITS, "max_new_tokens": 6}
+    textenv.register("Hacked-v0", prompts=prompts, reward=hacked, judge=judge, model=None, **limits)
+    ppo = PPOConfig(episodes_per_update=36, group_size=4, minibatch_size=36, epochs=2, learning_rate=2e-3, kl_coef=0.0, linear_decay=False)
+    settings: dict[str, Any] = {"env": "Hacked-v0", "episodes": 720, "num_envs": 36, "eval_prompts": 9, "algorithm": ppo, **fields}
+    return train(config(out, **settings), console or quiet())
+
+
+def test_a_hacked_reward_rings_the_alarm_and_ends_with_the_model_that_the_judge_likes_best(tmp_path: Path) -> None:
+    console = quiet()
+    summary = hack(tmp_path / "run", console, eval_every=1, stop_on_overoptimisation=True)
+    rows = pd.read_csv(tmp_path / "run" / "evaluations.csv", keep_default_na=False)
+    best, last = rows.sort_values("judge").iloc[-1], rows.iloc[-1]
+    assert rows["update"].tolist() == list(range(int(last["update"]) + 1))
+    assert 0 < best["update"] < last["update"] < 20
+    assert best["judge"] > rows["judge"][0] + 0.2
+    assert last["score"] > best["score"] + 0.2
+    assert last["judge"] < best["judge"] - 0.2
+    assert [bool(alarm) for alarm in rows["alarm"]] == [False] * (len(rows) - 1) + [True]
+    said = shown(console)
+    assert said.count("alarm: over-optimisation: since update") == 1
+    assert f"Stopped for over-optimisation; the model is that of update {best['update']}, where the judge was best." in said
+    assert (summary["over_optimised"], summary["best_update"]) == (True, best["update"])
+    assert summary["episodes"] == 36 * last["update"]
+    assert summary["judge_after"] == pytest.approx(best["judge"], abs=4 * best["judge_se"])
+    assert summary["judge_after"] > last["judge"] + 0.2
+    # The model that is saved is the one that would have come of stopping there.
+    hack(tmp_path / "shorter", episodes=36 * int(best["update"]))
+    saved = [LanguagePolicy.from_pretrained(tmp_path / name / "model").state_dict() for name in ("run", "shorter")]
+    assert all(torch.equal(value, saved[1][name]) for name, value in saved[0].items())
+
+
+def test_a_healthy_run_learns_what_it_learns_without_being_watched(tmp_path: Path) -> None:
+    paths = [tmp_path / "plain", tmp_path / "watched"]
+    plain = hack(paths[0], judge=hacked, episodes=252)
+    watched = hack(paths[1], judge=hacked, episodes=252, eval_every=3, stop_on_overoptimisation=True)
+    pd.testing.assert_frame_equal(metrics(paths[0]), metrics(paths[1]), check_exact=True)
+    for name in ("model/model.safetensors", "evaluation/after.parquet", "episodes/part-00007.parquet"):
+        assert (paths[0] / name).read_bytes() == (paths[1] / name).read_bytes()
+    assert json.dumps(watched["table"]) == json.dumps(plain["table"])  # as text, in which NaN equals NaN
+    assert watched.keys() - plain.keys() == {"over_optimised", "best_update"}
+    assert watched["over_optimised"] is False
+    assert not (paths[0] / "evaluations.csv").exists()
+    assert load_state(paths[0] / "checkpoint").keys() == load_state(paths[1] / "checkpoint").keys() - {"watch"}
+    assert pd.read_csv(paths[1] / "evaluations.csv")["update"].tolist() == [0, 3, 6]
+
+
+@pytest.mark.parametrize("signal_at", [4, 21, 28])  # of the reward's calls: in the first evaluation, in an update, in an evaluation
+def test_a_watched_run_goes_on_to_the_same_bits(signal_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "CHECKPOINT_SHARE", 1e-9)
+    watched: dict[str, Any] = {"eval_every": 2, "stop_on_overoptimisation": True, "episodes": 80}
+    paths = [tmp_path / "straight", tmp_path / "stopped"]
+    noisy(paths[0], Noisy(), 0, judge="tiny-sentiment", **watched)
+    with pytest.raises(SystemExit):
+        noisy(paths[1], Noisy(signal_at), 0, judge="tiny-sentiment", **watched)
+    begun = (paths[1] / "checkpoint").exists()
+    assert begun is (signal_at > 4)
+    noisy(paths[1], Noisy(), 7 if begun else 0, judge="tiny-sentiment", resume=True, **watched)
+    pd.testing.assert_frame_equal(metrics(paths[0]), metrics(paths[1]), check_exact=True)
+    for name in ("evaluations.csv", "checkpoint/state.safetensors", "model/model.safetensors"):
+        assert (paths[0] / name).read_bytes() == (paths[1] / name).read_bytes()
+    states = [load_state(path / "checkpoint")["watch"]["best"] for path in paths]
+    assert states[0] == states[1]
+
+
+def test_a_run_that_stopped_and_died_does_not_learn_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hack(tmp_path / "straight", eval_every=1, stop_on_overoptimisation=True)
+    real = Run.evaluation
+
+    def evaluation(run: Run, name: Any, *rest: Any) -> None:
+        if name == "after":
+            signal.raise_signal(signal.SIGTERM)
+        real(run, name, *rest)
+
+    monkeypatch.setattr(Run, "evaluation", evaluation)
+    with pytest.raises(SystemExit):
+        hack(tmp_path / "run", eval_every=1, stop_on_overoptimisation=True)
+    monkeypatch.setattr(Run, "evaluation", real)
+    hack(tmp_path / "run", eval_every=1, stop_on_overoptimisation=True, resume=True)
+    for name in ("evaluations.csv", "model/model.safetensors", "evaluation/after.parquet"):
+        assert (tmp_path / "straight" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
+
+
+def test_a_run_of_an_earlier_version_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(config(tmp_path / "run"), quiet())
+    settings = json.loads((tmp_path / "run" / "config.json").read_text())
+    for name in ("judge", "eval_every", "stop_on_overoptimisation"):
+        del settings[name]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(settings))
+    console = quiet()
+    train(config(tmp_path / "run", resume=True), console)
+    assert "is finished already" in shown(console)
+
+
+def test_another_judge_is_asked(tmp_path: Path) -> None:
+    summary = train(config(tmp_path / "run", judge="tiny-sentiment-judge", episodes=1), quiet())
+    assert 0 < summary["judge_after"] < 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"eval_every": 0}, "eval_every must be at least 1, got 0"),
+        ({"stop_on_overoptimisation": True}, "stop_on_overoptimisation needs evaluations during training; give eval_every"),
+        (
+            {"stop_on_overoptimisation": True, "eval_every": 1},
+            "TextCopy-v0 has no judge to tell over-optimisation by; name one with --judge",
+        ),
+        ({"judge": "nobody/nothing"}, '"nobody/nothing" is no embedded reward'),
+    ],
+)
+def test_what_cannot_be_watched_is_refused(fields: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+    with pytest.raises((ArgumentError, LoadError), match=sentence):
+        train(config(tmp_path / "run", **fields), quiet())
+    assert not (tmp_path / "run").exists()

@@ -36,6 +36,9 @@ COMMANDS: Final = {
     "sample": Command(
         "Show what a policy writes and how it is scored.", 'sample runs/first TextSentiment-v0 --n 4 --prompt "The film"', _ALL
     ),
+    "duel": Command(
+        "Let policies write to the same prompts and say who won.", "duel runs/first runs/second TextSentiment-v0 --by judge", _ALL
+    ),
     "report": Command("Write an HTML report of one run or several.", "report runs/first runs/second --out report.html"),
     "frontier": Command(
         "Train with several KL coefficients and plot score against KL.",

@@ -31,6 +31,8 @@ from textenv.reports.console import comparison_table, examples_table
 from textenv.reports.evaluation import Measured, best_of_n, distinct, measure, only_best, reweighted, summarise
 from textenv.reports.html import write_report
 from textenv.reports.run import Counters, Run, check_space, find_run
+from textenv.reports.watch import Watch
+from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import reward_name
 from textenv.types import Episodes
 
@@ -57,6 +59,8 @@ class TrainConfig:
     """Rank of LoRA adapters, through peft; None trains all weights."""
     reward: str | None = None
     """Reward: an embedded name, a local folder or a hub id; by default the environment's."""
+    judge: str | None = None
+    """Judge, which evaluations ask and training never does: as `reward`; by default the environment's."""
     out: Path | None = None
     """Folder of the run, new or empty; by default runs/ID-agent-seed."""
     resume: bool = False
@@ -71,6 +75,11 @@ class TrainConfig:
     """Of the policy's and the reference's distributions."""
     eval_prompts: int = 64
     """Prompts of the evaluations before and after, 16 episodes each."""
+    eval_every: int | None = None
+    """Updates between evaluations during training, 4 episodes of each of these prompts; None makes none. They change nothing of what is
+    learnt, and ring an alarm when the policy over-optimises its reward: the score rises and the judge falls."""
+    stop_on_overoptimisation: bool = False
+    """End the training at that alarm, and save the model as it was when the judge was best."""
     algorithm: LearnerConfig = dataclasses.field(default_factory=PPOConfig)
     """Options of the agent."""
 
@@ -78,11 +87,13 @@ class TrainConfig:
         wanted = agent_class(self.agent).Config
         if type(self.algorithm) is not wanted:
             raise ArgumentError(f'agent is "{self.agent}", so algorithm must be a {wanted.__name__}, got {type(self.algorithm).__name__}.')
-        for name in ("episodes", "num_envs", "eval_prompts"):
-            if getattr(self, name) < 1:
+        for name in ("episodes", "num_envs", "eval_prompts", "eval_every"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ArgumentError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if self.lora_rank is not None and self.lora_rank < 1:
             raise ArgumentError(f"lora_rank must be at least 1, got {self.lora_rank}; leave it out to train all weights.")
+        if self.stop_on_overoptimisation and self.eval_every is None:
+            raise ArgumentError("stop_on_overoptimisation needs evaluations during training; give eval_every too, such as 5.")
         if self.seed < 0:
             raise ArgumentError(f"seed must be at least 0, got {self.seed}.")
         if self.device == "cuda" and not torch.cuda.is_available():
@@ -125,7 +136,7 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
     if config.lora_rank is not None:
         add_lora(policy, config.lora_rank, seed=config.seed)
     agent = agent_class(config.agent)(policy, envs, config.algorithm, seed=config.seed)
-    check_space(out, *agent.modules.values())
+    check_space(out, *agent.modules.values(), keeps_best=config.stop_on_overoptimisation)
     run = Run(out, plain, resume=config.resume)
     try:
         with Interrupts() as interrupts:
@@ -185,13 +196,15 @@ def command(config: TrainConfig) -> str:
 def _train(config: TrainConfig, agent: Learner, run: Run, consoles: tuple[Console, Console], interrupts: Interrupts) -> dict[str, Any]:
     """Measure, learn, measure again and write what came of it."""
     console, results = consoles
-    at_start, present = run.restore(agent)
+    # Streams of their own, so that the evaluations share no draws with the training.
+    prompt_seed, before_seed, after_seed, watch_seed = (int(seed) for seed in np.random.SeedSequence(config.seed).generate_state(4))
+    chosen = np.random.default_rng(prompt_seed).permutation(len(text_envs(agent.envs).prompts))[: config.eval_prompts]
+    stops = config.stop_on_overoptimisation
+    watch = None if config.eval_every is None else Watch(chosen, watch_seed, every=config.eval_every, stops=stops)
+    at_start, present = run.restore(agent, watch)
     if run.counters.updates:
         console.print(f"{run.folder}: going on after {run.counters.updates} updates, {agent.episodes} episodes.", soft_wrap=True)
 
-    # Streams of their own, so that the evaluations share no draws with the training.
-    prompt_seed, before_seed, after_seed = (int(seed) for seed in np.random.SeedSequence(config.seed).generate_state(3))
-    chosen = np.random.default_rng(prompt_seed).permutation(len(text_envs(agent.envs).prompts))[: config.eval_prompts]
     picks = isinstance(agent, BestOfN)
     group = agent.group_size if picks else BEST_OF
     prompts = np.repeat(chosen, group)
@@ -201,7 +214,10 @@ def _train(config: TrainConfig, agent: Learner, run: Run, consoles: tuple[Consol
     before = measure(agent.reference, agent.reference, agent.envs, prompts, seed=before_seed)
     run.evaluation("before", before, agent.policy.tokenizer)
     set_global_generators(present)
-    _learn(config, agent, run, console, interrupts)
+    _learn(config, agent, run, watch, console, interrupts)
+    if watch is not None and watch.best is not None and watch.stopped:
+        watch.restore_best(agent)
+        console.print(f"Stopped for over-optimisation; the model is that of update {watch.best['update']}, where the judge was best.")
     after = measure(agent.policy, agent.reference, agent.envs, prompts, seed=after_seed)
     if not after.divergence.exact.isfinite().all():
         raise TrainingError("The trained policy is not finite; lower learning_rate or max_grad_norm.", after.episodes)
@@ -213,6 +229,8 @@ def _train(config: TrainConfig, agent: Learner, run: Run, consoles: tuple[Consol
     if config.algorithm.kl_coef > 0:
         rows[f"exp(score/{config.algorithm.kl_coef:g})"] = reweighted(before, group, config.algorithm.kl_coef)
     summary = _summary(config, rows, run.counters, agent)
+    if watch is not None and watch.best is not None:
+        summary |= {"over_optimised": watch.over_optimised, "best_update": watch.best["update"]}
     run.finish(agent, summary)
     _report(results, before, after, rows, group)
     write_report([run.folder], run.folder / "report.html")
@@ -225,12 +243,17 @@ def _make_envs(config: TrainConfig, device: str) -> Any:
     """Make the environments; an id that is not textenv's is refused."""
     name = find_id(config.env)
     fields = scorers(name, config.reward, device)
+    if config.judge is not None:
+        fields["judge"] = load_reward(config.judge, device=device)
     if config.model is not None:
         fields["tokenizer"] = config.model  # the policy's tokens are the environment's actions
-    return gymnasium.make_vec(name, num_envs=config.num_envs, **fields)
+    envs: Any = gymnasium.make_vec(name, num_envs=config.num_envs, **fields)
+    if config.stop_on_overoptimisation and envs.unwrapped.rules.task.judge is None:
+        raise ArgumentError(f"{config.env} has no judge to tell over-optimisation by; name one with --judge.")
+    return envs
 
 
-def _learn(config: TrainConfig, agent: Learner, run: Run, console: Console, interrupts: Interrupts) -> None:
+def _learn(config: TrainConfig, agent: Learner, run: Run, watch: Watch | None, console: Console, interrupts: Interrupts) -> None:
     """Learn with a progress bar and the recorder, and end with a checkpoint.
 
     Raises:
@@ -238,13 +261,15 @@ def _learn(config: TrainConfig, agent: Learner, run: Run, console: Console, inte
     """
     counters, done, started = run.counters, run.counters.seconds, time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} episodes"), TimeRemainingColumn())
+    paused = _look(agent, run, watch, console) if watch is not None and counters.updates == 0 else 0.0
     hidden = agent.interactive or not console.is_terminal  # a bar would be drawn over what a person types
     with Progress(*columns, console=console, disable=hidden) as progress, interrupts.held():
         bar = progress.add_task("training", total=config.episodes, completed=agent.episodes)
 
-        def after_update(metrics: dict[str, float], episodes: Episodes) -> None:
+        def after_update(metrics: dict[str, float], episodes: Episodes) -> bool:
+            nonlocal paused
             counters.tokens += int(episodes.lengths.sum())
-            counters.seconds = done + time.perf_counter() - started
+            counters.seconds = done + time.perf_counter() - started - paused
             row: dict[str, Any] = {**metrics, "distinct2": distinct(episodes.completions), "seconds": round(counters.seconds, 3)}
             row["tokens_per_second"] = round(counters.tokens / counters.seconds, 1)
             for name in ("distinct2", "entropy", "kl_k1"):
@@ -255,14 +280,30 @@ def _learn(config: TrainConfig, agent: Learner, run: Run, console: Console, inte
                     counters.told.append(sign.split()[0])
                     console.print(f"[yellow]collapse alarm[/]: {sign}.")
             run.record({**row, "alarm": "; ".join(signs)}, episodes, agent.policy.tokenizer)
+            if watch is not None and counters.updates % watch.every == 0:
+                paused += _look(agent, run, watch, console)
             if run.checkpoint_is_due or interrupts.received:
-                run.checkpoint(agent)
+                run.checkpoint(agent, watch)
             interrupts.check()
             shown = f"score {row['score']:.3f}  KL {row['kl_k1']:.2f}  {row['tokens_per_second']:.0f} tokens/s"
             progress.update(bar, completed=min(agent.episodes, config.episodes), description=shown)
+            return watch is not None and watch.stopped
 
-        agent.learn(config.episodes - agent.episodes, after_update)
-        run.checkpoint(agent)
+        if watch is None or not watch.stopped:  # before the run was resumed
+            agent.learn(config.episodes - agent.episodes, after_update)
+        run.checkpoint(agent, watch)
+
+
+def _look(agent: Learner, run: Run, watch: Watch, console: Console) -> float:
+    """Evaluate during training and return the seconds that it took."""
+    started = time.perf_counter()
+    row = watch.look(agent, run.counters.updates)
+    run.evaluated(row)
+    name = row["alarm"].partition(":")[0]
+    if name and name not in run.counters.told:
+        run.counters.told.append(name)
+        console.print(f"[yellow]alarm[/]: {row['alarm']}.")
+    return time.perf_counter() - started
 
 
 def _summary(config: TrainConfig, rows: dict[str, dict[str, float]], counters: Counters, agent: Learner) -> dict[str, Any]:

@@ -42,12 +42,13 @@ def test_options_come_before_the_run(run: Path, model: Path) -> None:
     config = json.loads((run / "config.json").read_text())
     other = run.with_name("other")
     shutil.copytree(run, other)
-    (other / "config.json").write_text(json.dumps({**config, "reward": "tiny-sentiment-judge"}))
+    (other / "config.json").write_text(json.dumps({**config, "reward": "tiny-sentiment-judge", "judge": "tiny-toxicity-judge"}))
     chosen = PlayerConfig(policy=str(other), env="TextCopy-v0", reference=str(run / "model"), temperature=1.5)
     policy, reference, envs = load_player(chosen, 1)
     assert torch.equal(weights(policy), weights(reference))
     assert policy.temperature == reference.temperature == 1.5
     assert envs.unwrapped.rules.reward.name == "tiny-sentiment-judge"
+    assert envs.unwrapped.rules.task.judge.name == "tiny-toxicity-judge"
     again = load_player(PlayerConfig(policy=str(other), env="TextCopy-v0", reward="tiny-sentiment"), 1)
     assert again.envs.unwrapped.rules.reward.name == "tiny-sentiment"
 

@@ -5,7 +5,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,16 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         config = TrainConfig(env="TextCopy-v0", episodes=48, num_envs=16, eval_prompts=4, algorithm=ppo, out=folder / advantage)
         train(config, Console(file=io.StringIO()))
     return [folder / advantage for advantage in advantages]
+
+
+@pytest.fixture(scope="session")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train three updates of 16 episodes in TextCopy-v0 with a judge, evaluated after every one."""
+    folder = tmp_path_factory.mktemp("watched") / "run"
+    ppo = PPOConfig(episodes_per_update=16, group_size=4, minibatch_size=8, learning_rate=0.01)
+    fields: dict[str, Any] = {"episodes": 48, "num_envs": 16, "eval_prompts": 4, "eval_every": 1, "algorithm": ppo, "out": folder}
+    train(TrainConfig(env="TextCopy-v0", judge="tiny-sentiment-judge", **fields), Console(file=io.StringIO()))
+    return folder
 
 
 @pytest.fixture

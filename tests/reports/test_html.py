@@ -151,3 +151,10 @@ def test_what_cannot_be_reported_is_refused(runs: list[Path], tmp_path: Path) ->
     assert not (tmp_path / "report.html").exists()
     with pytest.raises(ArgumentError, match=r"missing/report\.html cannot be written: No such file or directory; choose another file\.$"):
         write_report(runs, tmp_path / "missing" / "report.html")
+
+
+def test_score_and_judge_are_drawn_where_a_run_was_watched(watched: Path, runs: list[Path], tmp_path: Path) -> None:
+    seen, unseen = (Page(write_report([run], tmp_path / "report.html")) for run in (watched, runs[0]))
+    label = "Score and judge over the square root of the KL to the reference"
+    assert [label in [attributes.get("aria-label") for _, attributes in page.elements] for page in (seen, unseen)] == [True, False]
+    assert "Where the score rises while the judge falls" in seen.text

@@ -173,3 +173,21 @@ def test_a_quarter_of_a_million_tokens_load_at_once(tmp_path: Path) -> None:
     loaded = load_run(tmp_path)
     assert time.process_time() - started < 3
     assert json.loads(loaded.tokens["t"].value_counts().to_json()) == {str(t): n * updates for t in range(length)}
+
+
+def test_evaluations_during_training_are_a_table(watched: Path, runs: list[Path], tmp_path: Path) -> None:
+    found = load_run(watched).evaluations
+    assert found["update"].tolist() == [0, 1, 2, 3]
+    assert found["episodes"].tolist() == [0, 16, 32, 48]
+    assert found["n"].tolist() == [16] * 4
+    assert (found[["judge", "judge_se", "score_se"]] > 0).all(axis=None)
+    assert (found["kl_exact"] > 0).tolist() == [False, True, True, True]
+    assert load_run(runs[0]).evaluations.empty
+    killed = Path(shutil.copytree(watched, tmp_path / "killed"))
+    (killed / "episodes" / "part-00003.parquet").unlink()
+    with (killed / "evaluations.csv").open("a") as file:
+        file.write("4,64")
+    pd.testing.assert_frame_equal(load_run(killed).evaluations, found.head(3))
+    (killed / "evaluations.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(LoadError, match=r'evaluations\.csv holds no evaluations of a run: it lacks the column "update"'):
+        load_run(killed)

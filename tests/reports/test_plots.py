@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from textenv.reports.plots import DASHES, Series, curves, histogram
+from textenv.reports.plots import DASHES, Series, curves, histogram, plane
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -77,6 +77,21 @@ def test_a_histogram_shows_both_in_common_bins() -> None:
     assert len(edges[0]) == 31
     assert base - min(y for _, y in points(after)) == pytest.approx((base - top) * 2 / 3)
     assert min(x for x, y in points(after) if y < base - 1) > (left + right) / 2
+
+
+def test_a_plane_shows_score_above_judge_and_fills_the_judges_best() -> None:
+    distance = [0, 1, 2]
+    svg = plane("p", [Series(1, distance, [1, 2, 3], [0.1] * 3)], [Series(1, distance, [4, 6, 5], [0.1] * 3)], "distance")
+    lines = [path for path in paths(svg, "var(--series-1)") if len({x for x, _ in points(path)}) == 3]
+    (score, judge), labels = [points(line) for line in lines], [text.text for text in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+    assert [x for x, _ in score] == pytest.approx([x for x, _ in judge])
+    assert score[0][1] > score[1][1] > score[2][1]  # y counts downwards
+    assert judge[0][1] > judge[2][1] > judge[1][1]
+    assert max(y for _, y in score) < min(y for _, y in judge)
+    assert {"score", "judge", "distance"} <= set(labels)
+    uses = [use for use in ElementTree.fromstring(svg).iter(f"{SVG}use") if "fill: var(--series-1)" in use.get("style", "")]
+    drawn = [(float(use.get("x", "")), float(use.get("y", ""))) for use in uses]
+    assert [drawn.count(point) for point in judge] == [0, 1, 0]  # only the best is filled; the others are the ends of errors
 
 
 def test_equal_scores_have_a_histogram() -> None:

@@ -21,6 +21,7 @@ from textenv.models.policy import LanguagePolicy
 from textenv.reports import run as run_module
 from textenv.reports.evaluation import measure
 from textenv.reports.run import Counters, Run, check_space, find_run, versions
+from textenv.reports.watch import Watch
 from textenv.types import Episodes
 
 CONFIG = PPOConfig(episodes_per_update=16, group_size=4, minibatch_size=8)
@@ -145,6 +146,26 @@ def test_what_is_newer_than_the_checkpoint_is_dropped(tmp_path: Path) -> None:
     assert pd.read_csv(folder / "metrics.csv")["update"].tolist() == [1, 2, 3]
 
 
+def test_evaluations_go_on_from_the_checkpoint(tmp_path: Path) -> None:
+    agent, run = started(tmp_path / "run", 2)
+    watch = Watch(np.arange(2), 0, every=1)
+    watch.compare(1, score=np.array([0.5, 0.25]), judge=np.array([1.0, 0.1]))
+    for update in (0, 2):
+        run.evaluated({"update": update, "score": 0.5, "alarm": "a, b" if update else ""})
+    kept = (run.folder / "evaluations.csv").read_bytes()
+    run.checkpoint(agent, watch)
+    run.evaluated({"update": 3, "score": 0.25, "alarm": ""})
+    with (run.folder / "evaluations.csv").open("a") as file:
+        file.write("1")  # torn
+    again, other = Run(run.folder, SETTINGS, resume=True), Watch(np.arange(2), 0, every=1)
+    again.restore(make_agent(), other)
+    assert (run.folder / "evaluations.csv").read_bytes() == kept
+    assert other.state_dict() == watch.state_dict()
+    run.checkpoint(agent)  # of a run that nobody watches
+    with pytest.raises(LoadError, match="checkpoint cannot be used: 'watch'"):
+        Run(run.folder, SETTINGS, resume=True).restore(make_agent(), other)
+
+
 @pytest.mark.parametrize("death", ["config.json.new", "config.json", "metrics.csv"])
 def test_without_a_checkpoint_a_run_starts_again(death: str, tmp_path: Path) -> None:
     if death == "config.json.new":
@@ -170,6 +191,9 @@ def test_a_run_goes_on_only_with_its_own_configuration(tmp_path: Path) -> None:
     ):
         with pytest.raises(ArgumentError, match=f"run was started with {name}={values}; go on with the former or choose another --out"):
             find_run(run.folder, {**here, **changed}, resume=True)
+    assert find_run(run.folder, {**here, "younger": False}, resume=True) is None  # an option that the run did not know is off
+    with pytest.raises(ArgumentError, match="was started with younger=None, not True"):
+        find_run(run.folder, {**here, "younger": True}, resume=True)
     with pytest.raises(ArgumentError, match="run exists already; go on with --resume"):
         find_run(run.folder, here, resume=False)
     assert find_run(tmp_path / "new", here, resume=True) is None
@@ -247,9 +271,9 @@ def test_no_space_for_metrics_is_told(tmp_path: Path) -> None:
         run.record(agent.update(batch), batch, agent.policy.tokenizer)
 
 
-def space_asked(*modules: torch.nn.Module) -> float:
+def space_asked(*modules: torch.nn.Module, **options: bool) -> float:
     with pytest.raises(ArgumentError) as caught:
-        check_space(Path("/proc/a/run"), *modules)
+        check_space(Path("/proc/a/run"), *modules, **options)
     return float(str(caught.value).partition("/proc/a/run take ")[2].split()[0])
 
 
@@ -262,6 +286,7 @@ def test_a_disk_without_space_is_refused(tmp_path: Path) -> None:
         check_space(Path("/proc/a/run"), policy)
     alone, with_critic = (space_asked(policy, *others) for others in ((), (policy,)))
     assert with_critic == pytest.approx(alone * 13 / 7, rel=0.1)  # the model, and two checkpoints of three times the weights each
+    assert space_asked(policy, keeps_best=True) == pytest.approx(alone * 9 / 7, rel=0.1)  # the weights in both checkpoints once more
     with pytest.raises(ArgumentError, match="/proc/run cannot be written"):
         Run(Path("/proc/run"), {})
 

@@ -149,3 +149,31 @@ def test_alarms_are_told_with_their_update(loaded: list[LoadedRun]) -> None:
     metrics = pd.DataFrame({"update": [1, 2, 3], "alarm": [np.nan, "entropy fell", np.nan]})
     assert sections.alarms(changed(loaded[0], metrics=metrics)) == [(2, "entropy fell")]
     assert sections.alarms(changed(loaded[0], metrics=metrics[["update"]])) == []
+
+
+def test_alarms_of_evaluations_stand_among_the_others(watched: Path) -> None:
+    run = load_run(watched)
+    told = run.evaluations.assign(alarm=[np.nan, np.nan, "over-optimisation", np.nan])
+    metrics = pd.DataFrame({"update": [1, 2, 3], "alarm": ["entropy fell", np.nan, "entropy fell"]})
+    assert sections.alarms(changed(run, metrics=metrics, evaluations=told)) == [
+        (1, "entropy fell"),
+        (2, "over-optimisation"),
+        (3, "entropy fell"),
+    ]
+
+
+def test_evaluations_during_training_stand_among_the_curves(watched: Path) -> None:
+    run = load_run(watched)
+    (judge,) = sections._lines(0, run, "judge")
+    assert np.asarray(judge.x).tolist() == [0, 0, 16, 32, 48, 48]
+    assert set(run.evaluations["judge"]) < set(np.asarray(judge.y).tolist())
+
+
+def test_the_plane_shows_the_runs_that_a_judge_has_seen(watched: Path, loaded: list[LoadedRun]) -> None:
+    svg = sections.proxy_and_judge([*loaded, load_run(watched)])
+    assert svg is not None
+    assert "var(--series-2)" in svg
+    assert "var(--series-0)" not in svg
+    assert sections.proxy_and_judge(loaded) is None
+    unjudged = load_run(watched)
+    assert sections.proxy_and_judge([changed(unjudged, evaluations=unjudged.evaluations.drop(columns="judge"))]) is None

@@ -119,12 +119,12 @@ class Learner:
         """What plays the episodes that are learnt from."""
         return self.policy
 
-    def learn(self, episodes: int, callback: Callable[[dict[str, float], Episodes], None] | None = None) -> None:
+    def learn(self, episodes: int, callback: Callable[[dict[str, float], Episodes], bool | None] | None = None) -> None:
         """Collect and update until at least so many more episodes have been played.
 
         Args:
             episodes: to play.
-            callback: called after each update with its metrics and episodes.
+            callback: called after each update with its metrics and episodes; it ends the learning by returning True.
         """
         if self.schedule[1] != self.episodes + episodes:  # else it goes on with a schedule that was loaded
             self.schedule = (self.episodes, self.episodes + episodes)
@@ -134,8 +134,8 @@ class Learner:
                 self.optimiser.param_groups[0]["lr"] = self.config.learning_rate * (end - self.episodes) / (end - start)
             batch = self.collect()
             metrics = self.update(batch)
-            if callback is not None:
-                callback(metrics, batch)
+            if callback is not None and callback(metrics, batch):
+                break
 
     def collect(self) -> Episodes:
         """Play the episodes of one update and estimate them: every prompt once before any comes again, in groups."""

@@ -12,6 +12,7 @@ from tyro.conf import Positional
 from textenv.envs.registry import find_id, scorers
 from textenv.errors import ArgumentError, LoadError
 from textenv.models.policy import LanguagePolicy, Precision
+from textenv.rewards.loading import load_reward
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,8 +69,11 @@ def load_player(config: PlayerConfig, num_envs: int, **task_fields: Any) -> Play
     name = find_id(config.env)
     run, model = _run_config(config.policy)
     started_from = config.policy if run is None else run["model"]  # None is the environment's own model
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
-    fields = {**scorers(name, config.reward or (run or {}).get("reward"), device), **task_fields}
+    device = device_of(config.device)
+    if "reward" not in task_fields:
+        task_fields |= scorers(name, config.reward or (run or {}).get("reward"), device)
+    judge = (run or {}).get("judge")
+    fields = {**({} if judge is None else {"judge": load_reward(judge, device=device)}), **task_fields}
     if started_from is not None:
         fields["tokenizer"] = started_from  # the policy's tokens are the environment's actions
     envs: Any = gymnasium.make_vec(name, num_envs=num_envs, **fields)
@@ -78,6 +82,11 @@ def load_player(config: PlayerConfig, num_envs: int, **task_fields: Any) -> Play
     rules = envs.unwrapped.rules
     policy = LanguagePolicy.for_rules(rules, model, **options)
     return Player(policy, LanguagePolicy.for_rules(rules, config.reference or started_from, **options), envs)
+
+
+def device_of(device: Literal["auto", "cpu", "cuda"]) -> str:
+    """Choose where models are: with "auto" on a GPU if there is one."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
 def _run_config(policy: str) -> tuple[dict[str, Any] | None, str]:

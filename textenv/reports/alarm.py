@@ -1,6 +1,16 @@
-"""Signs that a policy collapses, cheap enough to be looked for after every update."""
+"""Signs that a policy collapses, cheap enough to be looked for after every update, and that it over-optimises its reward."""
 
 from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textenv.reports.evaluation import standard_error
+
+CLEAR: Final = 3.0
+"""Paired standard errors that a change between two evaluations must exceed to be clear. The best of many evaluations looks better than
+it is: of 100 runs whose judge does not move, 1 rings an alarm within 30 evaluations and 10 within 100; with 2, 33 and 80 would."""
 
 
 def collapse_signs(metrics: Mapping[str, float], first: Mapping[str, float]) -> list[str]:
@@ -23,3 +33,18 @@ def collapse_signs(metrics: Mapping[str, float], first: Mapping[str, float]) -> 
     if k1 < -0.1:
         signs.append(f"k1 is {k1:.2f}: actions are not drawn from the distribution they are scored with")
     return signs
+
+
+def have_parted(score: NDArray[np.float64], judge: NDArray[np.float64]) -> bool:
+    """Tell whether the score has clearly risen and the judge clearly fallen between two evaluations of the same prompts.
+
+    That is over-optimisation: the policy learns what the score rewards and the judge, the "gold" one, does not. Gao, Schulman and
+    Hilton, "Scaling Laws for Reward Model Overoptimization", https://arxiv.org/abs/2210.10760, section 3.
+
+    Args:
+        score: (G,) change of the mean score of each prompt.
+        judge: (G,) the same of the judge's.
+    """
+    prompts = np.arange(len(score))
+    rise, fall = (float(change.mean()) - CLEAR * standard_error(change, prompts) for change in (score, -judge))
+    return rise > 0 and fall > 0

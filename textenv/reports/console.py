@@ -85,3 +85,28 @@ def samples_table(samples: Sequence[Mapping[str, Any]]) -> Table:
         texts = escape(sample["prompt"]), escape(sample["completion"].strip())
         table.add_row(*texts, f"{sample['score']:.2f}", judge, sample["finish_reason"])
     return table
+
+
+def win_rates_table(pairs: Sequence[Mapping[str, Any]], title: str) -> Table:
+    """Put pairs of players under each other; each has first, second, wins, ties, losses, win_rate, low and high."""
+    caption = "win rate of the first: wins and half of the ties; 95 % interval, over prompts"
+    table = Table("first", "second", "wins", "ties", "losses", "win rate", "interval", title=title, caption=caption)
+    for pair in pairs:
+        counts = (str(pair[name]) for name in ("wins", "ties", "losses"))
+        interval = f"{pair['low']:.3f} to {pair['high']:.3f}"
+        table.add_row(escape(pair["first"]), escape(pair["second"]), *counts, f"{pair['win_rate']:.3f}", interval)
+    return table
+
+
+def strengths_table(strengths: Sequence[Mapping[str, Any]]) -> Table:
+    """Put players under each other, the strongest first; each has player, log_odds, low and high, and the first of them is the measure."""
+    measure = strengths[0]["player"]
+    caption = f"Bradley-Terry: log-odds of beating {escape(measure)}, ties as half wins; 95 % intervals, over prompts"
+    table = Table("player", "log-odds", "interval", f"beats {escape(measure)}", caption=caption)
+    for row in sorted(strengths, key=lambda row: -row["log_odds"]):
+        if row["player"] == measure:
+            table.add_row(escape(measure), "0", "", "")
+            continue
+        interval = f"{row['low']:.2f} to {row['high']:.2f}"
+        table.add_row(escape(row["player"]), f"{row['log_odds']:.2f}", interval, f"{1 / (1 + math.exp(-row['log_odds'])):.3f}")
+    return table

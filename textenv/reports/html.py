@@ -63,6 +63,7 @@ def _page(runs: Sequence[LoadedRun]) -> str:
         environments=sorted({str(run.config.get("env", "?")) for run in runs}),
         summary=sections.summary_rows(runs),
         curves=sections.curve_figures(runs),
+        plane=sections.proxy_and_judge(runs),
         scales=maps["scales"],
         colourings=sections.COLOURINGS,
         config=sections.config_rows(runs),

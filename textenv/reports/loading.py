@@ -44,6 +44,9 @@ class LoadedRun:
     """What came of it, None while it is not finished."""
     metrics: pd.DataFrame
     """A row an update."""
+    evaluations: pd.DataFrame
+    """A row an evaluation during training: update, episodes (learnt from), what `reports.evaluation.summarise` tells, alarm; without rows
+    where there was none."""
     episodes: pd.DataFrame
     """A row an episode: phase ("before", "train", "after"), update (the last one by then), episode (index within the phase),
     prompt_index, prompt, completion, finish_reason, score, length (tokens), reward (what `step` paid in all), kl_k1, and of
@@ -67,7 +70,7 @@ def load_run(folder: str | Path) -> LoadedRun:
     folder = Path(folder)
     if not (folder / "config.json").is_file():
         raise LoadError(f"{folder} is no run: it holds no config.json; name a folder that `textenv train` wrote.")
-    metrics = _metrics(folder / "metrics.csv")
+    metrics, evaluations = (_table(folder / name) for name in ("metrics.csv", "evaluations.csv"))
     files = {
         int(file.stem.removeprefix("part-")): file
         for file in sorted((folder / "episodes").glob("part-*.parquet"))
@@ -85,6 +88,7 @@ def load_run(folder: str | Path) -> LoadedRun:
         config=_read_json(folder / "config.json"),
         summary=_read_json(folder / "summary.json") if (folder / "summary.json").is_file() else None,
         metrics=metrics,
+        evaluations=evaluations[evaluations["update"].isin([0, *metrics["update"]])].reset_index(drop=True),
         episodes=pd.concat(episodes, ignore_index=True) if episodes else _episode_table(_nothing(), _token_table(_nothing())),
         tokens=pd.concat(tokens, ignore_index=True) if tokens else _token_table(_nothing()),
     )
@@ -100,17 +104,17 @@ def _read_json(file: Path) -> dict[str, Any]:
     return data
 
 
-def _metrics(file: Path) -> pd.DataFrame:
-    """Read the whole lines of the metrics; a run that is killed while it writes leaves a piece of one."""
+def _table(file: Path) -> pd.DataFrame:
+    """Read the whole lines of metrics or evaluations; a run that is killed while it writes leaves a piece of one."""
     try:
         text = file.read_text(encoding="utf-8") if file.is_file() else ""
         whole = text[: text.rfind("\n") + 1] or "update\n"
-        metrics = pd.read_csv(StringIO(whole), dtype={"update": np.int64, "alarm": str}, keep_default_na=True)
+        table = pd.read_csv(StringIO(whole), dtype={"update": np.int64, "alarm": str}, keep_default_na=True)
     except (OSError, ValueError) as error:
-        raise LoadError(f"{file} cannot be read as the metrics of a run: {error}.") from error
-    if "update" not in metrics:
-        raise LoadError(f'{file} holds no metrics of a run: it lacks the column "update".')
-    return metrics
+        raise LoadError(f"{file} cannot be read as the {file.stem} of a run: {error}.") from error
+    if "update" not in table:
+        raise LoadError(f'{file} holds no {file.stem} of a run: it lacks the column "update".')
+    return table
 
 
 def _read_part(file: Path, phase: str) -> pd.DataFrame:

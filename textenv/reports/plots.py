@@ -65,6 +65,32 @@ def curves(name: str, series: Sequence[Series], xlabel: str) -> Markup:
     return _svg(figure, name)
 
 
+def plane(name: str, scores: Sequence[Series], judges: Sequence[Series], xlabel: str) -> Markup:
+    """Draw scores above judges over one axis: paths in the order of their points, with errors, and the judge's best filled.
+
+    Args:
+        name: of this plot within the page, so that ids in it are unique.
+        scores: of each run, with errors.
+        judges: of each run, with errors.
+        xlabel: under the axis.
+
+    Returns:
+        An `<svg>` element.
+    """
+    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    for axes, paths, label in zip(figure.subplots(2, sharex=True), (scores, judges), ("score", "judge"), strict=True):
+        for path in paths:
+            colour = _SERIES[path.style % COLOURS]
+            line = {"color": colour, "linestyle": _dashes(path.style), "linewidth": _WIDTH, "marker": "o", "markersize": 3.5}
+            axes.errorbar(path.x, path.y, path.error, **line, markerfacecolor="none", elinewidth=0.8, capsize=2)
+        axes.set_ylabel(label)
+    for path in judges:
+        best = int(np.asarray(path.y).argmax())
+        axes.plot(np.asarray(path.x)[best], np.asarray(path.y)[best], "o", color=_SERIES[path.style % COLOURS], markersize=7)
+    axes.set_xlabel(xlabel)
+    return _svg(figure, name)
+
+
 def histogram(name: str, before: ArrayLike, after: ArrayLike, style: int, xlabel: str) -> Markup:
     """Draw two distributions over each other in common bins: the first hollow and dashed, the second filled.
 

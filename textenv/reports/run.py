@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from textenv.agents.learner import Learner
+    from textenv.reports.watch import Watch
 
 CHECKPOINT_SHARE: Final = 0.02
 """Of the time, at most, is spent on writing checkpoints."""
@@ -88,7 +89,10 @@ def find_run(folder: Path, config: dict[str, Any], *, resume: bool) -> dict[str,
         raise ArgumentError(f"{folder} holds no run to resume: it has no config.json; choose another --out.")
     stored, given = _flat(_read_json(folder / "config.json")), _flat(json.loads(plain_json(config)))
     for name in {**stored, **given}:
-        if stored.get(name) != given.get(name) and name.partition(".")[0] not in ("out", "device", "versions"):
+        values = [
+            None if found.get(name) is False else found.get(name) for found in (stored, given)
+        ]  # what is off may be newer than the run
+        if values[0] != values[1] and name.partition(".")[0] not in ("out", "device", "versions"):
             raise ArgumentError(
                 f"{folder} was started with {name}={stored.get(name)!r}, not {given.get(name)!r}; go on with the former or choose "
                 "another --out."
@@ -115,7 +119,7 @@ def _read_json(file: Path) -> dict[str, Any]:
     return content
 
 
-def check_space(folder: Path, *modules: "nn.Module") -> None:
+def check_space(folder: Path, *modules: "nn.Module", keeps_best: bool = False) -> None:
     """Refuse a folder whose disk is too small for the run of a policy.
 
     A checkpoint holds the weights, tied ones twice, and two moments of each; it is whole before the last one is removed, and at the
@@ -124,13 +128,14 @@ def check_space(folder: Path, *modules: "nn.Module") -> None:
     Args:
         folder: of the run.
         *modules: the policy, of which the model is saved, and what is learnt beside it, such as a critic.
+        keeps_best: whether a checkpoint holds the weights of an earlier policy too.
 
     Raises:
         ArgumentError: there is too little space.
     """
     weights = [sum(parameter.numel() * parameter.element_size() for parameter in module.parameters()) for module in modules]
     states = [sum(value.numel() * value.element_size() for value in module.state_dict().values()) for module in modules]
-    checkpoint = 2 * sum(weights) + sum(states)
+    checkpoint = 2 * sum(weights) + sum(states) + (states[0] if keeps_best else 0)
     needed = weights[0] + checkpoint * (1 if (folder / "checkpoint").exists() else 2)
     place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(place).free
@@ -145,8 +150,8 @@ class Run:
     """Writes a run into a folder of its own, so that it survives the death of the process at any moment.
 
     `config.json`, `metrics.csv` (a row an update), `episodes/part-NNNNN.parquet` (one an update, a row an episode),
-    `evaluation/before.parquet` and `after.parquet` (a row an episode), `checkpoint/`, `model/` (for `from_pretrained`),
-    `summary.json`, which says that it is finished.
+    `evaluation/before.parquet` and `after.parquet` (a row an episode), `evaluations.csv` (a row an evaluation during training, if
+    there are any), `checkpoint/`, `model/` (for `from_pretrained`), `summary.json`, which says that it is finished.
 
     Args:
         folder: new or empty, or with `resume` of a run of the same configuration.
@@ -170,7 +175,7 @@ class Run:
         self._saved, self._cost = time.perf_counter(), 0.0
         self._write("config.json", {**config, "versions": versions()})
 
-    def restore(self, agent: "Learner") -> tuple[dict[str, Any], dict[str, Any]]:
+    def restore(self, agent: "Learner", watch: "Watch | None" = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Go on from the checkpoint, or from the start if there is none; what is newer is dropped.
 
         Returns:
@@ -185,6 +190,8 @@ class Run:
             state = load_state(checkpoint)
             try:
                 agent.load_state_dict(state)
+                if watch is not None:
+                    watch.load_state_dict(state["watch"])
                 self.counters = Counters(**{item.name: state[item.name] for item in fields(Counters)})
                 self._at_start, present = state["global_generators"]
             except (KeyError, LoadError) as error:
@@ -193,19 +200,20 @@ class Run:
         return self._at_start, present
 
     def _drop_newer(self) -> None:
-        """Drop episodes and metrics of updates that will be played again; a last row may be torn."""
+        """Drop episodes, metrics and evaluations of updates that will be played again; a last row may be torn."""
         updates = self.counters.updates
         kept = {f"part-{update:05d}.parquet" for update in range(1, updates + 1)}
-        metrics = self.folder / "metrics.csv"
         for part in (self.folder / "episodes").glob("*"):
             if part.name not in kept:
                 part.unlink()
-        if updates == 0:
-            metrics.unlink(missing_ok=True)
-        elif metrics.exists():
-            rows = metrics.read_bytes().splitlines(keepends=True)[: updates + 1]
-            with replacing(metrics) as new:
-                new.write_bytes(b"".join(rows))
+        for table in (self.folder / name for name in ("metrics.csv", "evaluations.csv")):
+            if updates == 0:
+                table.unlink(missing_ok=True)
+            elif table.exists():
+                head, *rows = table.read_bytes().splitlines(keepends=True)
+                rows = [row for row in rows if row.endswith(b"\n") and int(row.partition(b",")[0]) <= updates]
+                with replacing(table) as new:
+                    new.write_bytes(b"".join([head, *rows]))
 
     def record(self, metrics: dict[str, Any], episodes: Episodes, tokenizer: "PreTrainedTokenizerBase") -> None:
         """Append one update: a row of metrics and a part of episodes.
@@ -219,7 +227,19 @@ class Run:
         part.parent.mkdir(exist_ok=True)
         with replacing(part) as new:
             episode_frame(episodes, self.counters.updates, tokenizer).to_parquet(new, index=False)
-        file = self.folder / "metrics.csv"
+        self._append("metrics.csv", row)
+
+    def evaluated(self, row: dict[str, Any]) -> None:
+        """Append an evaluation during training.
+
+        Raises:
+            SaveError: it cannot be written.
+        """
+        self._append("evaluations.csv", row)
+
+    def _append(self, name: str, row: dict[str, Any]) -> None:
+        """Append a row to a table, whose head it writes first."""
+        file = self.folder / name
         with saving(file):
             started = file.exists()
             with file.open("a", newline="") as handle:
@@ -246,8 +266,8 @@ class Run:
         """Whether the last checkpoint is so long ago that another keeps to their share of the time."""
         return time.perf_counter() - self._saved >= self._cost / CHECKPOINT_SHARE
 
-    def checkpoint(self, agent: "Learner") -> None:
-        """Save everything that later updates depend on.
+    def checkpoint(self, agent: "Learner", watch: "Watch | None" = None) -> None:
+        """Save everything that later updates, and evaluations during training, depend on.
 
         Raises:
             SaveError: it cannot be written; the last checkpoint is kept.
@@ -255,6 +275,8 @@ class Run:
         started = time.perf_counter()
         generators = [self._at_start, global_generators()]
         state = {**agent.state_dict(), **asdict(self.counters), "global_generators": generators}
+        if watch is not None:
+            state["watch"] = watch.state_dict()
         save_state(self.folder / "checkpoint", state)
         self._saved = time.perf_counter()
         self._cost = self._saved - started

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from textenv.reports.evaluation import clusters, standard_error
 from textenv.reports.loading import LoadedRun
-from textenv.reports.plots import Series, curves, histogram
+from textenv.reports.plots import Series, curves, histogram, plane
 
 # Name in the summary, heading, what it is, digits.
 MEASURES = (
@@ -84,20 +84,37 @@ def curve_figures(runs: Sequence[LoadedRun]) -> list[dict[str, Any]]:
 
 
 def _lines(index: int, run: LoadedRun, name: str) -> list[Series]:
-    """Take a metric of the updates, and its means in the evaluations, which were before the first and after the last of them."""
+    """Take a metric of the updates, and its means in the evaluations before the first, between them, and after the last of them."""
     lines = []
     if name in run.metrics and run.metrics[name].notna().any():
         lines.append(Series(index, run.metrics["episodes"].to_numpy(), run.metrics[name].to_numpy()))
     if name not in ("score", "judge", "kl_k1", "kl_k2", "kl_k3"):
         return lines
     ends = {"before": 0.0, "after": float(run.metrics["episodes"].max()) if len(run.metrics) else 0.0}
-    points = []
+    points = list[list[float]]()
+    if name in run.evaluations:
+        points += run.evaluations[["episodes", name, f"{name}_se"]].to_numpy(dtype=np.float64).tolist()
     for phase, end in ends.items():
         known = run.episodes[(run.episodes["phase"] == phase) & run.episodes[name].notna()]
         if len(known):
             values = known[name].to_numpy(dtype=np.float64)
-            points.append((end, values.mean(), standard_error(values, clusters(known["prompt_index"].to_numpy()))))
-    return [*lines, Series(index, *np.array(points).T)] if points else lines
+            points.append([end, values.mean(), standard_error(values, clusters(known["prompt_index"].to_numpy()))])
+    return [*lines, Series(index, *np.array(sorted(points)).T)] if points else lines
+
+
+def proxy_and_judge(runs: Sequence[LoadedRun]) -> Markup | None:
+    """Draw score and judge of the evaluations during training over √KL, as Gao et al., https://arxiv.org/abs/2210.10760, figure 1, do.
+
+    Returns:
+        None if no run has an evaluation by a judge.
+    """
+    paths: dict[str, list[Series]] = {"score": [], "judge": []}
+    for i, run in enumerate(runs):
+        if "judge" in run.evaluations and len(run.evaluations):
+            distance = np.sqrt(run.evaluations["kl_exact"].clip(lower=0).to_numpy())
+            for name, found in paths.items():
+                found.append(Series(i, distance, run.evaluations[name].to_numpy(), run.evaluations[f"{name}_se"].to_numpy()))
+    return plane("proxy-and-judge", paths["score"], paths["judge"], "√KL(π‖π_ref), exact, nats a sequence") if paths["judge"] else None
 
 
 def score_figures(runs: Sequence[LoadedRun]) -> list[Markup | None]:
@@ -185,8 +202,10 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def alarms(run: LoadedRun) -> list[tuple[int, str]]:
-    """List the collapse alarms: update and sentences."""
-    if "alarm" not in run.metrics:
-        return []
-    rows = run.metrics[run.metrics["alarm"].notna()]
-    return list(zip(rows["update"].tolist(), rows["alarm"].tolist(), strict=True))
+    """List the alarms: update and sentences, those of collapse and those of over-optimisation."""
+    found = []
+    for table in (run.metrics, run.evaluations):
+        if "alarm" in table:
+            rows = table[table["alarm"].notna()]
+            found += list(zip(rows["update"].tolist(), rows["alarm"].tolist(), strict=True))
+    return sorted(found, key=lambda alarm: alarm[0])

@@ -36,6 +36,15 @@ COMMANDS: Final = {
     "sample": Command(
         "Show what a policy writes and how it is scored.", 'sample runs/first TextSentiment-v0 --n 4 --prompt "The film"', _ALL
     ),
+    "compare": Command(
+        "Draw several responses to each prompt, to be compared.",
+        "compare runs/first TextSentiment-v0 --responses 4 --prompts 64 --out comparisons.db",
+        _ALL,
+    ),
+    "label": Command("Open a page that asks people which responses are better.", "label comparisons.db"),
+    "comparisons": Command(
+        "Show, import and export comparisons.", "comparisons comparisons.db --export pairs.jsonl --format trl", ("json",)
+    ),
     "report": Command("Write an HTML report of one run or several.", "report runs/first runs/second --out report.html"),
     "frontier": Command(
         "Train with several KL coefficients and plot score against KL.",

@@ -27,8 +27,8 @@ class ComparisonsConfig:
     export: Path | None = None
     """File to write its judgements to: .jsonl or .parquet."""
     format: Format = "textenv"
-    """Of that file: textenv keeps everything; trl (prompt, chosen, rejected) and hh (chosen, rejected) have a row for each pair of responses
-    of which one is better."""
+    """Of that file: textenv keeps everything; trl (prompt, chosen, rejected) and hh (chosen, rejected) have a row for each pair in which
+    one response is better."""
 
 
 def comparisons(config: ComparisonsConfig, console: Console) -> dict[str, Any]:

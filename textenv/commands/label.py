@@ -84,7 +84,7 @@ def run(config: LabelConfig) -> None:
         if store.progress().items == 0:
             raise ArgumentError(f"{config.store} holds nothing to judge; textenv compare draws responses into it.")
         page = LabellingPage(store, port=listening.getsockname()[1], overlap=config.overlap, ratings=config.ratings)
-        messages().print("Open this address in a browser on this machine, several annotators in one each; ctrl-C ends the page.")
+        messages().print("Open this address in a browser, each annotator in one of his own; ctrl-C ends the page.", soft_wrap=True)
         serve(page.app(), listening, lambda address: print(address, flush=True))
         progress = store.progress(overlap=config.overlap)
     sentence = f"{progress.done} of {progress.items} items are judged; {config.store} holds {progress.labels} judgements."

@@ -62,10 +62,7 @@ class Guard:
         if request.method not in ("GET", "HEAD") and request.headers.get("origin") != f"http://{host}":
             return PlainTextResponse("This request was sent by another page.", 403)
         if not (self._is_token(request.cookies.get(self._cookie)) or self._is_token(request.query_params.get("token"))):
-            return PlainTextResponse(
-                "Open the address that the command printed when it was started last. What you have not sent is still in the page before.",
-                403,
-            )
+            return PlainTextResponse("Open the address that the command printed when it was started last; nothing you did is lost.", 403)
         return None
 
     def _opening(self, request: Request) -> Response | None:

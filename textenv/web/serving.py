@@ -35,28 +35,34 @@ def bind(port: int) -> socket.socket:
     return listening
 
 
+def server_for(app: ASGIApp, *, token: str, port: int) -> uvicorn.Server:
+    """Put an application behind a `Guard` into a server that writes nothing but what goes wrong."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            Guard(app, token=token, port=port),
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=5,
+        )
+    )
+
+
 def serve(app: ASGIApp, listening: socket.socket, tell: Callable[[str], None]) -> None:
-    """Serve an application behind a `Guard` until SIGINT, which ends it without losing a request.
+    """Serve an application on this machine until SIGINT, which lets the requests that are being answered end.
 
     Args:
         app: an ASGI application.
         listening: of `bind`.
-        tell: is given the address to open, which holds the token, when it can be opened.
+        tell: is given the address to open, which holds the token of this run, once it can be opened.
     """
     port = listening.getsockname()[1]
     token = secrets.token_urlsafe(24)
-    config = uvicorn.Config(
-        Guard(app, token=token, port=port),
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=5,
-    )
-    server = uvicorn.Server(config)
+    server = server_for(app, token=token, port=port)
     listening.listen()
     tell(f"http://{HOST}:{port}/?token={token}")
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again when it has finished

@@ -1,11 +1,22 @@
-"""A browser without scripts."""
+"""A labelling page in a process of its own, and a browser without scripts."""
 
 import html
 import http.client
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
+
+
+def start(store: Path, *options: str) -> tuple[subprocess.Popen[str], str]:
+    """Run `textenv label` on any free port; gives the process and the address."""
+    command = [sys.executable, "-m", "textenv", "label", str(store), "--port", "0", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, process.stdout.readline().strip()
 
 
 class Answer:

@@ -4,8 +4,6 @@ import http.client
 import random
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -14,20 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.client import Client
+from tests.web.client import Client, start
 from textenv.errors import ArgumentError
 from textenv.preferences.store import ComparisonStore, Item
 from textenv.web.serving import bind
 
 CLIENTS, ITEMS, OVERLAP = 20, 60, 3
-
-
-def start(store: Path, *options: str) -> tuple[subprocess.Popen[str], str]:
-    """Run `textenv label` on any free port; gives the process and the address."""
-    command = [sys.executable, "-m", "textenv", "label", str(store), "--port", "0", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    return process, process.stdout.readline().strip()
 
 
 def fill(path: Path, n: int) -> None:
@@ -42,7 +32,7 @@ def test_a_port_in_use_is_refused() -> None:
         with pytest.raises(ArgumentError, match=f"^Port {port} cannot be used: Address already in use; choose another --port"):
             bind(port)
     bind(port).close()
-    with pytest.raises(ArgumentError, match="^Port 70000 cannot be used"):
+    with pytest.raises(ArgumentError, match=r"^Port 70000 cannot be used"):
         bind(70000)
 
 

@@ -7,7 +7,6 @@ from tyro.conf import Positional
 
 from textenv.commands.output import hide_loading_bars, messages, results
 from textenv.errors import ArgumentError
-from textenv.preferences.annotator import SimulatedAnnotator
 from textenv.preferences.store import ComparisonStore
 
 
@@ -60,6 +59,8 @@ def simulate(config: LabelConfig) -> int:
         LoadError: there is no such store, or the reward cannot be loaded.
         RewardError: the reward failed.
     """
+    from textenv.preferences.annotator import SimulatedAnnotator  # here, as it brings torch, which the page does without
+
     with ComparisonStore(config.store) as store:
         annotator = SimulatedAnnotator(
             config.simulate or "", noise=config.noise, tie=config.tie, rated=config.rated, seed=config.seed, name=config.annotator

@@ -49,29 +49,28 @@ if (form) {
     status.textContent = before + (left ? `${left} of ${cards.length} without a rank.` : "All are ranked: Enter submits.");
   };
 
-  const focus = (card, options) => { card.focus(options); };
-
+  // Then on to the next response without a rank, or where all have one, as after an undo, to the next.
   const rank = value => {
     choose("rank", current, value);
     save();
     tell(`${letter(current)}: ${value ? `rank ${value}` : "no rank"}. `);
-    const place = cards.indexOf(current);
-    const next = value && [...cards.slice(place + 1), ...cards.slice(0, place)].find(card => !chosen("rank", card));
-    focus(next || current);
+    if (!value) { current.focus(); return; }
+    const after = cards.slice(cards.indexOf(current) + 1);
+    ([...after, ...cards].find(card => !chosen("rank", card)) ?? after[0] ?? current).focus();
   };
 
   const rate = value => {
     choose("rating", current, value);
     save();
     tell(`${letter(current)}: rating ${value}. `);
-    focus(current);
+    current.focus();
   };
 
-  const move = step => focus(cards[Math.min(Math.max(cards.indexOf(current) + step, 0), cards.length - 1)]);
+  const move = step => cards[Math.min(Math.max(cards.indexOf(current) + step, 0), cards.length - 1)].focus();
 
   const trySubmit = () => {
     const [first] = unranked();
-    if (first) { focus(first); tell(); } else { form.requestSubmit(submit); }
+    if (first) { first.focus(); tell(); } else { form.requestSubmit(submit); }
   };
 
   form.addEventListener("focusin", event => { current = event.target.closest("article") ?? current; });
@@ -104,7 +103,7 @@ if (form) {
 
   restore();
   tell();
-  focus(unranked()[0] ?? cards[0], {preventScroll: true});
+  (unranked()[0] ?? cards[0]).focus({preventScroll: true});
 }
 
 document.addEventListener("keydown", event => {

@@ -39,6 +39,15 @@ COMMANDS: Final = {
     "duel": Command(
         "Let policies write to the same prompts and say who won.", "duel runs/first runs/second TextSentiment-v0 --by judge", _ALL
     ),
+    "compare": Command(
+        "Draw several responses to each prompt, to be compared.",
+        "compare runs/first TextSentiment-v0 --responses 4 --prompts 64 --out comparisons.db",
+        _ALL,
+    ),
+    "label": Command("Open a page that asks people which responses are better.", "label comparisons.db"),
+    "comparisons": Command(
+        "Show, import and export comparisons.", "comparisons comparisons.db --export pairs.jsonl --format trl", ("json",)
+    ),
     "report": Command("Write an HTML report of one run or several.", "report runs/first runs/second --out report.html"),
     "frontier": Command(
         "Train with several KL coefficients and plot score against KL.",

@@ -292,6 +292,8 @@ def _sentence(command: str, said: str, arguments: Sequence[str], hints: Mapping[
     """Make one sentence of the box in which tyro refuses an argument."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", said)
     lines = [line.strip(" │|") for line in plain.splitlines()[1:-1]]
+    if lines and not lines[0].strip("─-"):  # where the box is drawn in ASCII, a rule below its title
+        del lines[0]
     message = " ".join(lines[: next((i for i, line in enumerate(lines) if not line.strip("─-")), len(lines))])
     option = re.search(r"(?:Error parsing|argument) '?--([\w-]+)", message)
     if option:

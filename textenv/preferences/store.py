@@ -205,7 +205,7 @@ class ComparisonStore:
                 ratings=None if ratings is None else [ratings[place] for place in places],
                 token=token,
                 shown=shown,
-                seconds=took if seconds is None else min(seconds, took),
+                seconds=took if seconds is None else min(max(seconds, 0.0), took),
             )
             return True
 

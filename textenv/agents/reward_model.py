@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from textenv.agents.config import check_choice, check_ranges
-from textenv.agents.fitting import FittingConfig, Fitted, Sums, fit
+from textenv.agents.fitting import Fitted, FittingConfig, Sums, fit
 from textenv.errors import ArgumentError
 from textenv.models.kernels import FastKernels
 from textenv.models.policy import Precision

@@ -118,3 +118,15 @@ def split(comparisons: Sequence[Comparison], held_out: float) -> Split:
             " give more, or set held_out to 0."
         )
     return parts
+
+
+def part_of(comparisons: Sequence[Comparison], held_out: float, share: float) -> list[Comparison]:
+    """Take a share of what there is to learn from, with all that `split` holds out; a smaller share is part of a larger one.
+
+    Args:
+        comparisons: any number.
+        held_out: as `split` takes it.
+        share: of the groups to learn from, 0 to 1.
+    """
+    names = group_names(comparisons)
+    return [one for one, name in zip(comparisons, names, strict=True) if is_held_out(name, held_out + (1 - held_out) * share)]

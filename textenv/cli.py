@@ -36,9 +36,7 @@ COMMANDS: Final = {
     "sample": Command(
         "Show what a policy writes and how it is scored.", 'sample runs/first TextSentiment-v0 --n 4 --prompt "The film"', _ALL
     ),
-    "reward": Command(
-        "Fit a reward model to comparisons.", "reward comparisons.db --model tiny-en --out runs/rm", _ALL
-    ),
+    "reward": Command("Fit a reward model to comparisons.", "reward comparisons.db --model tiny-en --out runs/rm", _ALL),
     "report": Command("Write an HTML report of one run or several.", "report runs/first runs/second --out report.html"),
     "frontier": Command(
         "Train with several KL coefficients and plot score against KL.",

@@ -38,8 +38,10 @@ MOST_RANKED: Final = 12
 """Responses that Plackett-Luce takes: it goes through 2^K sets."""
 NU_STEP: Final = 100.0
 """log ν learns so many times as fast as a weight: it is one number and moves by about 1."""
-FORWARD_TOKENS: Final = 8192
-"""A forward pass, padding included."""
+LIKE: Final = 1.5
+"""How many times as long as its shortest text the longest of a forward pass is, about: padding costs what text costs."""
+FORWARD_TOKENS: Final = 2**14
+"""Of a forward pass, padding included."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,7 @@ class RewardModel:
     """What it is to be reported on: nothing was chosen by them."""
     nu: float | None
     """ν of davidson."""
-    scale_error: float
+    scale_error: float = math.nan
     """Relative standard error of the scale of its differences, NaN where nothing was held out to fit it to."""
     gain: float = 1.0
     """Of `set_mean_and_sd`: differences of rewards divided by it are log-odds."""
@@ -161,8 +163,7 @@ def fit_reward_model(
     evaluate = learner.evaluation(parts.chosen) if parts.chosen else None
     fitted = fit(learner, len(parts.learnt), learner.loss_of(parts.learnt), config, evaluate=evaluate, on_row=on_row)
     nu = float(learner.log_nu.exp()) if config.loss == "davidson" else None
-    sizes = {"learnt": len(parts.learnt), "unseen": parts.unseen}
-    made = RewardModel(model=network, tokenizer=tokenizer, fitted=fitted, **sizes, nu=nu, scale_error=math.nan)
+    made = RewardModel(model=network, tokenizer=tokenizer, fitted=fitted, learnt=len(parts.learnt), unseen=parts.unseen, nu=nu)
     pairs = made.pairs(parts.chosen)
     if len(pairs.differences):
         slope = calibration_slope(*pairs)
@@ -260,15 +261,9 @@ class _Learner(nn.Module):
     def _rewards(self, ids: list[list[list[int]]]) -> torch.Tensor:
         """Read the responses of B comparisons, in passes of texts of like length: (B, K), 0 where there is no response."""
         flat = [row for rows in ids for row in rows]
-        order = sorted(range(len(flat)), key=lambda i: len(flat[i]))
-        passes: list[list[int]] = [[]]
-        for i in order:
-            if passes[-1] and (len(passes[-1]) + 1) * len(flat[i]) > FORWARD_TOKENS:
-                passes.append([])
-            passes[-1].append(i)
-        read = torch.cat([self._read([flat[i] for i in rows]) for rows in passes])  # (n,) in that order
-        back = torch.empty(len(order), dtype=torch.long)
-        back[torch.tensor(order)] = torch.arange(len(order))
+        passes = _passes([len(row) for row in flat])
+        read = torch.cat([self._read([flat[i] for i in rows]) for rows in passes])  # (n,) in their order
+        back = torch.tensor([i for rows in passes for i in rows]).argsort()
         counts = torch.tensor([len(rows) for rows in ids], device=read.device)
         there = torch.arange(int(counts.max()), device=read.device) < counts[:, None]  # (B, K)
         return torch.zeros(there.shape, device=read.device).masked_scatter(there, read[back.to(read.device)])
@@ -293,3 +288,17 @@ class _Learner(nn.Module):
         both = said.rated[:, :, None] & said.rated[:, None, :]
         higher = (said.ratings[:, :, None] - said.ratings[:, None, :]).clamp(min=0).where(both, 0.0)
         return k_wise(rewards, said.ranks, said.ranked, self.config.margin_coef * higher)
+
+
+def _passes(lengths: Sequence[int]) -> list[list[int]]:
+    """Group texts of like length.
+
+    >>> _passes([9, 30, 8, 31])
+    [[2, 0], [1, 3]]
+    """
+    passes: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lambda i: lengths[i]):
+        if not passes or lengths[i] > LIKE * lengths[passes[-1][0]] + 4 or (len(passes[-1]) + 1) * lengths[i] > FORWARD_TOKENS:
+            passes.append([])
+        passes[-1].append(i)
+    return passes

@@ -1,7 +1,6 @@
 """`textenv reward`."""
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -23,7 +22,6 @@ from textenv.preferences.loading import load_comparisons
 from textenv.preferences.tables import part_of
 from textenv.reports.fitted import check_new, write_fitted
 from textenv.rollouts.collect import collect
-from textenv.training import plain_config
 
 SHARES: Final = (0.125, 0.25, 0.5)
 """Of the comparisons, that the learning curve is drawn with, beside all."""
@@ -107,7 +105,7 @@ def make_reward_model(config: RewardConfig, console: Console) -> dict[str, Any]:
         "curve": [*rows, _point(made, measured)] if rows else [],
     }
     history = made.fitted.history
-    write_fitted(config.out, config=plain_config(config), history=history, summary=summary, save_model=made.save)
+    write_fitted(config.out, config=dataclasses.asdict(config), history=history, summary=summary, save_model=made.save)
     console.print(f"Written to {config.out}; it is what --reward {config.out} takes.", soft_wrap=True)
     return summary
 
@@ -161,7 +159,9 @@ def _tables(summary: dict[str, Any], name: str) -> list[Table]:
         return f"{found[low]:.3f} to {found[high]:.3f}"
 
     held_out = f"{summary.get('pairs', 0)} pairs of {summary.get('groups', 0)} prompts that it has not seen"
-    first = Table("measure", "value", "95 % interval", title=name, caption=f"Learnt from {summary['learnt']} comparisons; held out: {held_out}.")
+    first = Table(
+        "measure", "value", "95 % interval", title=name, caption=f"Learnt from {summary['learnt']} comparisons; held out: {held_out}."
+    )
     tables = [first]
     if "accuracy" in summary:
         first.add_row("held-out accuracy, share of pairs", f"{summary['accuracy']:.3f}", interval(summary, "accuracy_low", "accuracy_high"))
@@ -174,7 +174,11 @@ def _tables(summary: dict[str, Any], name: str) -> list[Table]:
             second.add_row(f"{found['expected']:.2f}", str(found["n"]), f"{found['expected']:.3f}", f"{found['right']:.3f}")
         tables.append(second)
     if summary["people_agree"] is not None:
-        first.add_row("two annotators agree, share of pairs", f"{summary['people_agree']['rate']:.3f}", interval(summary["people_agree"], "low", "high"))
+        first.add_row(
+            "two annotators agree, share of pairs",
+            f"{summary['people_agree']['rate']:.3f}",
+            interval(summary["people_agree"], "low", "high"),
+        )
     if summary["curve"]:
         third = Table("comparisons", "held-out accuracy", "95 % interval", title="learning curve")
         for point in summary["curve"]:

@@ -51,7 +51,7 @@ def load_scalar_model(name: str | Path, *, seed: int = 0, device: str = "cpu") -
             raise ArgumentError(f"{name} is an encoder-decoder; a reward model is made of a causal language model or an encoder.")
         vars(config).pop("reward_bias", None)  # of the head that goes
         with torch.random.fork_rng(), _silent():
-            torch.manual_seed(seed)  # of a pooler that the file lacks
+            torch.manual_seed(seed)  # of what the file lacks beside the head, such as a pooler
             model, found = AutoModelForSequenceClassification.from_pretrained(
                 place, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
             )
@@ -64,7 +64,9 @@ def load_scalar_model(name: str | Path, *, seed: int = 0, device: str = "cpu") -
         raise LoadError(f"{name} holds no {config.model_type} model: its file lacks {', '.join(lacks[:3])}.")
     tokenizer = _tokenizer_of(name)
     if len(tokenizer) > config.vocab_size:
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     model.config.pad_token_id = tokenizer.pad_token_id
     for module in model.modules():
         if isinstance(module, nn.Dropout):

@@ -17,9 +17,12 @@ def judged(pairs: Pairs) -> dict[str, Any]:
     """Measure how well differences of rewards foretell which of two responses was preferred.
 
     Returns:
-        `accuracy` (equals count half) with its interval from `accuracy_low` to `accuracy_high`, see `win_rate`, `pairs` and `groups`, `log_loss` in nats a pair,
-        `calibration_error`, `calibration_slope` and `calibration_slope_se`, see `textenv.preferences.calibration`, and the table
-        `reliability`. Differences are in log-odds.
+        `accuracy` (equals count half) with its interval from `accuracy_low` to `accuracy_high`, see `win_rate`; `pairs` and `groups`;
+        `log_loss` in nats a pair; `calibration_error`, `calibration_slope`, `calibration_slope_se` and the table `reliability`, see
+        `textenv.preferences.calibration`. Differences are in log-odds.
+
+    Raises:
+        ArgumentError: there are no pairs.
     """
     right = win_rate(outcomes(pairs.differences, np.zeros_like(pairs.differences)), pairs.groups)
     table, slope = reliability(pairs.differences), calibration_slope(*pairs)
@@ -46,17 +49,19 @@ def human_agreement(comparisons: Sequence[Comparison]) -> WinRate | None:
     Returns:
         None where no two annotators judged the same pair.
     """
-    said: dict[tuple[str, str, str], dict[str, list[bool]]] = {}  # prompt and two responses to annotator to whether the first is better
+    said: dict[tuple[str, str, str], dict[str, bool]] = {}  # a prompt's two responses to annotator to whether the first is better
     for comparison in comparisons:
         ranks = ranks_of(comparison) or ()
         for i, j in combinations(range(len(ranks)), 2):
             if ranks[i] != ranks[j]:
                 first, second = sorted((comparison.responses[i], comparison.responses[j]))
                 better = (ranks[i] < ranks[j]) == (first == comparison.responses[i])
-                said.setdefault((comparison.prompt, first, second), {}).setdefault(comparison.annotator, []).append(better)
-    agreed, names = list[float](), list[str]()
-    for (prompt, first, second), annotators in said.items():
+                said.setdefault((comparison.prompt, first, second), {})[comparison.annotator] = better  # the last word of each
+    agreed, of = list[float](), list[tuple[str, str, str]]()
+    for pair, annotators in said.items():
         for one, other in combinations(annotators.values(), 2):
-            agreed.append(float(one[-1] == other[-1]))  # an annotator's last word
-            names.append(f"{prompt}\n{first}\n{second}")
+            agreed.append(float(one == other))
+            of.append(pair)
+    prompts = [prompt for prompt, _, _ in of]
+    names = prompts if len(set(prompts)) > 1 else ["\n".join(pair) for pair in of]
     return win_rate(np.array(agreed), np.unique(names, return_inverse=True)[1]) if agreed else None

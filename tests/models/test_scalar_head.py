@@ -60,7 +60,9 @@ def bert(folder: Path) -> None:
     sizes: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        BertForMaskedLM(BertConfig(vocab_size=len(names), max_position_embeddings=16, initializer_range=0.5, **sizes)).save_pretrained(folder)
+        BertForMaskedLM(BertConfig(vocab_size=len(names), max_position_embeddings=16, initializer_range=0.5, **sizes)).save_pretrained(
+            folder
+        )
 
 
 KINDS = {"gpt2": gpt2, "llama": llama, "bert": bert}

@@ -162,7 +162,7 @@ def fit_reward_model(
     learner = _Learner(network, tokenizer, config, precision, parts.learnt)
     evaluate = learner.evaluation(parts.chosen) if parts.chosen else None
     fitted = fit(learner, len(parts.learnt), learner.loss_of(parts.learnt), config, evaluate=evaluate, on_row=on_row)
-    nu = float(learner.log_nu.exp()) if config.loss == "davidson" else None
+    nu = float(learner.log_nu.detach().exp()) if config.loss == "davidson" else None
     made = RewardModel(model=network, tokenizer=tokenizer, fitted=fitted, learnt=len(parts.learnt), unseen=parts.unseen, nu=nu)
     pairs = made.pairs(parts.chosen)
     if len(pairs.differences):

@@ -1,7 +1,6 @@
 """Reward models on judgements whose truth is known: a hidden score, and the noise of those who see it."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 

@@ -205,7 +205,7 @@ def test_a_folder_without_tokenizer_is_named(tmp_path: Path) -> None:
 def test_a_tokenizer_of_another_model_is_named(tmp_path: Path) -> None:
     make("gpt2")[0].save_pretrained(tmp_path)
     toy_tokenizer("abcdefgh ").save_pretrained(tmp_path)
-    with pytest.raises(LoadError, match="^critic holds a tokenizer of another model: it has 10 tokens, and the model reads 9\\.$"):
+    with pytest.raises(LoadError, match=r"^critic holds a tokenizer of another model: it has 10 tokens, and the model reads 9\.$"):
         load(tmp_path)
 
 
@@ -214,5 +214,5 @@ def test_weights_of_another_model_are_named(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     make("gpt2", labels={0: "REWARD"})[0].config.save_pretrained(tmp_path)
-    with pytest.raises(LoadError, match="^The reward critic cannot be loaded: "):
+    with pytest.raises(LoadError, match=r"^The reward critic cannot be loaded: "):
         load(tmp_path)

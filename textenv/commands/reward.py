@@ -169,9 +169,9 @@ def _tables(summary: dict[str, Any], name: str) -> list[Table]:
         first.add_row("expected calibration error", f"{summary['calibration_error']:.3f}", "")
         slope, error = summary["calibration_slope"], summary["calibration_slope_se"]
         first.add_row("calibration slope, 1 is right", f"{slope:.2f}", f"{slope - 1.96 * error:.2f} to {slope + 1.96 * error:.2f}")
-        second = Table("surest of", "pairs", "expected", "right", title="reliability")
+        second = Table("pairs", "how sure it is", "how often it is right", title="reliability")
         for found in summary["reliability"]:
-            second.add_row(f"{found['expected']:.2f}", str(found["n"]), f"{found['expected']:.3f}", f"{found['right']:.3f}")
+            second.add_row(str(found["n"]), f"{found['expected']:.3f}", f"{found['right']:.3f}")
         tables.append(second)
     if summary["people_agree"] is not None:
         first.add_row(

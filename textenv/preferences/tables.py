@@ -41,11 +41,9 @@ def ranks_of(comparison: Comparison) -> tuple[int, ...] | None:
 
 def judgements(comparisons: Sequence[Comparison]) -> Judgements:
     """Put comparisons into tables."""
-    width = max((len(comparison.responses) for comparison in comparisons), default=0)
-    ranks = torch.tensor([_padded(ranks_of(comparison), width) for comparison in comparisons], dtype=torch.long).view(
-        len(comparisons), width
-    )
-    ratings = torch.tensor([_padded(comparison.ratings, width) for comparison in comparisons]).view(len(comparisons), width)
+    n, width = len(comparisons), max((len(comparison.responses) for comparison in comparisons), default=0)
+    ranks = torch.tensor([_padded(ranks_of(comparison), width) for comparison in comparisons], dtype=torch.long).view(n, width)
+    ratings = torch.tensor([_padded(comparison.ratings, width) for comparison in comparisons], dtype=torch.float).view(n, width)
     return Judgements(ranks, ranks > 0, ratings, ratings > 0)
 
 

@@ -32,13 +32,7 @@ COMMANDS: Final = {
     "list": Command("List the environments.", "list --json", ("json",)),
     "check": Command("Test that an environment keeps the contract.", "check TextSentiment-v0"),
     "train": Command("Train an agent in an environment.", "train TextSentiment-v0 --agent ppo --out runs/first", _ALL),
-    "eval": Command("Measure a policy in an environment.", "eval runs/first TextSentiment-v0 --episodes 512", _ALL),
-    "sample": Command(
-        "Show what a policy writes and how it is scored.", 'sample runs/first TextSentiment-v0 --n 4 --prompt "The film"', _ALL
-    ),
-    "duel": Command(
-        "Let policies write to the same prompts and say who won.", "duel runs/first runs/second TextSentiment-v0 --by judge", _ALL
-    ),
+    "sft": Command("Fine-tune a model on responses or plain texts.", "sft answers.jsonl --model tiny-en --out runs/sft", _ALL),
     "compare": Command(
         "Draw several responses to each prompt, to be compared.",
         "compare runs/first TextSentiment-v0 --responses 4 --prompts 64 --out comparisons.db",
@@ -47,6 +41,15 @@ COMMANDS: Final = {
     "label": Command("Open a page that asks people which responses are better.", "label comparisons.db"),
     "comparisons": Command(
         "Show, import and export comparisons.", "comparisons comparisons.db --export pairs.jsonl --format trl", ("json",)
+    ),
+    "reward": Command("Fit a reward model to comparisons.", "reward comparisons.db --model tiny-en --out runs/rm", _ALL),
+    "dpo": Command("Fit a model to comparisons by DPO.", "dpo comparisons.db --model runs/sft --beta 0.1 --out runs/dpo", _ALL),
+    "eval": Command("Measure a policy in an environment.", "eval runs/first TextSentiment-v0 --episodes 512", _ALL),
+    "sample": Command(
+        "Show what a policy writes and how it is scored.", 'sample runs/first TextSentiment-v0 --n 4 --prompt "The film"', _ALL
+    ),
+    "duel": Command(
+        "Let policies write to the same prompts and say who won.", "duel runs/first runs/second TextSentiment-v0 --by judge", _ALL
     ),
     "report": Command("Write an HTML report of one run or several.", "report runs/first runs/second --out report.html"),
     "frontier": Command(

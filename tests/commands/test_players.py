@@ -11,6 +11,7 @@ from textenv.commands.players import PlayerConfig, load_player
 from textenv.errors import ArgumentError, LoadError
 from textenv.models.loading import toy_causal_lm, toy_tokenizer
 from textenv.models.policy import LanguagePolicy
+from textenv.reports.fitted import write_fitted
 
 
 def weights(policy: LanguagePolicy) -> torch.Tensor:
@@ -35,6 +36,20 @@ def test_a_run_is_its_model_against_its_start(run: Path) -> None:
     assert not torch.equal(weights(policy), weights(start))
     assert policy.temperature == reference.temperature == 0.8  # the run's
     assert envs.num_envs == 4
+    assert envs.unwrapped.rules.reward.__name__ == "copied_share"
+
+
+def test_a_fitted_model_is_a_run_without_environment(run: Path, tmp_path: Path) -> None:
+    fitted = tmp_path / "fitted"
+    start = LanguagePolicy.from_pretrained(run)  # a run's folder is its model's name anywhere
+    start.value_head.bias.data.fill_(0.25)
+    write_fitted(fitted, config={"model": str(run)}, history=[], summary={}, save_model=start.save_pretrained)
+    policy, reference, envs = load_player(PlayerConfig(policy=str(fitted), env="TextCopy-v0"), 1)
+    assert torch.equal(weights(policy), weights(start))
+    assert policy.value_head.bias.item() == 0.25
+    assert torch.equal(weights(reference), weights(start))
+    assert reference.value_head.bias.item() != 0.25  # it is what fitting started from
+    assert policy.temperature == 1.0
     assert envs.unwrapped.rules.reward.__name__ == "copied_share"
 
 

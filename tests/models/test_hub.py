@@ -99,6 +99,26 @@ def test_local_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert locate("model") == locate(Path("model")) == "model"
 
 
+def test_a_run_is_its_model(tmp_path: Path) -> None:
+    run, model = tmp_path / "run", tmp_path / "run" / "model"
+    run.mkdir()
+    (run / "config.json").write_text('{"model": "tiny-en", "versions": {}}')
+    with pytest.raises(LoadError, match=f"The run {run} has no model yet; finish its training first"):
+        locate(run)
+    model.mkdir()
+    (model / "config.json").write_text('{"model_type": "gpt2"}')
+    assert locate(run) == locate(str(run)) == str(model)
+    assert locate(model) == str(model)
+    for config in ("{", "[1]"):  # a run's configuration is not what makes it one
+        (run / "config.json").write_text(config)
+        assert locate(run) == str(model)
+    (run / "config.json").write_text('{"model_type": "gpt2"}')
+    assert locate(run) == str(run)  # a model with a folder of that name
+    (run / "config.json").unlink()
+    (run / "modules.json").write_text("[]")
+    assert locate(run) == str(run)
+
+
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/model", "~/nowhere", "a/b/c", Path("nowhere")])
 def test_missing_folders_are_not_looked_for_on_the_hub(name: str | Path) -> None:
     with pytest.raises(LoadError, match=f"There is no folder {name}"):

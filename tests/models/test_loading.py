@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2ForSequenceClassification, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
 
 from textenv.errors import ArgumentError, LoadError
 from textenv.models.loading import load_causal_lm, load_tokenizer, toy_causal_lm, toy_tokenizer
@@ -36,6 +36,12 @@ def test_float32_whatever_the_file_holds(dtype: torch.dtype, tmp_path: Path) -> 
 def test_an_encoder_decoder_is_refused(tmp_path: Path) -> None:
     T5ForConditionalGeneration(T5Config(vocab_size=8, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)).save_pretrained(tmp_path)
     with pytest.raises(ArgumentError, match="is an encoder-decoder; textenv acts with decoder-only models"):
+        load_causal_lm(tmp_path)
+
+
+def test_a_reward_is_no_language_model(tmp_path: Path) -> None:
+    GPT2ForSequenceClassification(GPT2Config(vocab_size=8, n_embd=8, n_layer=1, n_head=1, num_labels=1)).save_pretrained(tmp_path)
+    with pytest.raises(ArgumentError, match=r"is a GPT2ForSequenceClassification, a reward and no language model"):
         load_causal_lm(tmp_path)
 
 

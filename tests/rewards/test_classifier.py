@@ -128,7 +128,11 @@ def test_outputs() -> None:
     single, tokenizer = make("gpt2", labels={0: "LABEL_0"})
     raw = torch.cat([alone(single, tokenizer, text) for text in texts])
     assert score(Classifier(single, tokenizer, output="logit"), texts) == pytest.approx(raw.tolist(), abs=1e-5)
-    assert score(Classifier(single, tokenizer), texts) == pytest.approx(raw.sigmoid().tolist(), abs=1e-5)
+    assert score(Classifier(single, tokenizer), texts) == pytest.approx(raw.tolist(), abs=1e-5)  # a reward model
+    assert score(Classifier(single, tokenizer, output="probability"), texts) == pytest.approx(raw.sigmoid().tolist(), abs=1e-5)
+    single.config.reward_bias = -1.5
+    assert score(Classifier(single, tokenizer), texts) == pytest.approx((raw - 1.5).tolist(), abs=1e-5)
+    assert score(Classifier(single, tokenizer, output="probability"), texts) == pytest.approx((raw - 1.5).sigmoid().tolist(), abs=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "end"), [("bert", "[SEP]"), ("gpt2", "<|endoftext|>")])
@@ -177,7 +181,7 @@ def test_padding_does_not_matter(case: str) -> None:
 
 
 def load(folder: Path, name: str = "critic") -> Classifier:
-    return Classifier.from_pretrained(str(folder), name=name, label=None, output="probability", reads="both", device="cpu")
+    return Classifier.from_pretrained(str(folder), name=name, label=None, output=None, reads="both", device="cpu")
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
@@ -195,4 +199,20 @@ def test_folders_load_in_float32(kind: str, tmp_path: Path) -> None:
 def test_a_folder_without_tokenizer_is_named(tmp_path: Path) -> None:
     make("gpt2")[0].save_pretrained(tmp_path)
     with pytest.raises(LoadError, match="holds no tokenizer; save one there"):
+        load(tmp_path)
+
+
+def test_a_tokenizer_of_another_model_is_named(tmp_path: Path) -> None:
+    make("gpt2")[0].save_pretrained(tmp_path)
+    toy_tokenizer("abcdefgh ").save_pretrained(tmp_path)
+    with pytest.raises(LoadError, match=r"^critic holds a tokenizer of another model: it has 10 tokens, and the model reads 9\.$"):
+        load(tmp_path)
+
+
+def test_weights_of_another_model_are_named(tmp_path: Path) -> None:
+    model, tokenizer = make("gpt2")
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    make("gpt2", labels={0: "REWARD"})[0].config.save_pretrained(tmp_path)
+    with pytest.raises(LoadError, match=r"^The reward critic cannot be loaded: "):
         load(tmp_path)

@@ -103,6 +103,22 @@ def test_a_transformers_folder_is_read_as_such(classifier: Path) -> None:
     assert (reward.label_index, reward.output, reward.reads, reward.name) == (0, "logit", "completion", str(classifier))
 
 
+def test_a_reward_model_scores_with_its_raw_output(tmp_path: Path) -> None:
+    tokenizer = toy_tokenizer("abc ")
+    end: Any = tokenizer.eos_token_id
+    special = {"pad_token_id": end, "bos_token_id": end, "eos_token_id": end}
+    model = GPT2ForSequenceClassification(GPT2Config(vocab_size=5, n_positions=16, n_embd=16, n_layer=1, n_head=2, num_labels=1, **special))
+    model.save_pretrained(tmp_path / "run" / "model")
+    tokenizer.save_pretrained(tmp_path / "run" / "model")
+    (tmp_path / "run" / "config.json").write_text('{"model": "tiny-en", "versions": {}}')
+    model.eval()
+    raw = [model(**tokenizer(text, return_tensors="pt")).logits.item() for text in ("abc", "b b")]
+    for folder in (tmp_path / "run", tmp_path / "run" / "model"):
+        assert load_reward(folder)(prompts=["a", ""], completions=["bc", "b b"]) == pytest.approx(raw, abs=1e-5)
+    probability = load_reward(tmp_path / "run", output="probability")(prompts=["a", ""], completions=["bc", "b b"])
+    assert probability == pytest.approx((1 / (1 + np.exp(-np.array(raw)))).tolist(), abs=1e-5)
+
+
 def test_refusals_name_the_cure(classifier: Path, ngram: Path, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="output must be one of probability, logit, got 'odds'"):
         load_reward(classifier, output="odds")  # type: ignore[arg-type]

@@ -3,10 +3,9 @@
 What supervised fine-tuning, reward models and direct preference optimisation share; a method's own file says what its loss is.
 """
 
-import copy
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -68,11 +67,13 @@ class Fitted(NamedTuple):
     """What came of fitting."""
 
     history: list[dict[str, float]]
-    """A row an evaluation: step, epoch, learning_rate, seconds, the training terms' means since the last row, `held_out_NAME`."""
+    """A row an evaluation: step, epoch, learning_rate, seconds, the training terms' means since the last row, `held_out_NAME`.
+
+    With a held-out part the first row is of the start, without training terms."""
     steps: int
     """Optimiser steps taken."""
     best_step: int
-    """Step whose weights were kept."""
+    """Step whose weights were kept; 0 is the start."""
     stopped_early: bool
     """Whether `patience` ended it."""
 
@@ -92,7 +93,7 @@ def fit(
     The module is put into training mode for steps and into evaluation mode for evaluations.
 
     Args:
-        module: is changed in place; it ends in evaluation mode with the best weights.
+        module: is changed in place; it ends in evaluation mode with the best weights, those at the start among them.
         rows: how many there are to learn from.
         loss: maps indices of rows to sums of terms over them, `loss` with a gradient.
         config: see `FittingConfig`.
@@ -107,48 +108,64 @@ def fit(
     if rows < 1:
         raise ArgumentError("No rows are left to learn from beside the held-out part; give more data or a smaller held_out.")
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    decayed = [parameter for parameter in parameters if parameter.ndim >= 2]
-    others = [parameter for parameter in parameters if parameter.ndim < 2]
-    groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate, betas=(0.9, 0.95), fused=True)
-    order, a_pass = np.random.default_rng(config.seed), math.ceil(rows / config.batch_size)
+    optimiser = _optimiser(parameters, config)
+    a_pass = math.ceil(rows / config.batch_size)
     total, every = a_pass * config.epochs, max(1, a_pass // config.evaluations)
-    history: list[dict[str, float]] = []
-    best, best_step, best_loss, since, started = copy.deepcopy(module.state_dict()), 0, math.inf, 0, time.perf_counter()
-    shuffled = torch.zeros(0, dtype=torch.long)
-    sums, sizes = dict[str, float](), 0.0
+    history = list[dict[str, float]]()
+    started, sums, sizes = time.perf_counter(), dict[str, float](), 0.0
+
+    def look(step: int, rate: float) -> float:
+        """Write a row of the history and tell its held-out loss, or without a held-out part one lower than the last."""
+        module.eval()
+        with torch.no_grad():
+            found = {f"held_out_{name}": float(value) for name, value in evaluate().items()} if evaluate else {}
+        when = {"step": float(step), "epoch": step / a_pass, "learning_rate": rate, "seconds": round(time.perf_counter() - started, 3)}
+        history.append({**when, **{name: value / sizes for name, value in sums.items()}, **found})
+        if on_row is not None:
+            on_row(history[-1])
+        return found.get("held_out_loss", -step)
+
+    best, best_step, best_loss, since = _copied(parameters), 0, look(0, 0.0) if evaluate else math.inf, 0
     step = 0
-    for step in range(1, total + 1):
-        if len(shuffled) == 0:
-            shuffled = torch.from_numpy(order.permutation(rows))
-        chosen, shuffled = shuffled[: config.batch_size], shuffled[config.batch_size :]
+    for step, chosen in enumerate(_batches(rows, config), 1):
         rate = config.learning_rate * scheduled(step - 1, total, config.warmup)
         for group in optimiser.param_groups:
             group["lr"] = rate
         module.train()
         told, divided = _take_step(parameters, optimiser, chosen, loss, size, config)
-        sums = {name: sums.get(name, 0.0) + value for name, value in told.items()}
-        sizes += divided
+        sums, sizes = {name: sums.get(name, 0.0) + value for name, value in told.items()}, sizes + divided
         if step % every and step < total:
             continue
-        module.eval()
-        with torch.no_grad():
-            found = {f"held_out_{name}": float(value) for name, value in evaluate().items()} if evaluate else {}
-        seconds = time.perf_counter() - started
-        means = {name: value / sizes for name, value in sums.items()}
-        row = {"step": float(step), "epoch": step / a_pass, "learning_rate": rate, "seconds": round(seconds, 3), **means, **found}
+        since, held_out = since + 1, look(step, rate)
         sums, sizes = {}, 0.0
-        history.append(row)
-        if on_row is not None:
-            on_row(row)
-        since += 1
-        if row.get("held_out_loss", -math.inf) < best_loss:
-            best, best_step, best_loss, since = copy.deepcopy(module.state_dict()), step, row.get("held_out_loss", math.inf), 0
-        if evaluate and config.patience is not None and since >= config.patience:
+        if held_out < best_loss:
+            best, best_step, best_loss, since = _copied(parameters), step, held_out, 0
+        if config.patience is not None and since >= config.patience:
             break
-    module.load_state_dict(best)
+    with torch.no_grad():
+        for parameter, value in zip(parameters, best, strict=True):
+            parameter.copy_(value)
     module.eval()
     return Fitted(history, step, best_step, step < total)
+
+
+def _optimiser(parameters: list[nn.Parameter], config: FittingConfig) -> torch.optim.Optimizer:
+    """AdamW, with weight decay on matrices."""
+    decayed = [parameter for parameter in parameters if parameter.ndim >= 2]
+    others = [parameter for parameter in parameters if parameter.ndim < 2]
+    groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate, betas=(0.9, 0.95), fused=True)
+
+
+def _batches(rows: int, config: FittingConfig) -> Iterator[torch.Tensor]:
+    """Indices of rows, all of them in a new order in each pass."""
+    order = np.random.default_rng(config.seed)
+    for _ in range(config.epochs):
+        yield from torch.from_numpy(order.permutation(rows)).split(config.batch_size)
+
+
+def _copied(parameters: list[nn.Parameter]) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in parameters]
 
 
 def _take_step(

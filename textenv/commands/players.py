@@ -11,6 +11,7 @@ from tyro.conf import Positional
 
 from textenv.envs.registry import find_id, scorers
 from textenv.errors import ArgumentError, LoadError
+from textenv.models.hub import locate
 from textenv.models.policy import LanguagePolicy, Precision
 from textenv.rewards.loading import load_reward
 
@@ -64,7 +65,7 @@ def load_player(config: PlayerConfig, num_envs: int, **task_fields: Any) -> Play
 
     Raises:
         ArgumentError: there is no such environment, or the models do not fit it.
-        LoadError: the run has no model, or a model or the reward cannot be loaded.
+        LoadError: the run has no model yet, or a model or the reward cannot be loaded.
     """
     name = find_id(config.env)
     run, model = _run_config(config.policy)
@@ -90,7 +91,7 @@ def device_of(device: Literal["auto", "cpu", "cuda"]) -> str:
 
 
 def _run_config(policy: str) -> tuple[dict[str, Any] | None, str]:
-    """Tell a run from a model: the run's configuration, None for a model, and the name of the model."""
+    """Tell a run, trained or fitted, from a model: the run's configuration, None for a model, and the name of the model."""
     folder = Path(policy)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -98,8 +99,6 @@ def _run_config(policy: str) -> tuple[dict[str, Any] | None, str]:
         return None, policy
     except ValueError as error:
         raise LoadError(f"{folder / 'config.json'} is no JSON: {error}.") from error
-    if not isinstance(config, dict) or not {"env", "agent", "model", "reward", "temperature"} <= set(config):
+    if not isinstance(config, dict) or not {"model", "versions"} <= set(config):
         return None, policy
-    if not (folder / "model").is_dir():
-        raise LoadError(f"The run {folder} has no model yet; finish its training first.")
-    return config, str(folder / "model")
+    return config, locate(policy)

@@ -1,5 +1,6 @@
 """Names of models and data: embedded, local or on the Hugging Face hub."""
 
+import json
 import os
 import socket
 import threading
@@ -59,21 +60,22 @@ def require_hub(name: str, what: str, error: type[TextenvError] = LoadError) -> 
 
 
 def locate(name: str | Path, what: str = "model") -> str:
-    """Find a model: the folder of an embedded name, a local folder, or a hub id that is cached or reachable.
+    """Find a model: the folder of an embedded name, a local folder or that of a run, or a hub id that is cached or reachable.
 
     Returns:
-        A folder or a hub id, as `from_pretrained` takes it.
+        A folder or a hub id, as `from_pretrained` takes it; of a run, the folder of its model.
 
     Raises:
-        LoadError: none of the three.
+        LoadError: none of them, or a run that has no model yet.
     """
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
-    if (ASSETS / name / "config.json").is_file() or (ASSETS / name / "modules.json").is_file():
-        return str(ASSETS / name)
+    embedded = ASSETS / Path(name).name
+    if len(Path(name).parts) == 1 and ((embedded / "config.json").is_file() or (embedded / "modules.json").is_file()):
+        return str(embedded)
     if Path(name).is_dir():
-        return str(name)
+        return _within_run(str(name))
     if isinstance(name, Path) or str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:
         raise LoadError(f"There is no folder {name}.")
     try:
@@ -84,3 +86,20 @@ def locate(name: str | Path, what: str = "model") -> str:
     if not isinstance(cached, str):
         require_hub(str(name), what)
     return str(name)
+
+
+def _within_run(folder: str) -> str:
+    """Go from the folder of a run, whose own `config.json` is no model's, to its model; any other folder is returned itself."""
+    place = Path(folder)
+    try:
+        config = json.loads((place / "config.json").read_bytes())
+    except (OSError, ValueError):
+        config = None
+    config = config if isinstance(config, dict) else {}
+    if "model_type" in config or (place / "modules.json").is_file():
+        return folder
+    if (place / "model" / "config.json").is_file():
+        return str(place / "model")
+    if "versions" in config:
+        raise LoadError(f"The run {folder} has no model yet; finish its training first.")
+    return folder

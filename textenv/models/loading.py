@@ -38,14 +38,18 @@ def load_causal_lm(name: str | Path, device: str = "cpu") -> "PreTrainedModel":
 
     Raises:
         LoadError: it is not there or cannot be read.
-        ArgumentError: it is an encoder-decoder.
+        ArgumentError: it is an encoder-decoder or a classifier.
     """
     place = locate(name)
     if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
         raise LoadError(f"{name} holds no model: it has no config.json.")
     try:
-        if AutoConfig.from_pretrained(place).is_encoder_decoder:
+        config = AutoConfig.from_pretrained(place)
+        if config.is_encoder_decoder:
             raise ArgumentError(f"{name} is an encoder-decoder; textenv acts with decoder-only models.")
+        for kind in config.architectures or ():
+            if kind.endswith("Classification"):
+                raise ArgumentError(f"{name} is a {kind}, a reward and no language model; it goes where a reward is asked for.")
         model: Any = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         if isinstance(error, ArgumentError):

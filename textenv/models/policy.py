@@ -14,6 +14,7 @@ from torch import nn
 from textenv.errors import ArgumentError, LoadError
 from textenv.models.acting import Act
 from textenv.models.cache import PrefixCache
+from textenv.models.hub import locate
 from textenv.models.kernels import FastKernels, SingleThread, fuse_gelu
 from textenv.models.layout import align_left
 from textenv.models.loading import load_causal_lm, load_tokenizer, toy_causal_lm
@@ -97,7 +98,7 @@ class LanguagePolicy(nn.Module):
         """Load a policy in float32.
 
         Args:
-            name: an embedded name, a local folder or a hub id.
+            name: an embedded name, a local folder, that of a run among them, or a hub id.
             temperature: τ > 0.
             precision: "fp32" or "bf16".
             device: such as "cpu" or "cuda".
@@ -108,7 +109,7 @@ class LanguagePolicy(nn.Module):
         """
         model = load_causal_lm(name, device)
         policy = cls(model, load_tokenizer(name), temperature=temperature, precision=precision)
-        head = Path(name) / "value_head.safetensors"
+        head = Path(locate(name)) / "value_head.safetensors"
         if head.is_file():
             policy.value_head.load_state_dict(load_file(head, device=device))
         return policy

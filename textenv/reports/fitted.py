@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from textenv.errors import ArgumentError
-from textenv.files import replacing
+from textenv.files import replacing, saving
 from textenv.reports.run import plain_json, versions
 
 
@@ -40,7 +40,8 @@ def write_fitted(
     Raises:
         SaveError: it cannot be written.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    with saving(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
     with replacing(folder) as new:
         new.mkdir(parents=True)
         (new / "config.json").write_text(plain_json({**config, "versions": versions()}), encoding="utf-8")

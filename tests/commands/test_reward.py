@@ -1,0 +1,158 @@
+"""`textenv reward`: what it writes, what it says, and what it refuses."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.agents.test_reward_model import simulated
+from tests.models.test_scalar_head import KINDS
+from textenv.agents.reward_model import RewardModelConfig
+from textenv.cli import main
+from textenv.commands.output import messages
+from textenv.commands.players import PlayerConfig, load_player
+from textenv.commands.reward import RewardConfig, make_reward_model
+from textenv.errors import ArgumentError
+from textenv.preferences.comparison import Comparison
+from textenv.preferences.loading import load_comparisons, write_comparisons
+from textenv.preferences.store import ComparisonStore
+from textenv.rewards.loading import load_reward
+from textenv.rewards.ngram import NgramClassifier, NgramConfig
+from textenv.rollouts.collect import collect
+
+QUICK = ("--epochs", "1", "--batch-size", "16", "--learning-rate", "1e-3")
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("backbone")
+    KINDS["gpt2"](folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def comparisons(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of two annotators, who say the same of half of the prompts."""
+    path = tmp_path_factory.mktemp("comparisons") / "comparisons.jsonl"
+    one = [dataclasses.replace(said, annotator="one") for said in simulated(120, 3, 0.5, 0)]
+    other = [dataclasses.replace(said, annotator="two", ranks=said.ranks if i % 2 else (1, 2, 3)) for i, said in enumerate(one)]
+    write_comparisons([*one, *other], path)
+    return path
+
+
+def texts_of(path: Path) -> tuple[list[str], list[str]]:
+    different = {(one.prompt, text) for one in load_comparisons(path) for text in one.responses}
+    return [prompt for prompt, _ in different], [text for _, text in different]
+
+
+def test_the_folder_is_a_reward_of_mean_0_and_deviation_1(
+    comparisons: Path, backbone: Path, tmp_path: Path, call: Callable[..., str]
+) -> None:
+    out = tmp_path / "rm"
+    said = json.loads(call("reward", str(comparisons), "--model", str(backbone), "--out", str(out), *QUICK, "--json"))
+    assert said == json.loads((out / "summary.json").read_text())
+    assert sorted(path.name for path in out.iterdir()) == ["config.json", "metrics.csv", "model", "summary.json"]
+    assert said["accuracy_low"] <= said["accuracy"] <= said["accuracy_high"]
+    assert said["accuracy"] > 0.6
+    assert said["pairs"] == sum(found["n"] for found in said["reliability"]) > 20
+    assert 0.5 < said["people_agree"]["rate"] < 0.9
+    assert (said["comparisons"], said["loss"], said["curve"]) == (240, "k_wise", [])
+    scores = np.array(load_reward(str(out))(*texts_of(comparisons)))
+    assert (scores.mean(), scores.std()) == (pytest.approx(0, abs=1e-4), pytest.approx(1, abs=1e-4))
+    assert json.loads((out / "config.json").read_text())["fitting"]["epochs"] == 1
+    assert pd.read_csv(out / "metrics.csv")["held_out_accuracy"].iloc[-1] > 0.6
+
+
+def test_tables_and_the_learning_curve(
+    comparisons: Path, backbone: Path, tmp_path: Path, call: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    out = tmp_path / "rm"
+    shown = call("reward", str(comparisons), "--model", str(backbone), "--out", str(out), *QUICK, "--held-out", "0.4", "--curve")
+    summary = json.loads((out / "summary.json").read_text())
+    sizes = [point["comparisons"] for point in summary["curve"]]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[1] / 1.5 < sizes[2] / 2
+    assert summary["curve"][-1]["comparisons"] == summary["learnt"]
+    assert summary["curve"][-1]["accuracy"] == summary["accuracy"]
+    for text in ("held-out accuracy", "expected calibration error", "two annotators agree", "reliability", "learning curve"):
+        assert text in shown
+    assert f"{summary['accuracy']:.3f}" in shown
+
+
+def test_episodes_of_a_policy_set_mean_and_deviation(comparisons: Path, tmp_path: Path) -> None:
+    fitting = RewardModelConfig(epochs=1, batch_size=16, max_tokens=24)
+    config = RewardConfig(comparisons=str(comparisons), out=tmp_path / "rm", env="TextSentiment-v0", episodes=16, fitting=fitting)
+    summary = make_reward_model(config, messages())
+    reward = load_reward(str(tmp_path / "rm"))
+    policy, _, envs = load_player(PlayerConfig(policy="tiny-en", env="TextSentiment-v0"), 16, reward=reward)
+    scores = collect(policy, envs, 16, seed=0).scores.numpy()
+    assert (scores.mean(), scores.std()) == (pytest.approx(0, abs=1e-3), pytest.approx(1, abs=1e-3))
+    assert summary["gain"] > 0
+
+
+def test_a_store_is_read_and_its_unsure_are_left_out(backbone: Path, tmp_path: Path) -> None:
+    with ComparisonStore(tmp_path / "comparisons.db", create=True) as store:
+        store.add_comparisons([*simulated(60, 2, 0.5, 1), Comparison(prompt="?", responses=("a", "b"), annotator="x")])
+    fitting = RewardModelConfig(epochs=1, held_out=0.0)
+    config = RewardConfig(comparisons=str(tmp_path / "comparisons.db"), model=str(backbone), out=tmp_path / "rm", fitting=fitting)
+    summary = make_reward_model(config, messages())
+    assert (summary["comparisons"], summary["learnt"]) == (61, 60)
+    assert "accuracy" not in summary  # nothing was held out
+
+
+@pytest.fixture
+def ngram(tmp_path: Path) -> Path:
+    texts, labels = ["a great film", "great fun", "a bad film", "bad, dull"], [1, 1, 0, 0]
+    NgramClassifier.fit(texts, labels, NgramConfig(features=2**8), inverse_penalty=100.0).save_pretrained(tmp_path / "ngram")
+    return tmp_path / "ngram"
+
+
+def test_bad_input_is_one_sentence_and_nothing_is_written(
+    comparisons: Path, backbone: Path, ngram: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tied = tmp_path / "tied.jsonl"
+    write_comparisons([Comparison(prompt="p", responses=("a", "b"), ranks=(1, 1))], tied)
+    (tmp_path / "text.db").write_text("no store")
+    given = ["--model", str(backbone), "--out", str(tmp_path / "rm")]
+    for arguments, message in (
+        ([str(tmp_path / "nowhere.db"), *given], "nowhere.db"),
+        ([str(tmp_path / "text.db"), *given], "text.db"),
+        ([str(tied), *given], 'The loss "k_wise" needs comparisons with one response that is better than another'),
+        ([str(comparisons), *given, "--env", "TextNowhere-v0"], "TextNowhere-v0"),
+        ([str(comparisons), *given, "--model", "./nowhere"], "There is no folder ./nowhere"),
+        ([str(comparisons), *given, "--model", str(ngram)], f"The model {ngram} cannot be loaded: "),
+        ([str(comparisons), *given, "--max-tokens", "0"], "max_tokens must be positive, got 0"),
+        ([str(comparisons), *given, "--loss", "hinge"], "hinge"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(["reward", *arguments])
+        said = capsys.readouterr().err.strip().splitlines()[-1]
+        assert (stopped.value.code, said[:9]) == (2, "textenv: "), said
+        assert message in said
+        assert not (tmp_path / "rm").exists()
+
+
+def test_a_folder_that_is_taken_is_left_alone(comparisons: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ArgumentError, match="exists already; choose another --out or remove it"):
+        make_reward_model(RewardConfig(comparisons=str(comparisons), out=tmp_path), messages())
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"episodes": 1}, "episodes must be at least 2, got 1"),
+        ({"policy": "tiny-en"}, "policy plays in an environment; give its id as env, or leave policy out"),
+        ({"curve": True, "fitting": RewardModelConfig(held_out=0.0)}, "The curve is of held-out accuracies, but held_out is 0"),
+    ],
+)
+def test_options_are_checked(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        RewardConfig(comparisons="x", **fields)

@@ -1,0 +1,198 @@
+"""`textenv reward`."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import Positional
+
+from textenv.agents.reward_model import RewardModel, RewardModelConfig, fit_reward_model
+from textenv.commands.output import hide_loading_bars, messages, print_json, results
+from textenv.commands.players import PlayerConfig, load_player
+from textenv.errors import ArgumentError
+from textenv.models.policy import Precision
+from textenv.preferences.accuracy import human_agreement, judged
+from textenv.preferences.comparison import Comparison
+from textenv.preferences.loading import load_comparisons
+from textenv.preferences.tables import part_of
+from textenv.reports.fitted import check_new, write_fitted
+from textenv.rollouts.collect import collect
+
+SHARES: Final = (0.125, 0.25, 0.5)
+"""Of the comparisons, that the learning curve is drawn with, beside all."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RewardConfig:
+    """What to make a reward model of."""
+
+    comparisons: Positional[str]
+    """A comparison store, or a .jsonl, .jsonl.gz or .parquet file in textenv's, TRL's or HH-RLHF's format."""
+    model: str = "tiny-en"
+    """What it starts from, a causal language model or an encoder: an embedded name, a local folder, that of a run, or a hub id."""
+    out: Path = Path("runs/reward")
+    """Folder, new or empty; afterwards what `reward=` and `--reward` take."""
+    env: str | None = None
+    """Environment in which the reference policy plays for the mean 0 and the deviation 1; by default the responses are taken for its."""
+    policy: str | None = None
+    """Reference policy in `env`; by default the model."""
+    episodes: int = 256
+    """Episodes that it plays."""
+    curve: bool = False
+    """Fit to 1/8, 1/4 and 1/2 of the comparisons as well: accuracy against their number, for twice the time."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model is."""
+    precision: Precision = "fp32"
+    """Of forward passes of training: fp32, or bf16 by autocast."""
+    fitting: RewardModelConfig = dataclasses.field(default_factory=RewardModelConfig)
+    """How it is fitted."""
+
+    def __post_init__(self) -> None:
+        if self.episodes < 2:
+            raise ArgumentError(f"episodes must be at least 2, got {self.episodes}.")
+        if self.policy is not None and self.env is None:
+            raise ArgumentError("policy plays in an environment; give its id as env, or leave policy out.")
+        if self.curve and not self.fitting.held_out:
+            raise ArgumentError("The curve is of held-out accuracies, but held_out is 0.")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ArgumentError("device is cuda, but torch sees no GPU; use --device cpu.")
+
+
+def make_reward_model(config: RewardConfig, console: Console) -> dict[str, Any]:
+    """Fit, measure, bring to mean 0 and standard deviation 1, and write `out`.
+
+    Args:
+        config: what to make it of.
+        console: for messages.
+
+    Returns:
+        What stands in `summary.json`: `comparisons` given, those `learnt` from, `loss`, `steps`, `best_step`, `seconds`, `nu`, `gain` and
+        `bias`; of what was held out all of `textenv.preferences.accuracy.judged`, and `scale_error`; `people_agree` with its interval
+        where annotators overlap; and the rows of the `curve`.
+
+    Raises:
+        ArgumentError: the folder is taken, there are no comparisons that say something, or environment and policy do not fit.
+        LoadError: the store or a model cannot be loaded.
+        SaveError: the folder cannot be written.
+    """
+    check_new(config.out)
+    comparisons = load_comparisons(config.comparisons)
+    seen = _texts(config, comparisons)
+    rows = _curve(config, comparisons, console) if config.curve else []
+    console.print(f"Fitting {config.model} to {len(comparisons)} comparisons …", soft_wrap=True)
+    made = _fitted(config, comparisons, console)
+    measured = _measured(made)
+    made.set_mean_and_sd(np.asarray(made.reward(*seen)))
+    agree = human_agreement(comparisons)
+    summary = {
+        "comparisons": len(comparisons),
+        "learnt": made.learnt,
+        "loss": config.fitting.loss,
+        "steps": made.fitted.steps,
+        "best_step": made.fitted.best_step,
+        "seconds": made.fitted.history[-1]["seconds"],
+        "nu": made.nu,
+        "gain": made.gain,
+        "bias": made.bias,
+        "scale_error": made.scale_error,
+        **measured,
+        "people_agree": None if agree is None else agree._asdict(),
+        "curve": [*rows, _point(made, measured)] if rows else [],
+    }
+    history = made.fitted.history
+    write_fitted(config.out, config=dataclasses.asdict(config), history=history, summary=summary, save_model=made.save)
+    console.print(f"Written to {config.out}; it is what --reward {config.out} takes.", soft_wrap=True)
+    return summary
+
+
+def _texts(config: RewardConfig, comparisons: Sequence[Comparison]) -> tuple[list[str], list[str]]:
+    """Prompts and responses whose scores get the mean 0 and the deviation 1."""
+    if config.env is None:
+        different = dict.fromkeys((comparison.prompt, text) for comparison in comparisons for text in comparison.responses)
+        return [prompt for prompt, _ in different], [text for _, text in different]
+    player = PlayerConfig(policy=config.policy or config.model, env=config.env, device=config.device, seed=config.fitting.seed)
+    policy, _, envs = load_player(player, config.episodes)
+    episodes = collect(policy, envs, config.episodes, seed=config.fitting.seed)
+    return episodes.prompts, episodes.completions
+
+
+def _fitted(config: RewardConfig, comparisons: Sequence[Comparison], console: Console) -> RewardModel:
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
+
+    def tell(row: dict[str, float]) -> None:
+        told = [f"epoch {row['epoch']:.1f}", *(f"{name} {row[key]:.3f}" for key, name in _TOLD.items() if key in row)]
+        console.print("  ".join(told), highlight=False)
+
+    return fit_reward_model(comparisons, config.model, config.fitting, device=device, precision=config.precision, on_row=tell)
+
+
+_TOLD: Final = {"loss": "loss", "held_out_loss": "held-out loss", "held_out_accuracy": "held-out accuracy"}
+
+
+def _measured(made: RewardModel) -> dict[str, Any]:
+    pairs = made.pairs(made.unseen)
+    return judged(pairs) if len(pairs.differences) else {}
+
+
+def _curve(config: RewardConfig, comparisons: Sequence[Comparison], console: Console) -> list[dict[str, Any]]:
+    rows = []
+    for share in SHARES:
+        console.print(f"Fitting {config.model} to {share:g} of the comparisons …", soft_wrap=True)
+        made = _fitted(config, part_of(comparisons, config.fitting.held_out, share), console)
+        rows.append(_point(made, _measured(made)))
+    return rows
+
+
+def _point(made: RewardModel, measured: dict[str, Any]) -> dict[str, Any]:
+    return {"comparisons": made.learnt, **{name: measured.get(name) for name in ("accuracy", "accuracy_low", "accuracy_high")}}
+
+
+def _tables(summary: dict[str, Any], name: str) -> list[Table]:
+    """Show what is in a summary."""
+
+    def interval(found: dict[str, Any], low: str, high: str) -> str:
+        return f"{found[low]:.3f} to {found[high]:.3f}"
+
+    held_out = f"{summary.get('pairs', 0)} pairs of {summary.get('groups', 0)} prompts that it has not seen"
+    first = Table(
+        "measure", "value", "95 % interval", title=name, caption=f"Learnt from {summary['learnt']} comparisons; held out: {held_out}."
+    )
+    tables = [first]
+    if "accuracy" in summary:
+        first.add_row("held-out accuracy, share of pairs", f"{summary['accuracy']:.3f}", interval(summary, "accuracy_low", "accuracy_high"))
+        first.add_row("held-out log loss, nats a pair", f"{summary['log_loss']:.3f}", "")
+        first.add_row("expected calibration error", f"{summary['calibration_error']:.3f}", "")
+        slope, error = summary["calibration_slope"], summary["calibration_slope_se"]
+        first.add_row("calibration slope, 1 is right", f"{slope:.2f}", f"{slope - 1.96 * error:.2f} to {slope + 1.96 * error:.2f}")
+        second = Table("pairs", "how sure it is", "how often it is right", title="reliability")
+        for found in summary["reliability"]:
+            second.add_row(str(found["n"]), f"{found['expected']:.3f}", f"{found['right']:.3f}")
+        tables.append(second)
+    if summary["people_agree"] is not None:
+        first.add_row(
+            "two annotators agree, share of pairs",
+            f"{summary['people_agree']['rate']:.3f}",
+            interval(summary["people_agree"], "low", "high"),
+        )
+    if summary["curve"]:
+        third = Table("comparisons", "held-out accuracy", "95 % interval", title="learning curve")
+        for point in summary["curve"]:
+            third.add_row(str(point["comparisons"]), f"{point['accuracy']:.3f}", interval(point, "accuracy_low", "accuracy_high"))
+        tables.append(third)
+    return tables
+
+
+def run(config: RewardConfig, *, json: bool) -> None:
+    """Make a reward model, and print how well it foretells what was held out."""
+    hide_loading_bars()
+    summary = make_reward_model(config, messages())
+    if json:
+        print_json(summary)
+        return
+    for table in _tables(summary, f"{config.out}: {config.fitting.loss} on {config.model}"):
+        results().print(table)

@@ -19,12 +19,12 @@ from textenv.build.classifiers import (
     from_trunk,
     log_odds_of,
     padded,
-    reading,
     reading_words,
     train_classifier,
 )
 from textenv.build.fragments import FragmentRecipe
 from textenv.build.language_model import LanguageModelRecipe, new_model, save_tokenizer, train_tokenizer
+from textenv.models.reading import reading
 
 TRUNK = LanguageModelRecipe(vocab_size=300, layers=2, width=16, heads=2, context=32, seed=1)
 SMALL = ClassifierRecipe(layers=1, inner=32, passes=2, tokens_per_step=512, lr=1e-2, fragments=FragmentRecipe(per_text=2, most=20))

@@ -25,6 +25,7 @@ from textenv.build.fragments import FragmentRecipe
 from textenv.build.judges import JudgeRecipe
 from textenv.build.labelled import Labelled
 from textenv.build.language_model import LanguageModelRecipe
+from textenv.models.reading import reading
 from textenv.rewards.ngram import NgramClassifier
 
 
@@ -136,7 +137,7 @@ class Build:
 
     def tiny_sentiment(self) -> None:
         """Build the sentiment classifier from the trunk of tiny-en."""
-        recipe, tokenizer = self.recipes.tiny_sentiment, classifiers.reading(self.tokenizer(self.english))
+        recipe, tokenizer = self.recipes.tiny_sentiment, reading(self.tokenizer(self.english))
 
         def start() -> GPT2ForSequenceClassification:
             return classifiers.from_trunk(self.language_model(self.english), recipe, classifiers.SENTIMENT)
@@ -154,7 +155,7 @@ class Build:
 
     def tiny_sentiment_zh(self) -> None:
         """Build the Chinese sentiment classifier from the token vectors of tiny-zh."""
-        recipe, tokenizer = self.recipes.tiny_sentiment_zh, classifiers.reading(self.tokenizer(self.chinese))
+        recipe, tokenizer = self.recipes.tiny_sentiment_zh, reading(self.tokenizer(self.chinese))
 
         def start() -> GPT2ForSequenceClassification:
             return classifiers.from_token_vectors(self.language_model(self.chinese), recipe, classifiers.SENTIMENT)

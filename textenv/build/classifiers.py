@@ -10,9 +10,8 @@ from typing import Any, Final, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tokenizers import Regex, Tokenizer
+from tokenizers import Regex
 from tokenizers.normalizers import Lowercase, Prepend, Replace, Sequence, Strip
-from tokenizers.processors import TemplateProcessing
 from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import GPT2Config, GPT2ForSequenceClassification, GPT2LMHeadModel, PreTrainedTokenizerFast
@@ -22,6 +21,7 @@ from textenv.build.fragments import FragmentRecipe, calibration_split, one_pass
 from textenv.build.language_model import load_checkpoint
 from textenv.checkpoint import save_state
 from textenv.models.kernels import FastKernels
+from textenv.models.reading import reading
 
 SENTIMENT: Final = {0: "NEGATIVE", 1: "POSITIVE"}
 TOXICITY: Final = {0: "NEUTRAL", 1: "TOXIC"}
@@ -54,28 +54,6 @@ class SmallClassifierRecipe(ClassifierRecipe):
     width: int = 96
     """Directions kept of the language model's token vectors."""
     heads: int = 4
-
-
-def reading(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
-    """Make the tokenizer of a classifier from that of a language model.
-
-    It ends every text with the end-of-text token, whose state the classifier reads: the same query
-    for every text, even one that breaks off within a word. A long text loses its beginning.
-    """
-    end = str(tokenizer.eos_token)
-    own = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    own.post_processor = TemplateProcessing(single=f"$A {end}", special_tokens=[(end, cast(int, tokenizer.eos_token_id))])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=own,
-        bos_token=end,
-        eos_token=end,
-        unk_token=str(tokenizer.unk_token),
-        pad_token=str(tokenizer.pad_token),
-        padding_side="right",
-        truncation_side="left",
-        model_max_length=tokenizer.model_max_length,
-        clean_up_tokenization_spaces=False,
-    )
 
 
 def reading_words(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:

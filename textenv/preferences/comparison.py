@@ -20,7 +20,7 @@ class Comparison:
     [(0, 1), (0, 2)]
 
     Raises:
-        ArgumentError: there are fewer than two responses, or ranks or ratings do not fit them.
+        ArgumentError: there are fewer than two responses, or ranks, ratings or sources do not fit them.
     """
 
     prompt: str
@@ -31,7 +31,9 @@ class Comparison:
     ratings: tuple[float | None, ...] | None = None
     """Of each response from 1 to 7, None where it was not rated; None if none was."""
     annotator: str = ""
-    """Who judged."""
+    """Who judged; empty where nobody knows, and of nobody's judgement where ranks and ratings are None too."""
+    sources: tuple[str, ...] | None = None
+    """Who wrote each response, such as the names of runs; None where nobody knows."""
 
     def __post_init__(self) -> None:
         k = len(self.responses)
@@ -39,8 +41,10 @@ class Comparison:
             raise ArgumentError(f"A comparison needs two or more responses, got {k} for the prompt {self.prompt!r}.")
         if self.ranks is not None:
             check_ranks(self.ranks, k, self.prompt)
-        if self.ratings is not None and len(self.ratings) != k:
-            raise ArgumentError(f"A comparison of {k} responses needs {k} ratings, got {len(self.ratings)} for the prompt {self.prompt!r}.")
+        for name in ("ratings", "sources"):
+            values = getattr(self, name)
+            if values is not None and len(values) != k:
+                raise ArgumentError(f"A comparison of {k} responses needs {k} {name}, got {len(values)} for the prompt {self.prompt!r}.")
         for rating in self.ratings or ():
             if rating is not None and not (math.isfinite(rating) and RATINGS[0] <= rating <= RATINGS[1]):
                 raise ArgumentError(

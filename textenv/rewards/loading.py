@@ -18,7 +18,7 @@ def load_reward(
     reward: str | Path | Callable[..., Any],
     *,
     label: str | None = None,
-    output: Literal["probability", "logit"] = "probability",
+    output: Literal["probability", "logit"] | None = None,
     reads: Literal["both", "completion"] = "both",
     device: str = "cpu",
 ) -> Callable[..., Any]:
@@ -29,10 +29,11 @@ def load_reward(
     `textenv.rewards` that hold models, is copied with the device that is asked for.
 
     Args:
-        reward: an embedded name such as "tiny-sentiment", a local folder or hub id of a sequence-classification model,
-            or a callable, a pipeline among them.
+        reward: an embedded name such as "tiny-sentiment", a local folder or hub id of a sequence-classification model, the folder
+            of a run that made one, or a callable, a pipeline among them.
         label: of the classifier; by default the one named positive (in any case), or else the last.
-        output: the label's probability in [0, 1], or its logit.
+        output: the label's probability in [0, 1], or its logit; by default the probability, but of a model of one output, which is a
+            reward model, that output as it is.
         reads: whether the classifier reads prompt + completion or the completion only.
         device: such as "cpu" or "cuda".
 
@@ -53,7 +54,7 @@ def load_reward(
     return reward
 
 
-def _from_pipeline(pipeline: Any, label: str | None, output: str, reads: str) -> Callable[..., Any]:
+def _from_pipeline(pipeline: Any, label: str | None, output: str | None, reads: str) -> Callable[..., Any]:
     from textenv.rewards.classifier import Classifier
 
     if pipeline.task != "text-classification":
@@ -62,9 +63,9 @@ def _from_pipeline(pipeline: Any, label: str | None, output: str, reads: str) ->
     return Classifier(pipeline.model, pipeline.tokenizer, name=pipeline.model.name_or_path, label=label, output=output, reads=reads)
 
 
-def _check_options(output: str, reads: str) -> None:
+def _check_options(output: str | None, reads: str) -> None:
     for field, value, known in (("output", output, ("probability", "logit")), ("reads", reads, ("both", "completion"))):
-        if value not in known:
+        if value is not None and value not in known:
             raise ArgumentError(f"{field} must be one of {', '.join(known)}, got {value!r}.")
 
 
@@ -82,7 +83,7 @@ class NgramReward:
 
 
 @functools.cache
-def _load(name: str, label: str | None, output: str, reads: str, device: str) -> Callable[..., Any]:
+def _load(name: str, label: str | None, output: str | None, reads: str, device: str) -> Callable[..., Any]:
     from textenv.rewards.classifier import Classifier
     from textenv.rewards.ngram import NgramClassifier
 
@@ -92,6 +93,8 @@ def _load(name: str, label: str | None, output: str, reads: str, device: str) ->
     if Path(place).is_dir() and not config.is_file():
         raise LoadError(f"{name} holds no reward: it has no config.json.")
     if config.is_file() and json.loads(config.read_text()).get("model_type") == "ngram":
+        if output is None:
+            return _load(name, label, "probability", reads, device)
         if label is not None:
             raise ArgumentError(f"{name} is an n-gram classifier of one class; leave label out.")
         return NgramReward(NgramClassifier.from_pretrained(place), name, output, reads)

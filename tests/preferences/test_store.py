@@ -1,0 +1,274 @@
+"""`ComparisonStore`: who is given what, what a submission leaves, and that it is on the disk."""
+
+import itertools
+import multiprocessing
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from textenv.errors import ArgumentError, OrderError
+from textenv.preferences.comparison import Comparison
+from textenv.preferences.store import ComparisonStore, Item, Lease
+
+
+def items(n: int, k: int = 3) -> list[Item]:
+    return [Item(prompt=f"prompt {i}", responses=tuple(f"{i}{letter}" for letter in "abcdefghi"[:k])) for i in range(n)]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ComparisonStore]:
+    """Make a store of three items of three responses."""
+    with ComparisonStore(tmp_path / "store.db", create=True) as store:
+        store.add(items(3))
+        yield store
+
+
+def leased(store: ComparisonStore, annotator: str, **options: Any) -> Lease:
+    lease = store.lease(annotator, **options)
+    assert lease is not None
+    return lease
+
+
+def label(store: ComparisonStore, annotator: str, **options: Any) -> Lease:
+    """Rank the next item by the alphabet."""
+    lease = leased(store, annotator, **options)
+    store.submit(lease.token, [1 + sorted(lease.responses).index(response) for response in lease.responses])
+    return lease
+
+
+# Items
+
+
+def test_an_item_is_added_once(store: ComparisonStore) -> None:
+    assert store.add(items(4)) == 1
+    assert store.progress().items == 4
+    assert store.pending("anna") == items(4)
+
+
+def test_sources_and_columns_are_kept(store: ComparisonStore) -> None:
+    item = Item(prompt="Grüße", responses=("雨", "\0\u2028"), sources=("a", "b"), columns={"label": 1, "topics": ["x", None]})
+    store.add([item])
+    assert store.pending("anna")[-1] == item
+
+
+def test_items_are_added_all_or_none(store: ComparisonStore) -> None:
+    with pytest.raises(ArgumentError, match=r"keeps columns as JSON: .* for the prompt 'q'\.$"):
+        store.add([*items(5), Item(prompt="q", responses=("a", "b"), columns={"label": object()})])
+    assert store.progress().items == 3
+    with pytest.raises(ArgumentError, match="two or more responses, got 1"):
+        store.add(Item(prompt="q", responses=tuple("ab"[:k])) for k in (2, 1))
+    assert store.progress().items == 3
+
+
+# Leases
+
+
+def test_an_item_goes_to_one_annotator(store: ComparisonStore) -> None:
+    prompts = [label(store, annotator).prompt for annotator in ("anna", "ben", "anna")]
+    assert prompts == ["prompt 0", "prompt 1", "prompt 2"]
+    assert store.lease("anna") is store.lease("ben") is store.lease("cleo") is None
+
+
+def test_what_one_looks_at_is_kept_for_him_and_from_others(store: ComparisonStore) -> None:
+    lease = leased(store, "anna")
+    assert leased(store, "anna") == lease
+    assert leased(store, "ben").prompt == "prompt 1"
+
+
+def test_overlap_gives_an_item_to_several_but_never_twice_to_one(store: ComparisonStore) -> None:
+    seen = [label(store, name, overlap=2).prompt for name in ("anna", "ben", "anna", "cleo", "anna", "cleo")]
+    assert seen == ["prompt 0", "prompt 0", "prompt 1", "prompt 1", "prompt 2", "prompt 2"]
+    assert [store.lease(name, overlap=2) for name in ("anna", "ben", "cleo", "dora")] == [None] * 4
+
+
+def test_an_expired_lease_is_given_again_and_its_judgement_counts(store: ComparisonStore) -> None:
+    slow = leased(store, "anna", seconds=-1.0)
+    assert leased(store, "ben").prompt == slow.prompt
+    assert leased(store, "anna").prompt == "prompt 1", "her first item is in other hands now"
+    assert store.submit(slow.token, [1, 1, 1])
+    assert label(store, "ben").prompt == slow.prompt
+    assert [judged.annotator for judged in store.comparisons()] == ["anna", "ben"]
+
+
+def test_an_expired_lease_that_nobody_wanted_is_continued(store: ComparisonStore) -> None:
+    lease = leased(store, "anna", seconds=-1.0)
+    assert leased(store, "anna") == lease
+    assert leased(store, "ben").prompt == "prompt 1", "and it is alive again"
+
+
+def test_responses_are_shown_in_every_order(store: ComparisonStore) -> None:
+    orders = {leased(store, f"annotator {n}", overlap=200).responses for n in range(200)}
+    assert orders == set(itertools.permutations(("0a", "0b", "0c")))  # one is missed with probability 6 * (5/6)^200 = 1e-15
+
+
+def test_a_lease_does_not_tell_who_wrote(store: ComparisonStore) -> None:
+    store.add([Item(prompt="q", responses=("a", "b"), sources=("secret run", "other run"))])
+    for _ in range(3):
+        label(store, "anna")
+    assert "run" not in repr(store.lease("anna"))
+
+
+# Labels
+
+
+def test_a_judgement_is_kept_in_the_order_of_the_item(store: ComparisonStore) -> None:
+    lease = leased(store, "anna")
+    ranks = dict(zip(("0a", "0b", "0c"), (2, 1, 2), strict=True))
+    ratings = dict(zip(("0a", "0b", "0c"), (3.0, 7.0, None), strict=True))
+    assert store.submit(lease.token, [ranks[text] for text in lease.responses], [ratings[text] for text in lease.responses])
+    expected = Comparison(
+        prompt="prompt 0", responses=("0a", "0b", "0c"), ranks=(2, 1, 2), ratings=(3.0, 7.0, None), annotator="anna", sources=None
+    )
+    assert store.comparisons() == [expected]
+
+
+def test_cannot_tell_is_a_judgement(store: ComparisonStore) -> None:
+    assert store.submit(leased(store, "anna").token, None)
+    assert [judged.ranks for judged in store.comparisons()] == [None]
+    assert leased(store, "anna").prompt == "prompt 1"
+
+
+def test_a_token_counts_once(store: ComparisonStore) -> None:
+    token = leased(store, "anna").token
+    assert store.submit(token, [1, 2, 3])
+    before = store.comparisons()
+    assert not store.submit(token, [3, 2, 1])
+    assert store.comparisons() == before
+
+
+def test_what_does_not_fit_is_refused_and_can_be_corrected(store: ComparisonStore) -> None:
+    token = leased(store, "anna").token
+    for ranks, ratings, says in (([1, 2], None, "3 integers"), ([2, 3, 3], None, "3 integers"), ([1, 2, 3], [8, 1, 1], "between 1 and 7")):
+        with pytest.raises(ArgumentError, match=says):
+            store.submit(token, ranks, ratings)
+    assert store.comparisons() == []
+    assert store.submit(token, [1, 2, 3])
+
+
+def test_nothing_waits_for_an_unknown_token(store: ComparisonStore) -> None:
+    with pytest.raises(OrderError, match="Nothing waits for this judgement"):
+        store.submit("unknown", [1, 2, 3])
+
+
+def test_the_time_an_annotator_took_is_at_most_what_has_passed(store: ComparisonStore, tmp_path: Path) -> None:
+    for seconds in (None, 1e-6, 1e9):
+        store.submit(leased(store, "anna").token, None, seconds=seconds)
+    connection = sqlite3.connect(tmp_path / "store.db")
+    took = [seconds for (seconds,) in connection.execute("SELECT seconds FROM labels ORDER BY id")]
+    connection.close()
+    assert took[1] == 1e-6
+    assert 0 <= took[0] < 30
+    assert 0 <= took[2] < 30
+
+
+# Undo
+
+
+def test_undo_gives_the_item_back_as_it_was_judged(store: ComparisonStore) -> None:
+    lease = leased(store, "anna")
+    store.submit(lease.token, [2, 1, 2], [1.0, None, 3.0])
+    label(store, "ben")
+    following = leased(store, "anna")
+    again = store.undo("anna", lease.token)
+    assert again is not None
+    assert (again.responses, again.ranks, again.ratings) == (lease.responses, (2, 1, 2), (1.0, None, 3.0))
+    assert again.token != lease.token
+    assert [judged.annotator for judged in store.comparisons()] == ["ben"]
+    assert leased(store, "anna") == again
+    with pytest.raises(OrderError, match="it was undone"):
+        store.submit(lease.token, [1, 2, 3])
+    store.submit(again.token, [1, 1, 1])
+    assert leased(store, "anna") == following
+
+
+def test_undo_goes_back_step_by_step_but_not_twice_at_once(store: ComparisonStore) -> None:
+    first, second = label(store, "anna"), label(store, "anna")
+    assert store.last("anna") == second.token
+    assert store.undo("anna", second.token) is not None
+    assert store.undo("anna", second.token) is None, "the request was sent twice"
+    assert store.progress().labels == 1
+    assert store.undo("ben", first.token) is None, "another's"
+    assert store.undo("anna", first.token) is not None
+    assert store.last("anna") is None
+    assert [label(store, "anna").prompt for _ in range(3)] == ["prompt 0", "prompt 1", "prompt 2"]
+
+
+# All of them
+
+
+def test_progress(store: ComparisonStore) -> None:
+    for annotator in ("anna", "ben", "anna"):
+        label(store, annotator, overlap=2)
+    assert store.progress(overlap=2) == (3, 1, 3, {"anna": 2, "ben": 1})
+    assert store.progress() == (3, 2, 3, {"anna": 2, "ben": 1})
+
+
+def comparison(annotator: str = "", **fields: Any) -> Comparison:
+    return Comparison(prompt="p", responses=("a", "b"), annotator=annotator, **fields)
+
+
+def test_comparisons_are_added_and_listed(store: ComparisonStore) -> None:
+    judged = [comparison("anna", ranks=(1, 2)), comparison("ben", ratings=(1, 7)), comparison("cleo"), comparison(ranks=(1, 1))]
+    assert store.add_comparisons(judged) == (1, 4)
+    assert store.comparisons() == judged
+    assert store.add_comparisons(judged) == (0, 0), "they are there"
+    assert store.add_comparisons([comparison("ben", ratings=(1.0, 7.0))]) == (0, 0)
+
+
+def test_a_comparison_that_nobody_judged_waits_for_it(store: ComparisonStore) -> None:
+    assert store.add_comparisons([comparison()]) == (1, 0)
+    assert store.pending("anna")[-1].prompt == "p"
+
+
+def test_contradictions_are_refused_and_nothing_is_added(store: ComparisonStore) -> None:
+    for name, shown in (("anna", "anna"), ("", "An annotator without name")):
+        with pytest.raises(ArgumentError, match=f"^{shown} judges the same responses in two ways, to the prompt 'p'"):
+            store.add_comparisons([comparison(name, ranks=(1, 2)), comparison(name, ranks=(2, 1))])
+    assert store.progress() == (3, 0, 0, {})
+
+
+def test_a_judgement_that_comes_in_another_way_ends_the_lease(store: ComparisonStore) -> None:
+    lease = leased(store, "anna")
+    store.add_comparisons([Comparison(prompt="prompt 0", responses=("0a", "0b", "0c"), ranks=(1, 2, 3), annotator="anna")])
+    with pytest.raises(OrderError, match="given in another way"):
+        store.submit(lease.token, [1, 1, 1])
+    assert leased(store, "anna").prompt == "prompt 1"
+    assert store.last("anna") is None, "there is nothing of the page to undo"
+
+
+# Many at once
+
+
+def work(path: Path, annotator: str, overlap: int) -> list[str]:
+    tokens = []
+    with ComparisonStore(path) as store:
+        while lease := store.lease(annotator, overlap=overlap):
+            assert store.submit(lease.token, [1] * len(lease.responses))
+            tokens.append(lease.token)
+    return tokens
+
+
+@pytest.mark.parametrize("overlap", [1, 2])
+def test_threads_and_processes_share_the_items(overlap: int, tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with ComparisonStore(path, create=True) as store:
+        store.add(items(40))
+        with multiprocessing.get_context("spawn").Pool(2) as pool, ThreadPoolExecutor(4) as threads:
+            others = [pool.apply_async(work, (path, f"process {n}", overlap)) for n in range(2)]
+            here = [threads.submit(work, path, f"thread {n}", overlap) for n in range(4)]
+            tokens = [token for done in [*(o.get(60) for o in others), *(h.result() for h in here)] for token in done]
+        assert len(tokens) == len(set(tokens)) == 40 * overlap
+        judged = store.comparisons()
+        assert [store.progress(overlap=overlap).done, len(judged)] == [40, 40 * overlap]
+        assert len({(c.prompt, c.annotator) for c in judged}) == 40 * overlap
+
+
+def test_one_store_serves_many_threads(store: ComparisonStore) -> None:
+    store.add(items(60))
+    with ThreadPoolExecutor(8) as threads:
+        prompts = list(threads.map(lambda n: label(store, f"annotator {n}").prompt, range(60)))
+    assert len(set(prompts)) == 60

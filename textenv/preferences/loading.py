@@ -1,0 +1,272 @@
+r"""Reading and writing comparisons: stores, JSON lines, Parquet, and the preference formats of the Hugging Face libraries.
+
+A row of textenv's own format has the fields of `Comparison`. The others have a row a pair, of these columns:
+
+- `trl`, TRL's explicit prompt: prompt, chosen, rejected;
+- `hh`, TRL's implicit prompt and HH-RLHF: chosen and rejected, whole texts that begin alike.
+
+Each may be of texts or, when it is read, of conversations, lists of messages `{"role": ..., "content": ...}`; these become texts as
+HH-RLHF writes dialogues, "\n\nHuman: ...\n\nAssistant: ...".
+TRL's formats: https://huggingface.co/docs/trl/dataset_formats#preference; HH-RLHF: https://huggingface.co/datasets/Anthropic/hh-rlhf.
+"""
+
+import dataclasses
+import gzip
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from textenv.errors import ArgumentError, did_you_mean
+from textenv.files import replacing
+from textenv.preferences.comparison import Comparison
+from textenv.preferences.store import ComparisonStore
+
+Format = Literal["textenv", "trl", "hh"]
+
+_FIELDS: Final = tuple(field.name for field in dataclasses.fields(Comparison))
+_SUFFIXES: Final = (".jsonl", ".jsonl.gz", ".parquet")
+_SQLITE: Final = b"SQLite format 3\0"
+_SPEAKERS: Final = {"system": "System", "user": "Human", "assistant": "Assistant"}
+_REPLY: Final = "\n\nAssistant:"
+
+
+def load_comparisons(source: Any) -> list[Comparison]:
+    """Read comparisons.
+
+    Args:
+        source: the path of a comparison store, or of a .jsonl, .jsonl.gz or .parquet file; a `datasets` object or a DataFrame;
+            or a list of comparisons or rows. Rows are in one of the formats of this module.
+
+    Returns:
+        At least one.
+
+    Raises:
+        ArgumentError: there are none, the file is none of these, or a row is not what its format says; the message names the row.
+        LoadError: the store is none.
+    """
+    if isinstance(source, str | os.PathLike):
+        where, path = f"{source}: ", Path(source)
+        if _is_database(path):
+            with ComparisonStore(path) as store:
+                comparisons = store.comparisons()
+            if not comparisons:
+                raise ArgumentError(f"{path} holds no judgements yet; textenv label {path} asks for them.")
+            return comparisons
+        rows = _file_rows(path)
+    else:
+        where, rows = "", _rows(source)
+    comparisons = [row if isinstance(row, Comparison) else _comparison(row, f"{where}row {i}") for i, row in enumerate(rows, 1)]
+    if not comparisons:
+        raise ArgumentError(f"{where}there are no comparisons.")
+    return comparisons
+
+
+def write_comparisons(comparisons: Sequence[Comparison], path: Path, *, format: Format = "textenv") -> int:
+    """Write comparisons into a .jsonl or .parquet file, which is whole or not there.
+
+    Args:
+        comparisons: at least one.
+        path: of the file; it is replaced.
+        format: of its rows, see the module. Only textenv's has a place for ties, "cannot tell", ratings, annotators and sources.
+
+    Returns:
+        The number of rows: of comparisons, or of pairs in which one response is better.
+
+    Raises:
+        ArgumentError: the suffix is none of these, or there is nothing to write.
+        SaveError: the file cannot be written.
+    """
+    if path.suffix not in (".jsonl", ".parquet"):
+        raise ArgumentError(f"Comparisons are written to .jsonl or .parquet files, got {path}.")
+    rows = list(_written(comparisons, format))
+    if not rows:
+        raise ArgumentError(f"There is nothing to write to {path}: no comparison{'' if format == 'textenv' else ' has a better response'}.")
+    with replacing(path) as new:
+        if path.suffix == ".parquet":
+            _write_parquet(rows, new)
+        else:
+            new.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return len(rows)
+
+
+# Writing
+
+
+def _written(comparisons: Sequence[Comparison], format: Format) -> Iterator[dict[str, Any]]:
+    for judged in comparisons:
+        if format == "textenv":
+            yield {name: list(value) if isinstance(value, tuple) else value for name, value in vars(judged).items()}
+            continue
+        for better, worse in judged.pairs:
+            chosen, rejected = judged.responses[better], judged.responses[worse]
+            if format == "trl":
+                yield {"prompt": judged.prompt, "chosen": chosen, "rejected": rejected}
+            else:
+                yield {"chosen": judged.prompt + chosen, "rejected": judged.prompt + rejected}
+
+
+def _write_parquet(rows: list[dict[str, Any]], path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    lists = {"responses": pyarrow.string(), "sources": pyarrow.string(), "ranks": pyarrow.int64(), "ratings": pyarrow.float64()}
+    # With types, since a column in which all is missing has none.
+    schema = pyarrow.schema([(name, pyarrow.list_(lists[name]) if name in lists else pyarrow.string()) for name in rows[0]])
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema), path)
+
+
+# Reading
+
+
+def _is_database(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_SQLITE)) == _SQLITE
+    except OSError as error:
+        raise ArgumentError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _file_rows(path: Path) -> list[Any]:
+    if not path.name.endswith(_SUFFIXES):
+        raise ArgumentError(f"{path} is neither a comparison store nor a {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]} file.")
+    try:
+        if path.suffix == ".parquet":
+            import pyarrow.parquet
+
+            return list(pyarrow.parquet.read_table(path).to_pylist())
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+            return [_parsed(line, f"{path}: line {number}") for number, line in enumerate(file, 1) if line.strip()]
+    except (OSError, EOFError, ValueError) as error:  # those of UTF-8 and pyarrow derive from ValueError
+        if isinstance(error, ArgumentError):
+            raise
+        raise ArgumentError(f"{path} is no {path.suffix} file: {str(error).splitlines()[0]}.") from error
+
+
+def _parsed(line: str, where: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise ArgumentError(f"{where} is no JSON: {error}.") from error
+
+
+def _rows(source: Any) -> list[Any]:
+    if hasattr(source, "iloc"):  # a pandas frame
+        return list(source.to_dict("records"))
+    if hasattr(source, "column_names") and isinstance(source, Mapping):  # a `datasets` object
+        raise ArgumentError(f"The comparisons are a dict of data sets; choose one of its splits: {', '.join(source)}.")
+    if hasattr(source, "column_names") or (isinstance(source, Sequence) and not isinstance(source, bytes)):
+        return list(source)
+    raise ArgumentError(f"Comparisons are a path, a data set, a DataFrame or a list, got {type(source).__name__}.")
+
+
+def _comparison(row: Any, where: str) -> Comparison:
+    if not isinstance(row, Mapping):
+        raise ArgumentError(f"{where} is {row!r}, not a row with columns.")
+    try:
+        return _own(row) if "responses" in row else _pair(row)
+    except ArgumentError as error:
+        raise ArgumentError(f"{where}: {error}") from error
+
+
+def _own(row: Mapping[str, Any]) -> Comparison:
+    """Read a row of textenv's format; what is misspelt must not read as missing."""
+    for name in row:
+        if name not in _FIELDS:
+            raise ArgumentError(f'A comparison has no column "{name}".{did_you_mean(str(name), _FIELDS)}')
+    lists: dict[str, Any] = {}
+    for name in ("responses", "ranks", "ratings", "sources"):
+        values = _without_arrays(row.get(name))
+        if _is_missing(values) and name != "responses":
+            continue
+        if not isinstance(values, list):
+            raise ArgumentError(f'"{name}" must be a list, got {values!r}.')
+        lists[name] = tuple(_text(value, name) for value in values) if name in ("responses", "sources") else tuple(values)
+    if "ratings" in lists:
+        lists["ratings"] = tuple(None if _is_missing(rating) else _number(rating) for rating in lists["ratings"])
+    annotator = row.get("annotator")
+    return Comparison(
+        prompt=_text(row.get("prompt"), "prompt"), annotator="" if _is_missing(annotator) else _text(annotator, "annotator"), **lists
+    )
+
+
+def _pair(row: Mapping[str, Any]) -> Comparison:
+    missing = [name for name in ("chosen", "rejected") if name not in row]
+    if missing:
+        raise ArgumentError(
+            f'The column "{missing[0]}" is missing; comparisons have the columns prompt and responses, or chosen and rejected,'
+            f" got {', '.join(map(str, row)) or 'none'}."
+        )
+    chosen, rejected, prompt = (_without_arrays(row.get(name)) for name in ("chosen", "rejected", "prompt"))
+    if isinstance(chosen, list) and isinstance(rejected, list):
+        chosen, rejected, prompt = _dialogue(chosen, prompt), _dialogue(rejected, prompt), None
+    chosen, rejected = _text(chosen, "chosen"), _text(rejected, "rejected")
+    if chosen == rejected:
+        raise ArgumentError(f"Chosen and rejected are the same, {chosen!r}, so that neither is better.")
+    if _is_missing(prompt):
+        end = _end_of_prompt(chosen, rejected)
+        prompt, chosen, rejected = chosen[:end], chosen[end:], rejected[end:]
+    return Comparison(prompt=_text(prompt, "prompt"), responses=(chosen, rejected), ranks=(1, 2))
+
+
+def _end_of_prompt(chosen: str, rejected: str) -> int:
+    """Find where two whole texts part: where the assistant begins the last turn that both have, else at the end of a word.
+
+    >>> _end_of_prompt("The sky is blue.", "The sky is black.")
+    10
+    """
+    differs = (i for i, (a, b) in enumerate(zip(chosen, rejected, strict=False)) if a != b)
+    common = chosen[: next(differs, min(len(chosen), len(rejected)))]
+    turn = common.rfind(_REPLY)
+    if turn >= 0:
+        return turn + len(_REPLY)
+    for end in range(len(common), 0, -1):
+        if _ends_word(chosen, end) and _ends_word(rejected, end):
+            return end
+    raise ArgumentError(f"Chosen and rejected have no common beginning that could be their prompt: {chosen!r} and {rejected!r}.")
+
+
+def _ends_word(text: str, end: int) -> bool:
+    """Tell whether a text may be cut at a place: not within a word of an alphabet, nor between a space and what follows it."""
+    before, after = text[end - 1], text[end : end + 1]
+    return not before.isspace() and not (_is_lettered(before) and _is_lettered(after))
+
+
+def _is_lettered(character: str) -> bool:
+    return character.isdigit() or character.lower() != character.upper()
+
+
+def _dialogue(messages: list[Any], prompt: Any) -> str:
+    """Write a conversation as one text, the prompt before it where it holds the answer only."""
+    for message in (*messages, *(prompt if isinstance(prompt, list) else ())):
+        if not isinstance(message, Mapping) or message.get("role") not in _SPEAKERS:
+            raise ArgumentError(f"A message has a content and a role, {', '.join(_SPEAKERS)}, got {message!r}.")
+    if messages and messages[0]["role"] == "assistant" and not _is_missing(prompt):
+        messages = [*(prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]), *messages]
+    return "".join(f"\n\n{_SPEAKERS[message['role']]}: {_text(message.get('content'), 'content')}" for message in messages)
+
+
+def _without_arrays(value: Any) -> Any:
+    """Turn the array that a pandas frame holds in place of a list, or a tuple, into one."""
+    return value.tolist() if hasattr(value, "tolist") else list(value) if isinstance(value, tuple) else value
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and value != value)  # pandas has NaN where there is nothing
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise ArgumentError(f'"{name}" must be text, got {value!r}.')
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ArgumentError(f'"{name}" holds what no UTF-8 can: {value!r}.') from error
+    return value
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ArgumentError(f'"ratings" must be numbers, got {value!r}.')
+    return float(value)

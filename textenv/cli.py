@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "list": Command("List the environments.", "list --json", ("json",)),
     "check": Command("Test that an environment keeps the contract.", "check TextSentiment-v0"),
     "train": Command("Train an agent in an environment.", "train TextSentiment-v0 --agent ppo --out runs/first", _ALL),
+    "sft": Command("Fine-tune a model on responses or plain texts.", "sft answers.jsonl --model tiny-en --out runs/sft", _ALL),
     "eval": Command("Measure a policy in an environment.", "eval runs/first TextSentiment-v0 --episodes 512", _ALL),
     "sample": Command(
         "Show what a policy writes and how it is scored.", 'sample runs/first TextSentiment-v0 --n 4 --prompt "The film"', _ALL

@@ -102,11 +102,11 @@ def packed_log_probs(policy: "LanguagePolicy", packed: Packed) -> tuple[torch.Te
     Returns:
         (M,) log-probabilities, row after row, and (M,) the indices of their examples, both on the policy's device.
     """
-    tokens, positions, owner = (None if part is None else part.to(policy.device) for part in packed)
-    assert tokens is not None and owner is not None
+    tokens, owner = packed.tokens.to(policy.device), packed.owner.to(policy.device)
+    positions = None if packed.positions is None else packed.positions[:, :-1].to(policy.device)
     wanted = owner[:, 1:] >= 0  # (R, L-1)
     with policy.arithmetic():
-        states = _states(policy, tokens[:, :-1], None if positions is None else positions[:, :-1])  # (R, L-1, D)
+        states = _states(policy, tokens[:, :-1], positions)  # (R, L-1, D)
         log_probs = token_log_probs(policy.logits, states[wanted], tokens[:, 1:][wanted], policy.temperature, policy.banned)  # (M,)
     return log_probs, owner[:, 1:][wanted]
 

@@ -6,10 +6,9 @@ Cross-contamination", https://arxiv.org/abs/2107.02027.
 
 import inspect
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import nn
 
 from textenv.models.logprobs import token_log_probs
 
@@ -132,7 +131,7 @@ def packs(policy: "LanguagePolicy") -> bool:
 
 def _states(policy: "LanguagePolicy", tokens: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
     """Hidden states (R, L, D) of tokens (R, L); embedded first, for of ids that are its padding token transformers would warn."""
-    embedded = cast(nn.Module, policy.trunk.get_input_embeddings())(tokens)
+    embedded = policy.trunk.get_input_embeddings()(tokens)
     states: torch.Tensor = policy.trunk(
         inputs_embeds=embedded, use_cache=False, **({} if positions is None else {"position_ids": positions})
     ).last_hidden_state

@@ -52,9 +52,7 @@ def load_examples(source: Any, tokenizer: "PreTrainedTokenizerBase", context: in
     answer = next((name for name in ("response", "completion") if name in columns), None)
     if "prompt" not in columns or answer is None:
         there = ", ".join(columns) or "none"
-        raise ArgumentError(
-            f'data needs the columns "prompt" and "response", or "text", but has {there}; rename those that hold the texts.'
-        )
+        raise ArgumentError(f'data needs the columns "prompt" and "response", or "text", but has {there}; rename what holds the texts.')
     prompts, responses = (_texts(columns[name], f"data: {name}") for name in ("prompt", answer))
     found, sizes, prompts_cut, ends_cut = list[Example](), list[int](), 0, 0
     for index, before in enumerate(encode_prompts(prompts, tokenizer, "data")):

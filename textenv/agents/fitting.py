@@ -77,6 +77,16 @@ class Fitted(NamedTuple):
     stopped_early: bool
     """Whether `patience` ended it."""
 
+    def outline(self) -> dict[str, float]:
+        """Tell the steps, the seconds, and each measure of the held-out part before and after."""
+        told: dict[str, float] = {"steps": self.steps, "best_step": self.best_step, "stopped_early": self.stopped_early}
+        told["seconds"] = self.history[-1]["seconds"]
+        first, best = self.history[0], next(row for row in self.history if row["step"] == self.best_step)
+        for name in first:
+            if name.startswith("held_out_"):
+                told |= {f"{name}_before": first[name], f"{name}_after": best[name]}
+        return told
+
 
 def fit(
     module: nn.Module,

@@ -200,7 +200,13 @@ class Learner:
             values = self.critic.response_values(piece.tokens, piece.prompt_columns)
         return log_probs, values
 
-    def minimise(self, batch: Episodes, loss: Callable[[Episodes], Terms], rows: torch.Tensor | None = None) -> dict[str, float]:
+    def minimise(
+        self,
+        batch: Episodes,
+        loss: Callable[[Episodes], Terms],
+        rows: torch.Tensor | None = None,
+        beside: Callable[[], dict[str, float]] | None = None,
+    ) -> dict[str, float]:
         """Take one step of the optimiser on some episodes, the gradient accumulated over micro-batches.
 
         Args:
@@ -208,9 +214,10 @@ class Learner:
             loss: maps episodes to its terms; their sums are divided by the mean number of tokens of so many episodes in
                 the batch, not by these episodes' own, so that long and short ones weigh alike in every step.
             rows: indices of the episodes; None takes all.
+            beside: adds a gradient of its own, and tells terms of its own.
 
         Returns:
-            The terms a token, and `grad_norm`.
+            The terms a token, `grad_norm`, and those beside.
 
         Raises:
             TrainingError: the gradient is not finite.
@@ -225,13 +232,14 @@ class Learner:
             (terms["loss"] * piece.mask).sum().div(tokens).backward()
             for name, values in terms.items():
                 sums[name] = sums.get(name, 0.0) + (values.detach() * piece.mask).sum(dtype=torch.float32)
+        others = {} if beside is None else beside()
         parameters = self.optimiser.param_groups[0]["params"]
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm)
         if not torch.isfinite(norm):
             raise TrainingError(f"The gradient is not finite after {self.episodes} episodes; lower learning_rate or max_grad_norm.", batch)
         self.optimiser.step()
         told = torch.stack(list(sums.values()) or [norm]).div(tokens).tolist()  # read once, for on a GPU every reading waits
-        return {**dict(zip(sums, told, strict=True)), "grad_norm": float(norm)}
+        return {**dict(zip(sums, told, strict=True)), "grad_norm": float(norm), **others}
 
     def report(self, batch: Episodes, steps: Sequence[dict[str, float]]) -> dict[str, float]:
         """Count the episodes, move β, and put the metrics of an update together.

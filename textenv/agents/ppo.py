@@ -3,18 +3,23 @@
 Schulman et al., "Proximal Policy Optimization Algorithms", https://arxiv.org/abs/1707.06347, in both of its forms, as RLHF uses
 it: Ziegler et al., https://arxiv.org/abs/1909.08593, and Huang et al., "The N Implementation Details of RLHF with PPO",
 https://huggingface.co/blog/the_n_implementation_details_of_rlhf_with_ppo. The leave-one-out baseline: Ahmadian et al., "Back to
-Basics", https://arxiv.org/abs/2402.14740.
+Basics", https://arxiv.org/abs/2402.14740. With pretraining text mixed in, PPO-ptx: Ouyang et al., equation 2,
+https://arxiv.org/abs/2203.02155.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from pathlib import Path
+from typing import Any, Literal, cast
 
 import torch
 
 from textenv.agents.config import LearnerConfig, check_choice, check_divides, check_ranges
 from textenv.agents.learner import Learner, Terms
 from textenv.agents.losses import clipped_surrogate, clipped_value_loss, penalised_surrogate
+from textenv.agents.pretraining import Pretraining
+from textenv.errors import ArgumentError
+from textenv.models.policy import LanguagePolicy
 from textenv.rewards.kl import k2, k3
 from textenv.rollouts.advantages import gae, leave_one_out, masked_whiten, reward_to_go
 from textenv.types import Episodes
@@ -56,23 +61,42 @@ class PPOConfig(LearnerConfig):
     """λ of the generalised advantage estimation, for a critic."""
     whiten_advantages: bool = True
     """Scale advantages to mean 0 and variance 1 over the tokens of an update."""
+    ptx_coef: float = 0.0
+    """γ of PPO-ptx, in units of advantage a nat: it weighs the mean of -log π over tokens of the corpus; 0 leaves it out."""
+    ptx_corpus: Path | None = None
+    """Plain texts of pretraining: a .txt file, a text a line, or a .jsonl, .csv or .parquet file with a column text."""
+    ptx_batch_size: int = 16
+    """Rows of what the model reads, at most 1,024 tokens, filled with such texts, an optimiser step."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ranges(self, positive=("epochs", "minibatch_size", "clip_range", "value_clip_range", "target_kl"), unit=("lam",))
-        check_ranges(self, positive=("penalty_coef", "penalty_target"), least_zero=("value_coef",))
+        check_ranges(self, positive=("penalty_coef", "penalty_target", "ptx_batch_size"), least_zero=("value_coef", "ptx_coef"))
         check_choice(self, "form", ("clip", "penalty"))
         check_choice(self, "advantage", ("leave_one_out", "critic"))
         if self.advantage == "leave_one_out":
             check_divides(self, "group_size", "episodes_per_update", least=2)
         check_divides(self, "minibatch_size", "episodes_per_update")
+        if (self.ptx_coef > 0) != (self.ptx_corpus is not None):
+            raise ArgumentError("ptx_coef and ptx_corpus, the weight of pretraining text and the text, go together; give both or neither.")
 
 
 class PPO(Learner):
-    """Trains a policy in text environments; arguments and errors are those of `Learner`."""
+    """Trains a policy in text environments; other arguments and errors are those of `Learner`.
+
+    Raises:
+        ArgumentError: the pretraining texts cannot be used.
+    """
 
     config: PPOConfig
     Config = PPOConfig
+
+    def __init__(self, policy: LanguagePolicy, envs: Any, config: PPOConfig | None = None, *, seed: int = 0, **options: Any) -> None:
+        super().__init__(policy, envs, config, seed=seed, **options)
+        self.pretraining: Pretraining | None = None
+        if self.config.ptx_corpus is not None:
+            self.pretraining = Pretraining(policy, self.config.ptx_corpus, self.config.ptx_batch_size)
+            self.memory |= {"ptx_seed": seed, "ptx_batches": 0}
 
     def set_up(self) -> None:
         """Use the value head or groups, and start β of the penalty form."""
@@ -110,7 +134,7 @@ class PPO(Learner):
         steps: list[dict[str, float]] = []
         self.policy.train()
         for rows in self._minibatches(len(batch)):
-            steps.append(self.minimise(batch, self.loss, rows))
+            steps.append(self.minimise(batch, self.loss, rows, None if self.pretraining is None else self._pretrain))
             if config.target_kl is not None and steps[-1]["approx_kl"] > 1.5 * config.target_kl:
                 break
         self.policy.eval()
@@ -137,6 +161,13 @@ class PPO(Learner):
             drift = k2(new, piece.log_probs)
             clipped = ((new - piece.log_probs).exp() - 1).abs() > config.clip_range
         return {"loss": loss, "policy_loss": policy_loss, "value_loss": value_loss, "approx_kl": drift, "clip_fraction": clipped}
+
+    def _pretrain(self) -> dict[str, float]:
+        """Add γ times the gradient of the mean of -log π over the next texts of the corpus."""
+        pretraining = cast(Pretraining, self.pretraining)
+        rows = pretraining.rows(self.memory["ptx_seed"], self.memory["ptx_batches"])
+        self.memory["ptx_batches"] += 1
+        return {"ptx_loss": pretraining.add_gradient(rows, self.config.ptx_coef)}
 
     @torch.no_grad()
     def _adapt_penalty(self, batch: Episodes) -> dict[str, float]:

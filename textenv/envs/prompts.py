@@ -44,7 +44,8 @@ def _read_file(path: Path, what: str) -> Any:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
         if path.suffix == ".csv":  # "12" and "NA" are texts; only an empty cell is missing
-            return pd.read_csv(path, dtype={"prompt": str, "completion": str}, keep_default_na=False, na_values=[""])
+            texts = dict.fromkeys(("prompt", "completion", "response", "text"), str)
+            return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         return lines if path.suffix == ".txt" else pd.DataFrame([json.loads(line) for line in lines])
     except ValueError as error:  # those of json, pandas and pyarrow derive from it
@@ -65,8 +66,18 @@ def _read_hub(name: str, what: str) -> Any:
         raise LoadError(f'The data set "{name}" cannot be loaded: {str(error).splitlines()[0]}') from error
 
 
-def _columns_of(source: Any, what: str) -> dict[str, list[Any]]:
-    """Turn any accepted source into columns."""
+def columns_of(source: Any, what: str, bare: str = "prompt") -> dict[str, list[Any]]:
+    """Turn any accepted source into columns.
+
+    Args:
+        source: see `load_prompts`.
+        what: the argument that errors name.
+        bare: the column that single texts make up.
+
+    Raises:
+        ArgumentError: it is none of them, or cannot be read.
+        LoadError: a hub id cannot be reached.
+    """
     if isinstance(source, str | Path):
         source = _read_file(Path(source), what) if Path(source).suffix in _SUFFIXES else _read_hub(str(source), what)
     if hasattr(source, "iloc") and not hasattr(source, "columns"):  # a pandas series
@@ -85,7 +96,7 @@ def _columns_of(source: Any, what: str) -> dict[str, list[Any]]:
             if set(row) != set(names):
                 raise ArgumentError(f"{what}: row {index} has the columns {sorted(row)}, but row 0 has {sorted(names)}.")
         return {str(name): [row[name] for row in source] for name in names}
-    return {"prompt": list(source)}
+    return {bare: list(source)}
 
 
 def load_prompts(
@@ -106,7 +117,7 @@ def load_prompts(
             holds what is not text, or a prompt is too long.
         LoadError: a hub id cannot be reached.
     """
-    columns = _columns_of(source, what)
+    columns = columns_of(source, what)
     if "prompt" not in columns:
         raise ArgumentError(f'{what} has no column "prompt", only {", ".join(columns) or "none"}; rename the one that holds the text.')
     for name in _RESERVED:
@@ -120,7 +131,7 @@ def load_prompts(
             raise ArgumentError(f"{what}: prompt {index} is {text!r}, not text.")
     tokens = np.full((len(texts), max_prompt_tokens), -1, dtype=np.int32)
     dropped = np.zeros(len(texts), dtype=np.int64)
-    for index, ids in enumerate(_encode(list(texts), tokenizer, what)):
+    for index, ids in enumerate(encode_prompts(list(texts), tokenizer, what)):
         if len(ids) > max_prompt_tokens:
             if not truncate:
                 raise ArgumentError(
@@ -134,8 +145,12 @@ def load_prompts(
     return PromptSet(texts, columns, tokens, dropped)
 
 
-def _encode(texts: list[str], tokenizer: "PreTrainedTokenizerBase", what: str) -> list[list[int]]:
-    """Tokenise prompts as the model expects them, without an end-of-text token after them."""
+def encode_prompts(texts: list[str], tokenizer: "PreTrainedTokenizerBase", what: str) -> list[list[int]]:
+    """Tokenise prompts as the model expects them, without an end-of-text token after them.
+
+    Raises:
+        ArgumentError: a prompt is empty, and the tokenizer has no token to start from.
+    """
     eos = tokenizer.eos_token_id
     rows: list[list[int]] = []
     for index, row in enumerate(tokenizer(texts, verbose=False)["input_ids"]):

@@ -1,0 +1,103 @@
+"""Texts as tokens to learn from: where they begin and end, what is cut, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from textenv.errors import ArgumentError
+from textenv.models.loading import load_tokenizer, toy_tokenizer
+from textenv.rollouts.examples import encode_responses, load_examples, load_texts
+
+TOKENIZER = toy_tokenizer("abc>")  # 0 1 2 3, and 4 the end of text
+ROWS = [{"prompt": "ab>", "response": "ab"}, {"prompt": "c>", "response": ""}]
+
+
+def test_a_response_is_predicted_after_its_prompt_to_its_end() -> None:
+    found = load_examples(ROWS, TOKENIZER, 8)
+    assert found.examples == [([0, 1, 3], [0, 1, 4]), ([2, 3], [4])]
+    assert (found.names, found.sizes, found.prompts_cut, found.ends_cut) == (["ab>", "c>"], [2, 0], 0, 0)
+    renamed = [{"prompt": row["prompt"], "completion": row["response"], "label": 1} for row in ROWS]
+    assert load_examples(renamed, TOKENIZER, 8) == found
+
+
+def test_a_prompt_loses_its_beginning_before_a_response_its_end() -> None:
+    row = [{"prompt": "abc>", "response": "abc"}]
+    shorter = load_examples(row, TOKENIZER, 6)
+    assert shorter.examples == [([2, 3], [0, 1, 2, 4])]
+    assert (shorter.prompts_cut, shorter.ends_cut, shorter.sizes) == (1, 0, [3])
+    shortest = load_examples(row, TOKENIZER, 3)
+    assert shortest.examples == [([3], [0, 1])]
+    assert (shortest.prompts_cut, shortest.ends_cut, shortest.sizes) == (1, 1, [2])
+
+
+def test_a_response_as_long_as_an_environment_allows_has_no_end() -> None:
+    rows = [{"prompt": "a>", "response": text} for text in ("a", "ab", "abc")]
+    found = load_examples(rows, TOKENIZER, 8, max_new_tokens=2)
+    assert [example.predicted for example in found.examples] == [[0, 4], [0, 1], [0, 1]]
+    assert (found.ends_cut, found.sizes) == (2, [1, 2, 2])
+
+
+def test_all_responses_are_given_the_same_part_of_the_prompt() -> None:
+    found = encode_responses([0, 1, 2, 3], ["", "abc"], TOKENIZER, 6)
+    assert found == [([2, 3], [4]), ([2, 3], [0, 1, 2, 4])]
+    assert encode_responses([0], ["a", "x"], TOKENIZER, 6) is None
+
+
+def test_every_token_of_a_plain_text_is_predicted_once() -> None:
+    found = load_examples(["abcab", "c"], TOKENIZER, 4)
+    assert found.examples == [([4], [0, 1, 2]), ([2], [0, 1, 4]), ([4], [2, 4])]
+    assert (found.names, found.sizes) == (["abcab", "abcab", "c"], [5, 0, 1])
+    assert load_texts(["abcab", "c"], TOKENIZER, 4, "corpus") == found
+
+
+def test_files(tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("abcab\n\nc\n")
+    assert load_examples(tmp_path / "texts.txt", TOKENIZER, 4) == load_examples(["abcab", "c"], TOKENIZER, 4)
+    frame = pd.DataFrame(ROWS[:1])
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    frame.to_parquet(tmp_path / "rows.parquet")
+    frame.to_json(tmp_path / "rows.jsonl", orient="records", lines=True)
+    for suffix in ("csv", "parquet", "jsonl"):
+        assert load_examples(str(tmp_path / f"rows.{suffix}"), TOKENIZER, 8) == load_examples(ROWS[:1], TOKENIZER, 8)
+    digits = toy_tokenizer("1,0")
+    (tmp_path / "digits.csv").write_text("text\n01\n")  # a text, not the number 1
+    assert load_texts(tmp_path / "digits.csv", digits, 4, "corpus").names == ["01"]
+
+
+def test_the_embedded_tokenizer() -> None:
+    tokenizer = load_tokenizer("tiny-en")
+    found = load_examples([{"prompt": "The film", "response": " was good 电影."}], tokenizer, 64)
+    (given, predicted), size = found.examples[0], found.sizes[0]
+    assert tokenizer.decode(given) == "The film"
+    assert tokenizer.decode(predicted) == " was good 电影.<|endoftext|>"
+    assert size == len(" was good 电影.".encode())
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            [{"prompt": "a", "answer": "b"}],
+            r'data needs the columns "prompt" and "response", or "text", but has prompt, answer; rename what holds',
+        ),
+        ([{"response": "a"}], r'data needs the columns "prompt" and "response", or "text", but has response'),
+        ([{"prompt": "a", "response": None}], r"data: response 0 is None, not text\."),
+        ([{"prompt": 3, "response": "a"}], r"data: prompt 0 is 3, not text\."),
+        ([{"prompt": "a", "response": "xyz"}], r"data: the tokenizer cannot write response 0, 'xyz', after its prompt\."),
+        (["ab", "a<|endoftext|>b"], r"data: the tokenizer cannot write text 1, 'a<\|endoftext\|>b'\."),
+        ([], r"data is empty; give at least one text\."),
+        ("nowhere.jsonl", r"data: there is no file nowhere\.jsonl\."),
+    ],
+)
+def test_what_cannot_be_used_is_refused(data: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        load_examples(data, TOKENIZER, 8)
+
+
+def test_a_corpus_has_texts() -> None:
+    with pytest.raises(ArgumentError, match=r'ptx_corpus has no column "text", only prompt, response; rename the one that holds the texts'):
+        load_texts(ROWS, TOKENIZER, 8, "ptx_corpus")
+    with pytest.raises(ArgumentError, match="ptx_corpus is empty"):
+        load_texts([], TOKENIZER, 8, "ptx_corpus")

@@ -88,3 +88,24 @@ def test_the_command_of_lora(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (line,) = re.findall(r"^textenv (.*)$", page, flags=re.MULTILINE)
     main([*line.split(), "--episodes", "32", *SMALL["train"]])
     assert (tmp_path / "runs" / "lora" / "model" / "model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_the_toy_of_evaluation_is_over_optimised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    (module,), (options,) = (re.findall(rf"```{kind}\n(.*?)```", page, flags=re.DOTALL) for kind in ("python", "toml"))
+    (tmp_path / "hacked.py").write_text(module, encoding="utf-8")
+    (tmp_path / "hacked.toml").write_text(options, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "hacked", raising=False)
+    commands = re.findall(r"^textenv (.*(?:hacked:Hacked-v0|report\.html).*)$", page, flags=re.MULTILINE)
+    assert [line.split()[0] for line in commands] == ["train", "train", "duel", "report"]
+    for line in commands:
+        main(line.split())
+    shown = capsys.readouterr()
+    assert "Stopped for over-optimisation; the model is that of update" in shown.err
+    assert "95 % interval, over prompts" in " ".join(shown.out.split())
+    assert "Score and judge over the distance" in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -324,3 +324,13 @@ def test_trpo_moves_adapters_of_the_last_layers_alone() -> None:
     moved = {name for name, value in weights_of(agent).items() if not torch.equal(value, before[name])}
     assert moved
     assert all(".h.1." in name and ".lora_" in name for name in moved)
+
+
+def test_a_callback_ends_the_learning_by_true() -> None:
+    envs = tiny_envs()
+    config = agent_class("reinforce").Config(episodes_per_update=4)
+    agent = agent_class("reinforce")(tiny_policy(envs.rules), envs, config)
+    agent.learn(40, lambda metrics, batch: metrics["episodes"] >= 8)
+    assert agent.episodes == 8
+    agent.learn(8, lambda metrics, batch: None)
+    assert agent.episodes == 16

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
-from textenv.reports.console import comparison_table, examples_table, measures_table, samples_table
+from textenv.reports.console import comparison_table, examples_table, measures_table, samples_table, strengths_table, win_rates_table
 from textenv.reports.evaluation import Measured
 
 
@@ -87,3 +87,23 @@ def test_samples_show_texts_as_they_are() -> None:
     head, *rows = cells(samples_table([one, two]))
     assert head == ["prompt", "completion", "score", "judge", "end"]
     assert rows == [["I [b]say[/b]", "[/x] well", "0.13", "", "length"], ["I [b]say[/b]", "[/x] well", "0.13", "0.50", "eos"]]
+
+
+def test_win_rates() -> None:
+    pair = {"first": "[a]", "second": "b", "wins": 3, "ties": 1, "losses": 1, "win_rate": 0.7, "low": 0.25, "high": 0.9876}
+    head, row = cells(win_rates_table([pair], "title"))
+    assert dict(zip(head, row, strict=True)) == {
+        **{"first": "[a]", "second": "b", "wins": "3", "ties": "1", "losses": "1"},
+        **{"win rate": "0.700", "interval": "0.250 to 0.988"},
+    }
+
+
+def test_strengths_with_the_strongest_first() -> None:
+    rows = [
+        {"player": "[m]", "log_odds": 0.0, "low": 0.0, "high": 0.0},
+        {"player": "weak", "log_odds": -1.0, "low": -2.0, "high": 0.0},
+        {"player": "strong", "log_odds": math.log(3), "low": 0.5, "high": 2.0},
+    ]
+    head, *shown = cells(strengths_table(rows))
+    assert head == ["player", "log-odds", "interval", "beats [m]"]
+    assert shown == [["strong", "1.10", "0.50 to 2.00", "0.750"], ["[m]", "0", "", ""], ["weak", "-1.00", "-2.00 to 0.00", "0.269"]]

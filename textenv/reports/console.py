@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from textenv.reports.evaluation import Measured
 
@@ -90,7 +90,8 @@ def samples_table(samples: Sequence[Mapping[str, Any]]) -> Table:
 def win_rates_table(pairs: Sequence[Mapping[str, Any]], title: str) -> Table:
     """Put pairs of players under each other; each has first, second, wins, ties, losses, win_rate, low and high."""
     caption = "win rate of the first: wins and half of the ties; 95 % interval, over prompts"
-    table = Table("first", "second", "wins", "ties", "losses", "win rate", "interval", title=title, caption=caption)
+    headings = ("first", "second", "wins", "ties", "losses", "win rate", Column("interval", no_wrap=True))
+    table = Table(*headings, title=title, caption=caption)
     for pair in pairs:
         counts = (str(pair[name]) for name in ("wins", "ties", "losses"))
         interval = f"{pair['low']:.3f} to {pair['high']:.3f}"

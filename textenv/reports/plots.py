@@ -78,7 +78,8 @@ def plane(name: str, scores: Sequence[Series], judges: Sequence[Series], xlabel:
         An `<svg>` element.
     """
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")
-    for axes, paths, label in zip(figure.subplots(2, sharex=True), (scores, judges), ("score", "judge"), strict=True):
+    above, below = figure.subplots(2, sharex=True)
+    for axes, paths, label in ((above, scores, "score"), (below, judges, "judge")):
         for path in paths:
             colour = _SERIES[path.style % COLOURS]
             line = {"color": colour, "linestyle": _dashes(path.style), "linewidth": _WIDTH, "marker": "o", "markersize": 3.5}
@@ -86,8 +87,8 @@ def plane(name: str, scores: Sequence[Series], judges: Sequence[Series], xlabel:
         axes.set_ylabel(label)
     for path in judges:
         best = int(np.asarray(path.y).argmax())
-        axes.plot(np.asarray(path.x)[best], np.asarray(path.y)[best], "o", color=_SERIES[path.style % COLOURS], markersize=7)
-    axes.set_xlabel(xlabel)
+        below.plot(np.asarray(path.x)[best], np.asarray(path.y)[best], "o", color=_SERIES[path.style % COLOURS], markersize=7)
+    below.set_xlabel(xlabel)
     return _svg(figure, name)
 
 

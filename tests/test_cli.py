@@ -83,9 +83,9 @@ def test_what_is_quick_does_not_wait_for_torch(argument: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("", "Which command? list, check, train, eval, sample, report, frontier; see textenv --help."),
+        ("", "Which command? list, check, train, eval, sample, compare, label, comparisons, report, frontier; see textenv --help."),
         ("lst", 'There is no command "lst". Did you mean "list"?'),
-        ("--hlp", 'There is no command "--hlp". Known: check, eval, frontier, list, report, sample, train.'),
+        ("--hlp", 'There is no command "--hlp". Known: check, compare, comparisons, eval, frontier, label, list, report, sample, train.'),
         ("train TextCopy-v0 --episods 3", 'train has no option "--episods". Did you mean "--episodes"?'),
         ("train TextCopy-v0 --episodes three", '--episodes needs an integer, got "three".'),
         ("train TextCopy-v0 --num-envs 0", "num_envs must be at least 1, got 0."),

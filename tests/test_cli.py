@@ -83,9 +83,9 @@ def test_what_is_quick_does_not_wait_for_torch(argument: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("", "Which command? list, check, train, eval, sample, duel, report, frontier; see textenv --help."),
+        ("", f"Which command? {', '.join(COMMANDS)}; see textenv --help."),
         ("lst", 'There is no command "lst". Did you mean "list"?'),
-        ("--hlp", 'There is no command "--hlp". Known: check, duel, eval, frontier, list, report, sample, train.'),
+        ("--hlp", f'There is no command "--hlp". Known: {", ".join(sorted(COMMANDS))}.'),
         ("train TextCopy-v0 --episods 3", 'train has no option "--episods". Did you mean "--episodes"?'),
         ("train TextCopy-v0 --episodes three", '--episodes needs an integer, got "three".'),
         ("train TextCopy-v0 --num-envs 0", "num_envs must be at least 1, got 0."),

@@ -117,8 +117,8 @@ def test_a_lease_does_not_tell_who_wrote(store: ComparisonStore) -> None:
 
 def test_a_judgement_is_kept_in_the_order_of_the_item(store: ComparisonStore) -> None:
     lease = leased(store, "anna")
-    ranks = dict(zip(("0a", "0b", "0c"), (2, 1, 2), strict=True))
-    ratings = dict(zip(("0a", "0b", "0c"), (3.0, 7.0, None), strict=True))
+    ranks = {"0a": 2, "0b": 1, "0c": 2}
+    ratings = {"0a": 3.0, "0b": 7.0, "0c": None}
     assert store.submit(lease.token, [ranks[text] for text in lease.responses], [ratings[text] for text in lease.responses])
     expected = Comparison(
         prompt="prompt 0", responses=("0a", "0b", "0c"), ranks=(2, 1, 2), ratings=(3.0, 7.0, None), annotator="anna", sources=None

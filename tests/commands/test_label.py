@@ -1,0 +1,90 @@
+"""`textenv label`: the simulated annotator, and what keeps the page from opening."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from textenv.cli import main
+from textenv.preferences.annotator import SimulatedAnnotator
+from textenv.preferences.store import ComparisonStore, Item
+from textenv.web.serving import bind
+
+RESPONSES = (" was awful and boring.", " was long.", " was wonderful and moving.")
+ITEMS = [Item(prompt=f"The film number {i}", responses=RESPONSES, sources=("a", "b", "c")) for i in range(12)]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    with ComparisonStore(tmp_path / "store.db", create=True) as store:
+        store.add(ITEMS)
+    return tmp_path / "store.db"
+
+
+def test_a_reward_judges_everything_once(store: Path, call: Callable[..., str]) -> None:
+    assert call("label", str(store), "--simulate", "tiny-sentiment") == f"12 judgements of simulated are in {store}.\n"
+    assert call("label", str(store), "--simulate", "tiny-sentiment").startswith("0 judgements")
+    assert call("label", str(store), "--simulate", "tiny-sentiment", "--annotator", "ben").startswith("0 judgements")
+    with ComparisonStore(store) as opened:
+        assert opened.comparisons() == SimulatedAnnotator("tiny-sentiment").judge(ITEMS)
+
+
+def test_the_options_are_the_annotators(store: Path, call: Callable[..., str]) -> None:
+    options = "--noise 0.3 --tie 0.1 --rated 0 1 --seed 3 --overlap 2".split()
+    for name in ("anna", "ben"):
+        call("label", str(store), "--simulate", "tiny-sentiment", "--annotator", name, *options)
+    anna, ben = (
+        SimulatedAnnotator("tiny-sentiment", noise=0.3, tie=0.1, rated=(0, 1), seed=3, name=name).judge(ITEMS) for name in ("anna", "ben")
+    )
+    with ComparisonStore(store) as opened:
+        assert opened.comparisons() == [judged for pair in zip(anna, ben, strict=True) for judged in pair]
+    assert [judged.ranks for judged in anna] != [judged.ranks for judged in ben]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("--overlap 0", "overlap must be at least 1, got 0."),
+        ("--port 99999", "Port 99999 cannot be used: bind(): port must be 0-65535.; choose another --port, or 0 for any that is free."),
+        ("--simulate tiny-sentiment --noise -1", "noise must be at least 0, got -1.0."),
+        ("--simulate tiny-sentiment --seed -1", "seed must be at least 0, got -1."),
+        ("--simulate tiny-sentiment --annotator=", "annotator must be a name, got an empty one."),
+        ("--simulate tiny-sentiment --ratings", "A simulated annotator takes --rated LOW HIGH in place of --ratings."),
+        ("--rated 0 1", "--rated is of a simulated annotator; give --simulate REWARD, or ask people for --ratings."),
+        ("--simulate tiny-sentimen", None),
+    ],
+)
+def test_bad_options_end_in_one_sentence(options: str, says: str | None, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["label", str(store), *options.split()])
+    said = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert said.count("\n") == 1
+    assert says is None or said == f"textenv: {says}\n"
+    with ComparisonStore(store) as opened:
+        assert opened.comparisons() == []
+
+
+def test_the_page_needs_a_port_a_store_and_items(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ComparisonStore(tmp_path / "empty.db", create=True).close()
+    with bind(0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        for arguments, says in (
+            ([str(store), "--port", str(port)], f"Port {port} cannot be used: Address already in use;"),
+            ([str(tmp_path / "missing.db"), "--port", "0"], f"There is no comparison store {tmp_path / 'missing.db'};"),
+            ([str(tmp_path / "empty.db"), "--port", "0"], f"{tmp_path / 'empty.db'} holds nothing to judge; textenv compare"),
+        ):
+            with pytest.raises(SystemExit) as caught:
+                main(["label", *arguments])
+            assert caught.value.code == 2
+            assert capsys.readouterr().err.startswith(f"textenv: {says}")
+
+
+def test_the_page_needs_the_extra(store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "fastapi", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "textenv.web.labelling", raising=False)
+    with pytest.raises(SystemExit) as caught:
+        main(["label", str(store), "--port", "0"])
+    assert (caught.value.code, capsys.readouterr().err) == (2, 'textenv: The page needs the extra: pip install "textenv[web]".\n')

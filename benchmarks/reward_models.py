@@ -78,7 +78,12 @@ def measure(comparisons: Sequence[Comparison], config: RewardModelConfig, shares
     rows = []
     for share in shares:
         made = fit_reward_model(part_of(comparisons, config.held_out, share), "tiny-en", config, on_row=print)
-        told = {"seed": config.seed, "learnt": made.learnt, "seconds": made.fitted.history[-1]["seconds"], "best_step": made.fitted.best_step}
+        told = {
+            "seed": config.seed,
+            "learnt": made.learnt,
+            "seconds": made.fitted.history[-1]["seconds"],
+            "best_step": made.fitted.best_step,
+        }
         rows.append({**told, "scale_error": made.scale_error, **judged(made.pairs(made.unseen))})
     return rows
 
@@ -113,7 +118,9 @@ def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
             last = next(row for row in rows if row["learnt"] == sizes[-1])
             curve.axhspan(last["accuracy_low"], last["accuracy_high"], color="C0", alpha=0.12, linewidth=0)
         table = next(row for row in rows if row["learnt"] == sizes[-1])["reliability"]
-        calibration.plot([one["expected"] for one in table], [one["right"] for one in table], marker="o", markersize=3, linewidth=1, label=name)
+        calibration.plot(
+            [one["expected"] for one in table], [one["right"] for one in table], marker="o", markersize=3, linewidth=1, label=name
+        )
     curve.set(xlabel="comparisons", ylabel="held-out accuracy", xscale="log", title="Accuracy against the number of comparisons")
     calibration.plot([0.5, 1], [0.5, 1], color="grey", linestyle="--", linewidth=1, label="calibrated")
     calibration.set(xlabel="probability that the preferred one is better", ylabel="share in which it is", title="Calibration")

@@ -134,11 +134,9 @@ def test_the_saved_folder_is_a_reward_anywhere(kind: str, tmp_path: Path) -> Non
     np.testing.assert_allclose(load_reward(tmp_path / "model")(prompts=prompts, completions=texts), expected, atol=1e-5)
     elsewhere: Any = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model").eval()
     with torch.no_grad():
-        inputs = model.tokenizer([prompt + text for prompt, text in zip(prompts, texts, strict=True)], padding=True, return_tensors="pt")
-        raw = elsewhere(**inputs).logits[:, 0].numpy()
-    np.testing.assert_allclose(
-        raw + json.loads((tmp_path / "model" / "config.json").read_text()).get("reward_bias", 0.0), expected, atol=1e-5
-    )
+        whole = [prompt + text for prompt, text in zip(prompts, texts, strict=True)]
+        raw = elsewhere(**model.tokenizer(whole, padding=True, return_tensors="pt")).logits[:, 0].numpy()
+    np.testing.assert_allclose(raw + getattr(elsewhere.config, "reward_bias", 0.0), expected, atol=1e-5)
 
 
 def test_two_runs_are_equal(backbone: Path) -> None:
@@ -160,7 +158,7 @@ def test_the_first_held_out_loss_is_that_of_the_equation(backbone: Path) -> None
     losses: dict[Any, Any] = {
         "k_wise": k_wise,
         "plackett_luce": plackett_luce,
-        "davidson": lambda *args: davidson(*args, torch.tensor(np.log(0.4), dtype=torch.float32)),
+        "davidson": lambda rewards, ranks, mask: davidson(rewards, ranks, mask, torch.tensor(0.4).log()),
     }
     for name, loss in losses.items():
         config = dataclasses.replace(QUICK, loss=name, held_out=0.5, nu=0.4 if name == "davidson" else None)

@@ -67,7 +67,7 @@ def test_without_an_end_of_text_there_is_nothing_to_read() -> None:
 def test_how_much_is_read() -> None:
     tokenizer = words("<s> $A </s>", sep_token="</s>", pad_token="<pad>")
     sizes: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8, "vocab_size": 6}
-    model = BertForSequenceClassification(BertConfig(max_position_embeddings=24, **sizes))
+    model: Any = BertForSequenceClassification(BertConfig(max_position_embeddings=24, **sizes))
     assert reads_at_most(model, tokenizer) == 24
     tokenizer.model_max_length = 10
     assert reads_at_most(model, tokenizer) == 10

@@ -40,7 +40,7 @@ def llama(folder: Path) -> None:
     """No layer of it has a bias."""
     tokenizer = toy_tokenizer(LETTERS)
     sizes: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    special = {"bos_token_id": 8, "eos_token_id": 8}
+    special: dict[str, Any] = {"bos_token_id": 8, "eos_token_id": 8}
     with torch.random.fork_rng():
         torch.manual_seed(0)
         LlamaForCausalLM(LlamaConfig(vocab_size=9, max_position_embeddings=16, **special, **sizes)).save_pretrained(folder)
@@ -176,7 +176,7 @@ def test_what_is_no_such_model_is_named(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "damaged")
     with pytest.raises(LoadError, match=r"damaged holds no gpt2 model: its file lacks transformer\.wpe\.weight"):
         load_scalar_model(tmp_path / "damaged")
-    sizes: dict[str, Any] = {"d_model": 8, "d_ff": 8, "num_layers": 1, "num_heads": 1, "d_kv": 8}
-    T5ForConditionalGeneration(T5Config(vocab_size=9, decoder_start_token_id=0, **sizes)).save_pretrained(tmp_path / "t5")
+    sizes: dict[str, Any] = {"d_model": 8, "d_ff": 8, "num_layers": 1, "num_heads": 1, "d_kv": 8, "decoder_start_token_id": 0}
+    T5ForConditionalGeneration(T5Config(vocab_size=9, **sizes)).save_pretrained(tmp_path / "t5")
     with pytest.raises(ArgumentError, match="t5 is an encoder-decoder; a reward model is made of a causal language model or an encoder"):
         load_scalar_model(tmp_path / "t5")

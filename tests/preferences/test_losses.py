@@ -23,7 +23,9 @@ def rows(*values: Sequence[float]) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def batch(ranks: Sequence[int], mask: Sequence[bool] = EVERYTHING, *, grad: bool = False) -> tuple[torch.Tensor, ...]:
+def batch(
+    ranks: Sequence[int], mask: Sequence[bool] = EVERYTHING, *, grad: bool = False
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """One prompt; what stands where the mask is false must not matter."""
     rewards = rows([r if m else 50.0 for r, m in zip(REWARDS, mask, strict=True)]).requires_grad_(grad)
     return rewards, torch.tensor([list(ranks)]), torch.tensor([list(mask)])
@@ -120,7 +122,7 @@ def test_a_rating_that_is_not_there_does_not_matter() -> None:
 LOSSES: dict[str, Callable[..., torch.Tensor]] = {
     "k_wise": k_wise,
     "plackett_luce": plackett_luce,
-    "davidson": lambda *args: davidson(*args, torch.tensor(-1.0, dtype=torch.float64)),
+    "davidson": lambda rewards, ranks, mask: davidson(rewards, ranks, mask, torch.tensor(-1.0, dtype=torch.float64)),
 }
 
 

@@ -72,7 +72,5 @@ def test_parts_of_the_learnt_are_nested_and_leave_the_rest_alone() -> None:
 
 
 def test_too_few_to_hold_some_out() -> None:
-    with pytest.raises(
-        ArgumentError, match=r"^2 comparisons of 2 prompts are too few to hold out 0\.1 of them; give more, or"
-    ):
+    with pytest.raises(ArgumentError, match=r"^2 comparisons of 2 prompts are too few to hold out 0\.1 of them; give more, or"):
         split(MANY[:2], 0.1)

@@ -106,8 +106,8 @@ def test_a_transformers_folder_is_read_as_such(classifier: Path) -> None:
 def test_a_reward_model_scores_with_its_raw_output(tmp_path: Path) -> None:
     tokenizer = toy_tokenizer("abc ")
     end: Any = tokenizer.eos_token_id
-    special = {"pad_token_id": end, "bos_token_id": end, "eos_token_id": end}
-    model = GPT2ForSequenceClassification(GPT2Config(vocab_size=5, n_positions=16, n_embd=16, n_layer=1, n_head=2, num_labels=1, **special))
+    special: dict[str, Any] = {"num_labels": 1, "pad_token_id": end, "bos_token_id": end, "eos_token_id": end}
+    model: Any = GPT2ForSequenceClassification(GPT2Config(vocab_size=5, n_positions=16, n_embd=16, n_layer=1, n_head=2, **special))
     model.save_pretrained(tmp_path / "run" / "model")
     tokenizer.save_pretrained(tmp_path / "run" / "model")
     (tmp_path / "run" / "config.json").write_text('{"model": "tiny-en", "versions": {}}')

@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "check": Command("Test that an environment keeps the contract.", "check TextSentiment-v0"),
     "train": Command("Train an agent in an environment.", "train TextSentiment-v0 --agent ppo --out runs/first", _ALL),
     "sft": Command("Fine-tune a model on responses or plain texts.", "sft answers.jsonl --model tiny-en --out runs/sft", _ALL),
+    "dpo": Command("Fit a model to comparisons by DPO.", "dpo comparisons.db --model runs/sft --beta 0.1 --out runs/dpo", _ALL),
     "eval": Command("Measure a policy in an environment.", "eval runs/first TextSentiment-v0 --episodes 512", _ALL),
     "sample": Command(
         "Show what a policy writes and how it is scored.", 'sample runs/first TextSentiment-v0 --n 4 --prompt "The film"', _ALL

@@ -14,7 +14,7 @@ from textenv.agents.ppo import PPO, PPOConfig
 from textenv.envs.exact import ExactMDP
 from textenv.envs.vector import TextVectorEnv
 from textenv.errors import ArgumentError
-from textenv.models.loading import toy_causal_lm
+from textenv.models.loading import toy_causal_lm, toy_tokenizer
 from textenv.models.lora import add_lora
 from textenv.models.policy import LanguagePolicy
 from textenv.preferences.comparison import Comparison
@@ -25,7 +25,8 @@ BY_LENGTH = [Comparison(prompt=prompt, responses=("a", "ab", "", "bbb"), ranks=(
 
 
 def toy(context: int = 8, seed: int = 0) -> LanguagePolicy:
-    return LanguagePolicy(toy_causal_lm(TINY.tokenizer, context, seed=seed), TINY.tokenizer)
+    tokenizer = toy_tokenizer("ab")
+    return LanguagePolicy(toy_causal_lm(tokenizer, context, seed=seed), tokenizer)
 
 
 # Losses
@@ -113,7 +114,7 @@ def test_what_is_told_of_rankings_is_that_of_brute_force(loss: Any, smoothing: f
 @pytest.mark.parametrize("loss", ["sigmoid", "ipo", "plackett_luce"])
 def test_it_learns_what_is_better_of_unseen_prompts(loss: Any) -> None:
     policy = toy()
-    config = DPOConfig(loss=loss, held_out=0.5, epochs=15, batch_size=4, learning_rate=5e-3, patience=None)
+    config = DPOConfig(loss=loss, held_out=0.5, epochs=30, batch_size=4, learning_rate=5e-3, evaluations=1, patience=None)
     found = prefer(policy, BY_LENGTH, config)
     first, *_, last = found.fitted.history
     start = {"sigmoid": math.log(2), "ipo": 25.0, "plackett_luce": math.log(24)}[loss]

@@ -65,7 +65,7 @@ def test_a_model_is_fitted_and_plays(
         (["nowhere.jsonl"], "nowhere.jsonl cannot be read: No such file or directory."),
         (["DATA", "--loss", "ipo", "--label-smoothing", "0.1"], 'label_smoothing is of the loss "sigmoid"; leave it out for "ipo".'),
         (["DATA", "--held-out", "0.001"], "are too few to hold out 0.001 of them"),
-        (["DATA", "--model", "tiny-toxicity-judge"], "tiny-toxicity-judge is a "),
+        (["DATA", "--model", "tiny-sentiment"], "tiny-sentiment is a GPT2ForSequenceClassification, a reward and no language model"),
     ],
 )
 def test_what_cannot_be_used_is_refused(

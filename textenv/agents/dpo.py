@@ -60,7 +60,7 @@ class DPOConfig(FittingConfig):
             raise ArgumentError(f'label_smoothing is of the loss "sigmoid"; leave it out for "{self.loss}".')
 
 
-def sigmoid_loss(margins: torch.Tensor, beta: float, label_smoothing: float = 0.0) -> torch.Tensor:
+def sigmoid_loss(margins: torch.Tensor, beta: float, label_smoothing: float | torch.Tensor = 0.0) -> torch.Tensor:
     """-(1-ε) log σ(β h) - ε log σ(-β h) with h = log π(y_w)/π_ref(y_w) - log π(y_l)/π_ref(y_l), elementwise.
 
     Rafailov et al., equation 7, https://arxiv.org/abs/2305.18290; ε: Mitchell, "A note on DPO with noisy preferences", equation 3,

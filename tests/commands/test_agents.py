@@ -18,6 +18,7 @@ OPTIONS = {
     "rloo": ["--group-size", "2"],
     "scst": [],
     "grpo": ["--dr-grpo", "--minibatch-size", "8"],
+    "online_dpo": ["--group-size", "4", "--judge-temperature", "0"],
     "dqn": ["--top-k", "3", "--minibatch-size", "8", "--replay-size", "32"],
     "best_of_n": ["--n", "8"],
 }

@@ -47,7 +47,7 @@ def test_an_encoder_decoder_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_reward_is_no_language_model(tmp_path: Path) -> None:
-    GPT2ForSequenceClassification(GPT2Config(vocab_size=8, n_embd=8, n_layer=1, n_head=1, num_labels=1)).save_pretrained(tmp_path)
+    GPT2ForSequenceClassification(GPT2Config(vocab_size=8, n_embd=8, n_layer=1, n_head=1)).save_pretrained(tmp_path)
     with pytest.raises(ArgumentError, match=r"is a GPT2ForSequenceClassification, a reward and no language model"):
         load_causal_lm(tmp_path)
 

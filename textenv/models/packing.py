@@ -122,10 +122,9 @@ def packs(policy: "LanguagePolicy") -> bool:
     """Try whether a model keeps the examples of a row apart, told only where positions start again."""
     if "position_ids" not in inspect.signature(policy.trunk.forward).parameters:
         return False
-    first, second = ([token % policy.vocabulary for token in tokens] for tokens in ((3, 1, 4), (1, 5, 9, 2)))
-    tokens = torch.tensor([first + second], device=policy.device)
-    positions = torch.tensor([[0, 1, 2, 0, 1, 2, 3]], device=policy.device)
-    together, alone = _states(policy, tokens, positions)[:, 3:], _states(policy, tokens[:, 3:], None)
+    tokens = torch.tensor([[1, 0, 1]], device=policy.device)
+    positions = torch.tensor([[0, 0, 1]], device=policy.device)
+    together, alone = _states(policy, tokens, positions)[:, 1:], _states(policy, tokens[:, 1:], None)
     return bool((together - alone).abs().max() <= 1e-3 * alone.abs().max())
 
 

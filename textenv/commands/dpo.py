@@ -1,0 +1,73 @@
+"""`textenv dpo`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from tyro.conf import Positional
+
+from textenv.agents.dpo import DPOConfig, prefer
+from textenv.commands.fitting import StartConfig, facts_table, tell
+from textenv.commands.output import hide_loading_bars, messages, print_json, results
+from textenv.preferences.loading import load_comparisons
+from textenv.reports.fitted import check_new, write_fitted
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DPOCommandConfig(StartConfig):
+    """What to fit to which judgements."""
+
+    comparisons: Positional[str]
+    """A comparison store, or a .jsonl, .jsonl.gz or .parquet file in textenv's, TRL's or HH-RLHF's format."""
+    out: Path = Path("runs/dpo")
+    """Folder, new or empty; afterwards what `--model` takes."""
+    fitting: DPOConfig = dataclasses.field(default_factory=DPOConfig)
+    """How it is fitted."""
+
+
+def prefer_to(config: DPOCommandConfig, console: Console) -> dict[str, Any]:
+    """Fit a policy to judgements, and write `out`.
+
+    Args:
+        config: what to which.
+        console: for messages.
+
+    Returns:
+        What stands in `summary.json`: `comparisons` given, those `learnt` from, those `unsaid` that say of no response that it is better,
+        `prompts_cut`, what `Fitted.outline` tells, and of what was held out and chose nothing `unseen_NAME` of each term of the loss.
+
+    Raises:
+        ArgumentError: the folder is taken, or the comparisons cannot be used.
+        LoadError: the store or the model cannot be loaded.
+        SaveError: the folder cannot be written.
+    """
+    check_new(config.out)
+    comparisons = load_comparisons(config.comparisons)
+    policy = config.load(config.fitting.seed)
+    console.print(f"Fitting {config.model} to {len(comparisons)} comparisons …", soft_wrap=True, markup=False)
+    found = prefer(policy, comparisons, config.fitting, on_row=tell(console))
+    summary = {
+        "comparisons": len(comparisons),
+        "learnt": found.learnt,
+        "unsaid": found.unsaid,
+        "prompts_cut": found.prompts_cut,
+        "loss": config.fitting.loss,
+        "beta": config.fitting.beta,
+        **found.fitted.outline(),
+        **{f"unseen_{name}": value for name, value in found.unseen.items()},
+    }
+    history = found.fitted.history
+    write_fitted(config.out, config=dataclasses.asdict(config), history=history, summary=summary, save_model=policy.save_pretrained)
+    console.print(f"Written to {config.out}; it is what --model {config.out} takes.", soft_wrap=True)
+    return summary
+
+
+def run(config: DPOCommandConfig, *, json: bool) -> None:
+    """Fit, and print how well the held-out judgements are foretold."""
+    hide_loading_bars()
+    summary = prefer_to(config, messages())
+    if json:
+        print_json(summary)
+    else:
+        results().print(facts_table(summary, f"{config.out}: {config.model} on {config.comparisons}"))

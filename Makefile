@@ -1,6 +1,6 @@
 # `make demo` trains, `make test` tests on every core, `make check` is what a change must pass, `make browser` looks at the report in Chromium,
 # `make bench` measures (docs/benchmarks.md), `make suite` trains in every environment (docs/environments.md),
-# `make regret` holds every agent against the known optima (docs/known_optimum.md).
+# `make regret` holds every agent against the known optima (docs/known_optimum.md), `make rlhf` goes from judgements to trained models (docs/rlhf.md).
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +13,7 @@ PEERS := .venv-peers
 # Two OpenMP teams that spin beside each other are thirty times slower.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test browser check suite regret bench bench-peers clean
+.PHONY: demo test browser check suite regret rlhf bench bench-peers clean
 
 demo: $(VENV)/.stamp-run
 	$(BIN)/textenv train TextSentiment-v0 --agent ppo --out "runs/demo-$(shell date +%Y-%m-%d-%H%M%S)"
@@ -39,6 +39,12 @@ suite: $(VENV)/.stamp-dev
 # Every agent against the known optima: make regret ARGS="--toys TextCopy-v0 --rows dqn"
 regret: $(VENV)/.stamp-dev
 	$(BIN)/python -m benchmarks.regret $(ARGS)
+
+# A quarter of an hour; make rlhf RLHF=runs/another starts anew.
+RLHF := runs/rlhf
+
+rlhf: $(VENV)/.stamp-run
+	$(BIN)/python examples/rlhf.py $(RLHF)
 
 bench: $(PEERS)/.stamp
 	$(PEERS)/bin/python -m benchmarks.speed

@@ -29,7 +29,7 @@ def write_texts(out: Path) -> None:
     envs = gymnasium.make_vec(ENV, num_envs=256)
     played = textenv.collect(textenv.LanguagePolicy.from_pretrained("tiny-en"), envs, 6144, seed=0)
     texts = list(zip(played.prompts, played.completions, played.scores.tolist(), strict=True))
-    good = [{"prompt": prompt, "response": completion} for prompt, completion, score in texts[:4096] if score > 0.8]
+    good = [{"prompt": prompt, "response": completion} for prompt, completion, score in texts[:4096] if score > 0.75]
     (out / "demonstrations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in good))
     (out / "corpus.jsonl").write_text("".join(json.dumps({"text": p + c}) + "\n" for p, c, _ in texts[4096:]))
 
@@ -38,7 +38,7 @@ if __name__ == "__main__":
     out = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/rlhf")
     out.mkdir(parents=True, exist_ok=True)
     write_texts(out)
-    run(f"sft {out}/demonstrations.jsonl --max-new-tokens 24 --epochs 1 --out {out}/sft")
+    run(f"sft {out}/demonstrations.jsonl --max-new-tokens 24 --batch-size 4 --out {out}/sft")
     for seed in range(10):
         run(f"compare {out}/sft {ENV} --responses 4 --prompts 200 --seed {seed} --out {out}/comparisons.db")
     run(f"label {out}/comparisons.db --simulate {ANNOTATOR} --noise 0.1")

@@ -1,0 +1,133 @@
+"""What `examples/rlhf.py` led to: the table and the picture of docs/rlhf.md, after Figure 1 of InstructGPT.
+
+Ouyang et al., "Training language models to follow instructions with human feedback", https://arxiv.org/abs/2203.02155.
+
+Run: python -m benchmarks.rlhf [runs/rlhf] [--corpora DIR]
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: idle threads sleep
+
+import gymnasium
+import matplotlib.pyplot as plt
+import tyro
+
+from benchmarks.harness import ROOT, machine, write_between_markers
+from examples.rlhf import ANNOTATOR, ENV, JUDGE
+from textenv import LanguagePolicy, collect
+from textenv.agents.sft import context_of, evaluation
+from textenv.build.corpora import load_reviews
+from textenv.commands.duel import DuelConfig, duel
+from textenv.commands.eval import EvalConfig, evaluate
+from textenv.rollouts.examples import load_texts
+
+RESULTS: Final = ROOT / "benchmarks" / "results" / "rlhf.json"
+PAGE: Final = ROOT / "docs" / "rlhf.md"
+BASE: Final = "tiny-en"
+TRAINED: Final = ("sft", "ppo", "ppo-ptx", "dpo")
+REVIEWS: Final = 400
+
+
+def measure(folder: Path, corpora: Path | None, episodes: int) -> dict[str, Any]:
+    """Hold every policy against the fine-tuned one, and measure its scores, its KL from that one and its bits per byte.
+
+    Args:
+        folder: of the example.
+        corpora: folder with imdb_reviews.parquet, of whose held-out part the bits per byte are; None takes texts that the base plays anew.
+        episodes: of each policy.
+    """
+    names = {name: str(folder / name) for name in TRAINED} | {"base": BASE}
+    others = [name for name in names if name != "sft"]
+    texts = unseen_texts(corpora)
+    policies: dict[str, dict[str, Any]] = {}
+    for name, policy in names.items():
+        row = evaluate(EvalConfig(policy=policy, env=ENV, reference=names["sft"], reward=ANNOTATOR, episodes=episodes))
+        kept = {key: row[key] for key in ("score", "score_se", "judge", "judge_se", "kl_exact", "distinct2")}
+        policies[name] = kept | {"bits_per_byte": bits_per_byte(policy, texts), "wins": {}}
+    for by in (JUDGE, ANNOTATOR):
+        told = duel(DuelConfig(names=(names["sft"], *(names[name] for name in others), ENV), by=by, episodes=episodes))
+        for name, pair in zip(others, told["pairs"], strict=False):  # those of the first player come first
+            policies[name]["wins"][by] = {"rate": 1 - pair["win_rate"], "low": 1 - pair["high"], "high": 1 - pair["low"]}
+    reward = json.loads((folder / "reward" / "summary.json").read_text())
+    return {**machine(), "episodes": episodes, "texts": "held-out reviews" if corpora else "played", "policies": policies, "reward": reward}
+
+
+def unseen_texts(corpora: Path | None) -> list[str]:
+    """Texts that no policy has learnt from."""
+    if corpora is not None:
+        reviews = load_reviews(corpora)
+        return [str(text) for text in reviews.loc[reviews["split"] == "heldout", "text"].head(REVIEWS)]
+    played = collect(LanguagePolicy.from_pretrained(BASE), gymnasium.make_vec(ENV, num_envs=256), 1024, seed=1)
+    return [prompt + completion for prompt, completion in zip(played.prompts, played.completions, strict=True)]
+
+
+def bits_per_byte(policy: str, texts: list[str]) -> float:
+    """Measure how well a policy's model predicts texts."""
+    loaded = LanguagePolicy.from_pretrained(Path(policy) / "model" if Path(policy).is_dir() else policy)
+    context = context_of(loaded, None)
+    return evaluation(loaded, load_texts(texts, loaded.tokenizer, context, "texts"), 16, context)()["bits_per_byte"]
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """Lay the policies out as a table."""
+
+    def rate(wins: Mapping[str, Any]) -> str:
+        return f"{wins['rate']:.3f} ({wins['low']:.3f} to {wins['high']:.3f})" if wins else ""
+
+    heads = (
+        "policy",
+        "wins over SFT, by the judge",
+        "by the annotator's reward",
+        "annotator's reward",
+        "judge",
+        "KL from SFT",
+        "distinct-2",
+    )
+    lines = ["| " + " | ".join([*heads, "bits per byte"]) + " |", "|---|---|---|---|---|---|---|---|"]
+    for name in ("base", *TRAINED):
+        row = results["policies"][name]
+        scores = [f"{row[key]:.3f} ± {row[f'{key}_se']:.3f}" for key in ("score", "judge")]
+        cells = [rate(row["wins"].get(JUDGE, {})), rate(row["wins"].get(ANNOTATOR, {})), *scores]
+        cells += [f"{row['kl_exact']:.2f}", f"{row['distinct2']:.3f}", f"{row['bits_per_byte']:.3f}"]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def draw(results: Mapping[str, Any], place: Path) -> None:
+    """Draw the win rates over SFT with their intervals."""
+    figure, axes = plt.subplots(figsize=(5, 3), layout="constrained")
+    names = [name for name in ("base", *TRAINED) if name != "sft"]
+    for index, (by, colour) in enumerate(((JUDGE, "C0"), (ANNOTATOR, "C1"))):
+        wins = [results["policies"][name]["wins"][by] for name in names]
+        ends = [[row["rate"] - row["low"] for row in wins], [row["high"] - row["rate"] for row in wins]]
+        at = [position + 0.3 * index - 0.15 for position in range(len(names))]
+        axes.bar(at, [row["rate"] for row in wins], width=0.28, yerr=ends, capsize=3, color=colour, label=f"by {by}")
+    axes.axhline(0.5, color="grey", linewidth=0.8)
+    axes.set(xticks=range(len(names)), xticklabels=names, ylabel="win rate over SFT", ylim=(0, 1))
+    axes.legend(fontsize="small")
+    figure.savefig(place, metadata={"Date": None})
+    plt.close(figure)
+
+
+def main(
+    folder: tyro.conf.Positional[Path] = Path("runs/rlhf"),
+    corpora: Path | None = None,
+    episodes: int = 1024,
+    out: Path = RESULTS,
+    page: Path = PAGE,
+) -> None:
+    """Measure what stands in a folder of `examples/rlhf.py`, and write the results, the table and the picture."""
+    results = measure(folder, corpora, episodes)
+    out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    write_between_markers(page, table(results))
+    draw(results, page.with_suffix(".svg"))
+    print(table(results))
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

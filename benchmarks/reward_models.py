@@ -118,15 +118,16 @@ def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
             last = next(row for row in rows if row["learnt"] == sizes[-1])
             curve.axhspan(last["accuracy_low"], last["accuracy_high"], color="C0", alpha=0.12, linewidth=0)
         table = next(row for row in rows if row["learnt"] == sizes[-1])["reliability"]
-        calibration.plot(
-            [one["expected"] for one in table], [one["right"] for one in table], marker="o", markersize=3, linewidth=1, label=name
-        )
-    curve.set(xlabel="comparisons", ylabel="held-out accuracy", xscale="log", title="Accuracy against the number of comparisons")
+        sure, right, pairs = ([one[part] for one in table] for part in ("expected", "right", "n"))
+        calibration.scatter(sure, right, s=pairs, alpha=0.7, label=name)
+    curve.set(xlabel="comparisons", ylabel="held-out accuracy", title="Accuracy against the number of comparisons")
     calibration.plot([0.5, 1], [0.5, 1], color="grey", linestyle="--", linewidth=1, label="calibrated")
-    calibration.set(xlabel="probability that the preferred one is better", ylabel="share in which it is", title="Calibration")
+    calibration.set(
+        xlabel="probability that the preferred one is better", ylabel="share in which it is", title="Calibration (areas: pairs)"
+    )
     for axes in (curve, calibration):
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, loc="lower right")
         axes.title.set_fontsize(10)
     figure.savefig(path, format="svg", metadata={"Date": None})
 

@@ -15,6 +15,7 @@ from textenv.agents.reward_model import RewardModel, RewardModelConfig, fit_rewa
 from textenv.errors import ArgumentError
 from textenv.models.scalar_head import load_scalar_model
 from textenv.preferences.accuracy import judged
+from textenv.preferences.calibration import calibration_slope
 from textenv.preferences.comparison import Comparison
 from textenv.preferences.losses import davidson, k_wise, plackett_luce
 from textenv.preferences.tables import judgements, split
@@ -83,6 +84,8 @@ def test_the_scale_of_the_noise_is_within_its_interval(learnt: RewardModel) -> N
     slope = (truth @ found) / (truth @ truth)
     assert 0 < learnt.scale_error < 0.2
     assert abs(slope - 1 / NOISE) < 1.96 * learnt.scale_error * slope
+    chosen = split(simulated(1500, 4, NOISE, 1), FULL.held_out).chosen  # to which the scale was fitted
+    assert calibration_slope(*learnt.pairs(chosen)).value == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.slow
@@ -152,7 +155,8 @@ def test_the_first_held_out_loss_is_that_of_the_equation(backbone: Path) -> None
     data = []
     for i, one in enumerate(simulated(40, 4, 1.0, 6, length=3)):
         k = 2 + i % 3
-        data.append(dataclasses.replace(one, responses=one.responses[:k], ratings=(one.ratings or ())[:k], ranks=None))
+        texts = tuple(text[: 1 + (i + j) % 3] for j, text in enumerate(one.responses[:k]))  # of all lengths
+        data.append(dataclasses.replace(one, responses=texts, ratings=(one.ratings or ())[:k], ranks=None))
     scalar, tokenizer = load_scalar_model(backbone)
     scalar.eval()
     losses: dict[Any, Any] = {

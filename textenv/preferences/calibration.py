@@ -1,7 +1,7 @@
 """Whether differences of rewards are the log-odds that they are fitted to be."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ def calibration_slope(differences: NDArray[np.float64], groups: NDArray[np.int64
         groups: (n,) from 0 to G-1.
     """
     limit = math.log(FARTHEST)
-    found = minimize_scalar(lambda x: -log_expit(math.exp(x) * differences).mean(), bounds=(-limit, limit), method="bounded")
+    found: Any = minimize_scalar(lambda x: -log_expit(math.exp(x) * differences).mean(), bounds=(-limit, limit), method="bounded")
     slope = math.exp(found.x)
     missed = expit(-slope * differences)  # (n,)
     bread = float((np.square(differences) * missed * (1 - missed)).sum())

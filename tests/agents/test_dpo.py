@@ -206,9 +206,11 @@ class Truth:
         self.wins = torch.sigmoid(self.rewards[:, :, None] - self.rewards[:, None, :])  # (2, 7, 7) P(i better than j)
 
     def distance(self, policy: LanguagePolicy) -> float:
-        """Total variation to π*, the mean over the prompts."""
+        """Total variation to π*, the mean over the prompts; it is printed for the page."""
         _, probability = every_text(self.rules, policy)
-        return float((2 * probability.reshape(2, -1) - self.best).abs().sum(1).mean() / 2)
+        found = float((2 * probability.reshape(2, -1) - self.best).abs().sum(1).mean() / 2)
+        print(f"total variation {found:.4f}")
+        return found
 
 
 def test_the_optimum_is_that_of_the_score_less_the_kl() -> None:

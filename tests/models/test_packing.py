@@ -1,5 +1,6 @@
 """Packed examples: none sees another, in three architectures, and gradients and sums are those of examples alone."""
 
+import inspect
 from typing import Any
 
 import pytest
@@ -16,7 +17,13 @@ EXAMPLES = [Example([0, 7], [0, 8]), Example([1, 2, 7], [1, 2, 3, 8]), Example([
 
 
 def policy_of(architecture: str, **options: Any) -> LanguagePolicy:
-    sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
+    sizes: dict[str, Any] = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+    }
     torch.manual_seed(0)
     model: Any
     if architecture == "gpt2":
@@ -74,8 +81,14 @@ def test_a_model_that_ignores_where_positions_start_again_is_found_out(monkeypat
     def without(**arguments: Any) -> Any:
         return forward(**{name: value for name, value in arguments.items() if name != "position_ids"})
 
-    without.__signature__ = __import__("inspect").signature(forward)  # type: ignore[attr-defined]
+    without.__signature__ = inspect.signature(forward)  # type: ignore[attr-defined]
     monkeypatch.setattr(policy.trunk, "forward", without)
+    assert not packs(policy)
+
+    def lacking(inputs_embeds: torch.Tensor, use_cache: bool) -> Any:
+        return forward(inputs_embeds=inputs_embeds, use_cache=use_cache)
+
+    monkeypatch.setattr(policy.trunk, "forward", lacking)
     assert not packs(policy)
 
 

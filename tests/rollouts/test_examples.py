@@ -50,6 +50,8 @@ def test_every_token_of_a_plain_text_is_predicted_once() -> None:
     assert found.examples == [([4], [0, 1, 2]), ([2], [0, 1, 4]), ([4], [2, 4])]
     assert (found.names, found.sizes) == (["abcab", "abcab", "c"], [5, 0, 1])
     assert load_texts(["abcab", "c"], TOKENIZER, 4, "corpus") == found
+    longer = load_examples(["abcabcabc"], TOKENIZER, 4).examples
+    assert longer == [([4], [0, 1, 2]), ([2], [0, 1, 2]), ([2], [0, 1, 2]), ([2], [4])]
 
 
 def test_files(tmp_path: Path) -> None:

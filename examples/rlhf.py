@@ -3,7 +3,7 @@
 A simulated annotator judges by tiny-sentiment, noisily; the trained models are held against each other by a classifier that has seen
 neither. Everything is what one would type.
 
-Run: python examples/rlhf.py [folder]
+Run: python examples/rlhf.py [folder] [quick]
 """
 
 import json
@@ -24,28 +24,30 @@ def run(line: str) -> None:
     main(shlex.split(line))
 
 
-def write_texts(out: Path) -> None:
+def write_texts(out: Path, episodes: int) -> None:
     """What people would write and what a model was pretrained on, played by tiny-en: good continuations, and any."""
     envs = gymnasium.make_vec(ENV, num_envs=256)
-    played = textenv.collect(textenv.LanguagePolicy.from_pretrained("tiny-en"), envs, 6144, seed=0)
+    played = textenv.collect(textenv.LanguagePolicy.from_pretrained("tiny-en"), envs, episodes, seed=0)
     texts = list(zip(played.prompts, played.completions, played.scores.tolist(), strict=True))
-    good = [{"prompt": prompt, "response": completion} for prompt, completion, score in texts[:4096] if score > 0.75]
+    good = [{"prompt": prompt, "response": completion} for prompt, completion, score in texts[: episodes // 3 * 2] if score > 0.75]
     (out / "demonstrations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in good))
-    (out / "corpus.jsonl").write_text("".join(json.dumps({"text": p + c}) + "\n" for p, c, _ in texts[4096:]))
+    (out / "corpus.jsonl").write_text("".join(json.dumps({"text": p + c}) + "\n" for p, c, _ in texts[episodes // 3 * 2 :]))
 
 
 if __name__ == "__main__":
     out = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/rlhf")
     out.mkdir(parents=True, exist_ok=True)
-    write_texts(out)
+    played, rounds, prompts, episodes = (768, 1, 24, 512) if sys.argv[2:] == ["quick"] else (6144, 10, 200, 4096)
+    write_texts(out, played)
     run(f"sft {out}/demonstrations.jsonl --max-new-tokens 24 --batch-size 4 --out {out}/sft")
-    for seed in range(10):
-        run(f"compare {out}/sft {ENV} --responses 4 --prompts 200 --seed {seed} --out {out}/comparisons.db")
+    for seed in range(rounds):
+        run(f"compare {out}/sft {ENV} --responses 4 --prompts {prompts} --seed {seed} --out {out}/comparisons.db")
     run(f"label {out}/comparisons.db --simulate {ANNOTATOR} --noise 0.1")
     run(f"reward {out}/comparisons.db --model {out}/sft --out {out}/reward")
-    start = f"train {ENV} --model {out}/sft --reward {out}/reward --kl-coef 0.15 --episodes 4096"
+    start = f"train {ENV} --model {out}/sft --reward {out}/reward --kl-coef 0.15 --episodes {episodes}"
     run(f"{start} --out {out}/ppo")
-    run(f"{start} --ptx-coef 1 --ptx-corpus {out}/corpus.jsonl --out {out}/ppo-ptx")
-    run(f"dpo {out}/comparisons.db --model {out}/sft --beta 0.1 --out {out}/dpo")
+    run(f"{start} --ptx-coef 0.2 --ptx-corpus {out}/corpus.jsonl --out {out}/ppo-ptx")
+    run(f"dpo {out}/comparisons.db --model {out}/sft --beta 0.1 --max-new-tokens 24 --out {out}/dpo")
     run(f"duel {out}/sft tiny-en {out}/ppo {out}/ppo-ptx {out}/dpo {ENV} --by {JUDGE} --episodes 1024")
-    run(f"frontier {ENV} --model {out}/sft --reward {out}/reward --betas 0.1 0.2 0.4 --seeds 1 --episodes 2048 --out {out}/frontier")
+    betas = f"--betas 0.1 0.2 0.4 --seeds 1 --episodes {episodes // 2}"
+    run(f"frontier {ENV} --model {out}/sft --reward {out}/reward {betas} --out {out}/frontier")

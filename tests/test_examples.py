@@ -20,6 +20,7 @@ ARGUMENTS = {
     "other_agents.py": "128",
     "own_environment.py": "256",
     "own_reward.py": "32",
+    "rlhf.py": "chain quick",
     "sb3_language_model.py": "1",
     "small_agent.py": "ppo 1536",
 }
@@ -28,12 +29,13 @@ SAYS = {
     "other_agents.py": "MaskablePPO: ",
     "own_environment.py": "after: asks in ",
     "own_reward.py": "(sentiment ",
+    "rlhf.py": "TextSentiment-v0, by tiny-sentiment-judge",
     "sb3_language_model.py": "after: score ",
     "small_agent.py": "after: 0.",
 }
 MODULES = {"haiku": "MyHaiku-v0", "toxicity": "Kind-v0"}
 """Examples that are imported for the environment they register."""
-LINES = {"cleanrl_ppo.py": 160, "own_environment.py": 40, "haiku.py": 40, "toxicity.py": 40}
+LINES = {"cleanrl_ppo.py": 160, "own_environment.py": 40, "haiku.py": 40, "toxicity.py": 40, "small_agent.py": 61}
 LIBRARIES = {
     "agilerl_ppo.py": "agilerl",
     "rllib_ppo.py": "ray",

@@ -65,11 +65,17 @@ SETTINGS: Final = {
     "scst": Row("scst", 49_152, ON_POLICY, asked=False),
     "grpo": Row("grpo", 49_152, MINIBATCHES, asked=False),
     "grpo, Dr. GRPO": Row("grpo", 49_152, {**MINIBATCHES, "dr_grpo": True}, asked=False),
-    "dqn": Row("dqn", 24_576, {"learning_rate": 3e-3, "softness": 0.03}, kl_coef=0.0, greedy=True),
+    "dqn": Row(
+        "dqn",
+        20_480,
+        {"learning_rate": 2e-3, "softness": 0.03, "episodes_per_update": 128, "steps_per_update": 10},
+        kl_coef=0.0,
+        greedy=True,
+    ),
     "actor_critic, Q": Row(
         "actor_critic",
-        98_304,
-        {"critic": "q", "learning_rate": 1e-3, "value_coef": 10.0, "entropy_coef": 0.02, "whiten_advantages": False},
+        65_536,
+        {"critic": "q", "learning_rate": 1e-3, "value_coef": 10.0, "entropy_coef": 0.08, "whiten_advantages": False},
         kl_coef=0.0,
     ),
 }

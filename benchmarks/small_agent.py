@@ -23,7 +23,7 @@ from benchmarks.harness import ROOT, machine, write_between_markers
 from examples.small_agent import AGENTS, K, make_envs, score
 
 RESULTS: Final = ROOT / "benchmarks" / "results"
-STEPS: Final = {"ppo": 40_000, "a2c": 40_000, "dqn": 40_000}
+STEPS: Final = {"ppo": 60_000, "a2c": 40_000, "dqn": 40_000}
 
 
 def train(name: str, steps: int, seed: int) -> dict[str, float]:
@@ -33,8 +33,8 @@ def train(name: str, steps: int, seed: int) -> dict[str, float]:
         The seconds of training and three mean scores of 256 texts: of the reference, drawing from its 16 candidates, and of the
         agent before and after. A DQN takes its best slot, the others draw.
     """
-    kind, settings = AGENTS[name]
-    envs, generator = make_envs(), np.random.default_rng(seed)
+    kind, potential, settings = AGENTS[name]
+    envs, generator = make_envs(potential), np.random.default_rng(seed)
     agent = kind("MultiInputPolicy", envs, seed=seed, **settings)
 
     def by_reference(seen: Any) -> Any:

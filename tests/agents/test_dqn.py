@@ -165,6 +165,7 @@ def test_approaches_the_known_optimum() -> None:
     envs: Any = gymnasium.make_vec("TextCopy-v0", num_envs=64)
     policy = LanguagePolicy.for_rules(envs.unwrapped.rules)
     mdp = ExactMDP(envs.unwrapped.rules, policy)
-    DQN(policy, envs, DQNConfig(learning_rate=3e-3, softness=0.03)).learn(16_384)
+    config = DQNConfig(learning_rate=2e-3, softness=0.03, episodes_per_update=128, steps_per_update=10)
+    DQN(policy, envs, config).learn(12_288)
     greedy = [torch.zeros_like(level).scatter(-1, level.argmax(-1, keepdim=True), 1.0).log() for level in mdp.log_probs(policy)]
     assert mdp.normalised_return(greedy, 0.0) >= 0.8

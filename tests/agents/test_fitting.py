@@ -121,6 +121,12 @@ def test_what_only_gets_worse_is_left_as_it_was() -> None:
     assert not module.weight.any()
 
 
+def test_a_held_out_loss_that_is_no_number_is_told() -> None:
+    module, losses = fresh(), iter([5.0, float("nan")])
+    with pytest.raises(TrainingError, match="The held-out loss is no number; lower learning_rate"):
+        fit(module, 40, squares(module), replace(PLAIN, held_out=0.1), evaluate=lambda: {"loss": next(losses)})
+
+
 def test_frozen_weights_stay_and_matrices_decay() -> None:
     module = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 1))
     module[0].requires_grad_(False)

@@ -74,6 +74,8 @@ def test_texts_in_files_stay_texts(tmp_path: Path) -> None:
     """Numbers, dates and NA in quotes are text in JSON; in CSV the column "prompt" is."""
     rows = [{"prompt": "12", "date": "2024-01-01", "label": "007"}, {"prompt": "NA", "date": "1", "label": "1"}]
     (tmp_path / "p.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    (tmp_path / "u.jsonl").write_text(json.dumps({"prompt": "1\u20282"}, ensure_ascii=False))  # a line separator is no end of a row
+    assert load_prompts(tmp_path / "u.jsonl", toy_tokenizer("12\u2028"), 4).texts == ["1\u20282"]
     (tmp_path / "p.csv").write_text("prompt,n\n12,1\nNA,2\n")
     found = load_prompts(tmp_path / "p.jsonl", toy_tokenizer("12NA"), 4)
     assert found.texts == ["12", "NA"]

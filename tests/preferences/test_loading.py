@@ -191,6 +191,7 @@ def test_wrong_sources(tmp_path: Path) -> None:
         ("latin.jsonl", b'"\xe9"\n', "is no .jsonl file: 'utf-8' codec"),
         ("text.parquet", b"a", "is no .parquet file"),
         ("text.jsonl.gz", b"a", "is no .gz file"),
+        ("damaged.jsonl.gz", gzip.compress(b"{}")[:10] + b"\xff" * 20, "is no .gz file"),
     ):
         if content is not None:
             (tmp_path / name).write_bytes(content)

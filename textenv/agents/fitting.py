@@ -147,6 +147,8 @@ def fit(
         if step % every and step < total:
             continue
         since, held_out = since + 1, look(step, rate)
+        if math.isnan(held_out):
+            raise TrainingError("The held-out loss is no number; lower learning_rate or max_grad_norm.")
         sums, sizes = {}, 0.0
         if held_out < best_loss:
             best, best_step, best_loss, since = _copied(parameters), step, held_out, 0

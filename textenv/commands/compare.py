@@ -10,6 +10,7 @@ from rich.console import Console
 from textenv.commands.output import hide_loading_bars, messages, print_json, results
 from textenv.commands.players import Player, PlayerConfig, load_player
 from textenv.errors import ArgumentError
+from textenv.files import saving
 from textenv.preferences.store import ComparisonStore, Item
 from textenv.rollouts.collect import collect
 
@@ -59,7 +60,8 @@ def compare(config: CompareConfig) -> Drawn:
         SaveError: the store cannot be written.
     """
     player = load_player(config, min(config.num_envs, config.prompts * config.responses))
-    config.out.parent.mkdir(parents=True, exist_ok=True)
+    with saving(config.out):
+        config.out.parent.mkdir(parents=True, exist_ok=True)
     with ComparisonStore(config.out, create=True) as store:  # before anything is drawn
         items = _draw(player, config)
         drawn = [item for item in items if item is not None]

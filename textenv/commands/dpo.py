@@ -59,7 +59,7 @@ def prefer_to(config: DPOCommandConfig, console: Console) -> dict[str, Any]:
     }
     history = found.fitted.history
     write_fitted(config.out, config=dataclasses.asdict(config), history=history, summary=summary, save_model=policy.save_pretrained)
-    console.print(f"Written to {config.out}; it is what --model {config.out} takes.", soft_wrap=True)
+    console.print(f"Written to {config.out}; it is what --model {config.out} takes.", soft_wrap=True, markup=False)
     return summary
 
 

@@ -11,7 +11,7 @@ from tyro.conf import Positional
 
 from textenv.commands.output import hide_loading_bars, messages, print_json, results
 from textenv.commands.players import Player, PlayerConfig, device_of, load_player
-from textenv.envs.registry import find_id, scorers
+from textenv.envs.registry import find_id, scorers, task_of
 from textenv.errors import ArgumentError
 from textenv.models.policy import Precision
 from textenv.preferences.comparison import Comparison
@@ -139,7 +139,9 @@ def _concerns(sources: tuple[str, ...] | None, players: tuple[str, ...]) -> bool
 def _play(config: DuelConfig, index: int, scorer: Any = None) -> tuple[Player, Episodes]:
     """Let one player write, all with the same prompts and each with draws of its own."""
     name = config.players[index]
-    own = scorers(find_id(config.env), None, device_of(config.device))
+    task, device = task_of(find_id(config.env)), device_of(config.device)
+    own = scorers(find_id(config.env), None, device)
+    own["judge"] = None if task.judge is None else load_reward(task.judge, device=device)  # not that of a player's run
     try:
         player = load_player(config.player(name), min(config.num_envs, config.episodes), **own)
     except ArgumentError as error:

@@ -84,7 +84,7 @@ def make_reward_model(config: RewardConfig, console: Console) -> dict[str, Any]:
     comparisons = load_comparisons(config.comparisons)
     seen = _texts(config, comparisons)
     rows = _curve(config, comparisons, console) if config.curve else []
-    console.print(f"Fitting {config.model} to {len(comparisons)} comparisons …", soft_wrap=True)
+    console.print(f"Fitting {config.model} to {len(comparisons)} comparisons …", soft_wrap=True, markup=False)
     made = _fitted(config, comparisons, console)
     measured = _measured(made)
     made.set_mean_and_sd(np.asarray(made.reward(*seen)))
@@ -106,7 +106,7 @@ def make_reward_model(config: RewardConfig, console: Console) -> dict[str, Any]:
     }
     history = made.fitted.history
     write_fitted(config.out, config=dataclasses.asdict(config), history=history, summary=summary, save_model=made.save)
-    console.print(f"Written to {config.out}; it is what --reward {config.out} takes.", soft_wrap=True)
+    console.print(f"Written to {config.out}; it is what --reward {config.out} takes.", soft_wrap=True, markup=False)
     return summary
 
 
@@ -142,7 +142,7 @@ def _measured(made: RewardModel) -> dict[str, Any]:
 def _curve(config: RewardConfig, comparisons: Sequence[Comparison], console: Console) -> list[dict[str, Any]]:
     rows = []
     for share in SHARES:
-        console.print(f"Fitting {config.model} to {share:g} of the comparisons …", soft_wrap=True)
+        console.print(f"Fitting {config.model} to {share:g} of the comparisons …", soft_wrap=True, markup=False)
         made = _fitted(config, part_of(comparisons, config.fitting.held_out, share), console)
         rows.append(_point(made, _measured(made)))
     return rows
@@ -156,7 +156,10 @@ def _tables(summary: dict[str, Any], name: str) -> list[Table]:
     """Show what is in a summary."""
 
     def interval(found: dict[str, Any], low: str, high: str) -> str:
-        return f"{found[low]:.3f} to {found[high]:.3f}"
+        return "" if found[low] is None else f"{found[low]:.3f} to {found[high]:.3f}"
+
+    def share(value: float | None) -> str:
+        return "" if value is None else f"{value:.3f}"
 
     held_out = f"{summary.get('pairs', 0)} pairs of {summary.get('groups', 0)} prompts that it has not seen"
     first = Table(
@@ -164,7 +167,7 @@ def _tables(summary: dict[str, Any], name: str) -> list[Table]:
     )
     tables = [first]
     if "accuracy" in summary:
-        first.add_row("held-out accuracy, share of pairs", f"{summary['accuracy']:.3f}", interval(summary, "accuracy_low", "accuracy_high"))
+        first.add_row("held-out accuracy, share of pairs", share(summary["accuracy"]), interval(summary, "accuracy_low", "accuracy_high"))
         first.add_row("held-out log loss, nats a pair", f"{summary['log_loss']:.3f}", "")
         first.add_row("expected calibration error", f"{summary['calibration_error']:.3f}", "")
         slope, error = summary["calibration_slope"], summary["calibration_slope_se"]
@@ -182,7 +185,7 @@ def _tables(summary: dict[str, Any], name: str) -> list[Table]:
     if summary["curve"]:
         third = Table("comparisons", "held-out accuracy", "95 % interval", title="learning curve")
         for point in summary["curve"]:
-            third.add_row(str(point["comparisons"]), f"{point['accuracy']:.3f}", interval(point, "accuracy_low", "accuracy_high"))
+            third.add_row(str(point["comparisons"]), share(point["accuracy"]), interval(point, "accuracy_low", "accuracy_high"))
         tables.append(third)
     return tables
 

@@ -62,7 +62,7 @@ def fine_tune_to(config: SFTCommandConfig, console: Console) -> dict[str, Any]:
         **fitted.outline(),
     }
     write_fitted(config.out, config=dataclasses.asdict(config), history=fitted.history, summary=summary, save_model=policy.save_pretrained)
-    console.print(f"Written to {config.out}; it is what --model {config.out} takes.", soft_wrap=True)
+    console.print(f"Written to {config.out}; it is what --model {config.out} takes.", soft_wrap=True, markup=False)
     return summary
 
 

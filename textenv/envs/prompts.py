@@ -46,7 +46,7 @@ def _read_file(path: Path, what: str) -> Any:
         if path.suffix == ".csv":  # "12" and "NA" are texts; only an empty cell is missing
             texts = dict.fromkeys(("prompt", "completion", "response", "text"), str)
             return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
         return lines if path.suffix == ".txt" else pd.DataFrame([json.loads(line) for line in lines])
     except ValueError as error:  # those of json, pandas and pyarrow derive from it
         raise ArgumentError(f"{what}: the file {path} cannot be read: {error}") from error

@@ -14,6 +14,7 @@ import dataclasses
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -138,7 +139,7 @@ def _file_rows(path: Path) -> list[Any]:
             return list(pyarrow.parquet.read_table(path).to_pylist())
         with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
             return [_parsed(line, f"{path}: line {number}") for number, line in enumerate(file, 1) if line.strip()]
-    except (OSError, EOFError, ValueError) as error:  # those of UTF-8 and pyarrow derive from ValueError
+    except (OSError, EOFError, ValueError, zlib.error) as error:  # those of UTF-8 and pyarrow derive from ValueError
         if isinstance(error, ArgumentError):
             raise
         raise ArgumentError(f"{path} is no {path.suffix} file: {str(error).splitlines()[0]}.") from error

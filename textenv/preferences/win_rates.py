@@ -103,8 +103,8 @@ def bradley_terry(
     if nobody wins or loses everything (Hunter, "MM Algorithms for Generalized Bradley-Terry Models", assumption 1,
     https://doi.org/10.1214/aos/1079120141), so every two players have half a win against each other beside those that were
     counted, in units of prompts; for two players it takes the bias of first order away (Anscombe, "On Estimating Binomial Response
-    Relations", https://doi.org/10.1093/biomet/43.3-4.461). Errors are G/(G-1) H⁻¹ Σ_g u_g u_gᵀ H⁻¹ with the gradient u_g of a
-    prompt, the added ones among the G, and the Hessian H.
+    Relations", https://doi.org/10.1093/biomet/43.3-4.461). Errors are (G+1)/G H⁻¹ Σ_g u_g u_gᵀ H⁻¹ for G prompts, with the
+    gradient u_g of each and of each added half win, and the Hessian H.
 
     Args:
         first: (n,) indices of players.

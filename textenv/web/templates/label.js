@@ -85,7 +85,7 @@ if (form) {
   });
 
   document.addEventListener("keydown", event => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.repeat) return;
     const digit = /^(?:Digit|Numpad)(\d)$/.exec(event.code)?.[1];
     const onRadio = event.target.type === "radio", onControl = event.target.closest("button, a, input:not([type=radio])");
     const act = {
@@ -107,5 +107,6 @@ if (form) {
 }
 
 document.addEventListener("keydown", event => {
-  if (event.key.toLowerCase() === "u" && !event.ctrlKey && !event.metaKey && !event.altKey) undo.click();
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.repeat) return;
+  if (event.key.toLowerCase() === "u") undo.click();
 });

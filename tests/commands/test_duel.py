@@ -92,13 +92,14 @@ def test_another_scorer_may_say_who_won(run: Path, start: str, call: Callable[..
     assert (told["pairs"][0]["ties"], told["pairs"][0]["low"] < 0.5 < told["pairs"][0]["high"]) == (64, True)
 
 
-def test_the_judge_is_the_environments_not_a_runs(run: Path, start: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_judge_is_the_environments_not_a_runs(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
     config = json.loads((run / "config.json").read_text())
-    judged = run.with_name("judged")
-    shutil.copytree(run, judged)
-    (judged / "config.json").write_text(json.dumps({**config, "judge": "tiny-sentiment-judge"}))
+    judged = [run.with_name(f"judged-{index}") for index in range(2)]
+    for folder in judged:
+        shutil.copytree(run, folder)
+        (folder / "config.json").write_text(json.dumps({**config, "judge": "tiny-sentiment-judge"}))
     with pytest.raises(SystemExit):
-        main(["duel", str(judged), start, ENV, "--by", "judge"])
+        main(["duel", *map(str, judged), ENV, "--by", "judge"])
     assert "TextCopy-v0 has no judge; name a reward with --by." in capfd.readouterr().err
 
 

@@ -133,7 +133,7 @@ def fit(
         history.append({**when, **{name: value / sizes for name, value in sums.items()}, **found})
         if on_row is not None:
             on_row(history[-1])
-        return found.get("held_out_loss", -step)
+        return _checked(found.get("held_out_loss", -step))
 
     best, best_step, best_loss, since = _copied(parameters), 0, look(0, 0.0) if evaluate else math.inf, 0
     step = 0
@@ -147,8 +147,6 @@ def fit(
         if step % every and step < total:
             continue
         since, held_out = since + 1, look(step, rate)
-        if math.isnan(held_out):
-            raise TrainingError("The held-out loss is no number; lower learning_rate or max_grad_norm.")
         sums, sizes = {}, 0.0
         if held_out < best_loss:
             best, best_step, best_loss, since = _copied(parameters), step, held_out, 0
@@ -178,6 +176,13 @@ def _batches(rows: int, config: FittingConfig) -> Iterator[torch.Tensor]:
 
 def _copied(parameters: list[nn.Parameter]) -> list[torch.Tensor]:
     return [parameter.detach().clone() for parameter in parameters]
+
+
+def _checked(held_out: float) -> float:
+    """Refuse a held-out loss that is no number, which would be lower than none and leave the weights as they were."""
+    if math.isnan(held_out):
+        raise TrainingError("The held-out loss is no number; lower learning_rate or max_grad_norm.")
+    return held_out
 
 
 def _take_step(

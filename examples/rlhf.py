@@ -37,17 +37,18 @@ def write_texts(out: Path, episodes: int) -> None:
 if __name__ == "__main__":
     out = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/rlhf")
     out.mkdir(parents=True, exist_ok=True)
-    played, rounds, prompts, episodes = (768, 1, 24, 512) if sys.argv[2:] == ["quick"] else (6144, 10, 200, 4096)
+    full = (6144, 10, 200, 4096, 64, 1024)
+    played, rounds, prompts, episodes, measured, duels = (768, 1, 24, 128, 2, 32) if sys.argv[2:] == ["quick"] else full
     write_texts(out, played)
     run(f"sft {out}/demonstrations.jsonl --max-new-tokens 24 --batch-size 4 --out {out}/sft")
     for seed in range(rounds):
         run(f"compare {out}/sft {ENV} --responses 4 --prompts {prompts} --seed {seed} --out {out}/comparisons.db")
     run(f"label {out}/comparisons.db --simulate {ANNOTATOR} --noise 0.1")
     run(f"reward {out}/comparisons.db --model {out}/sft --out {out}/reward")
-    start = f"train {ENV} --model {out}/sft --reward {out}/reward --kl-coef 0.15 --episodes {episodes}"
+    start = f"train {ENV} --model {out}/sft --reward {out}/reward --kl-coef 0.15 --episodes {episodes} --eval-prompts {measured}"
     run(f"{start} --out {out}/ppo")
     run(f"{start} --ptx-coef 0.2 --ptx-corpus {out}/corpus.jsonl --out {out}/ppo-ptx")
     run(f"dpo {out}/comparisons.db --model {out}/sft --beta 0.1 --max-new-tokens 24 --out {out}/dpo")
-    run(f"duel {out}/sft tiny-en {out}/ppo {out}/ppo-ptx {out}/dpo {ENV} --by {JUDGE} --episodes 1024")
-    betas = f"--betas 0.1 0.2 0.4 --seeds 1 --episodes {episodes // 2}"
+    run(f"duel {out}/sft tiny-en {out}/ppo {out}/ppo-ptx {out}/dpo {ENV} --by {JUDGE} --episodes {duels}")
+    betas = f"--betas 0.1 0.2 0.4 --seeds 1 --episodes {episodes // 2} --eval-prompts {measured}"
     run(f"frontier {ENV} --model {out}/sft --reward {out}/reward {betas} --out {out}/frontier")

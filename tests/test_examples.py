@@ -58,7 +58,7 @@ def test_all_are_known_and_short() -> None:
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_runs(name: str, tmp_path: Path) -> None:
     command = [sys.executable, str(EXAMPLES / name), *ARGUMENTS[name].split()]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     assert SAYS[name] in done.stdout
 

@@ -162,7 +162,7 @@ def test_ctrl_c_ends_with_130_and_one_sentence(strange_envs: Path) -> None:
     while not (strange_envs / "playing").exists() and process.poll() is None and time.monotonic() < until:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30) == ("", "textenv: interrupted.\n")
+    assert process.communicate(timeout=120) == ("", "textenv: interrupted.\n")
     assert process.returncode == 130
 
 

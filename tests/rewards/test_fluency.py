@@ -39,8 +39,8 @@ def test_samples_of_the_model_score_well_and_leave_room(samples: Episodes) -> No
 
 def test_word_salad_is_near_zero(samples: Episodes) -> None:
     words = " ".join(samples.completions).split()
-    salads = [" " + " ".join(np.random.default_rng(seed).choice(words, 16)) for seed in range(16)]
-    assert score(salads).mean() < 0.05
+    salads = [" " + " ".join(np.random.default_rng(seed).choice(words, 16)) for seed in range(64)]
+    assert score(salads).mean() < 0.1
     assert score([" qxz vvk jjq wlk fjd", "我爱这部电影"]).max() < 0.1
 
 

@@ -5,11 +5,12 @@ Ouyang et al., "Training language models to follow instructions with human feedb
 Run: python -m benchmarks.rlhf [runs/rlhf] [--corpora DIR]
 """
 
+import csv
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: idle threads sleep
 
@@ -18,7 +19,7 @@ import matplotlib.pyplot as plt
 import tyro
 
 from benchmarks.harness import ROOT, machine, write_between_markers
-from examples.rlhf import ANNOTATOR, ENV, JUDGE
+from examples.rlhf import ANNOTATOR, ENV, JUDGE, PPO
 from textenv import LanguagePolicy, collect
 from textenv.agents.sft import context_of, evaluation
 from textenv.build.corpora import load_reviews
@@ -26,22 +27,26 @@ from textenv.commands.duel import DuelConfig, duel
 from textenv.commands.eval import EvalConfig, evaluate
 from textenv.rollouts.examples import load_texts
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 RESULTS: Final = ROOT / "benchmarks" / "results" / "rlhf.json"
 PAGE: Final = ROOT / "docs" / "rlhf.md"
 BASE: Final = "tiny-en"
-TRAINED: Final = ("sft", "ppo", "ppo-ptx", "dpo")
+TRAINED: Final = {"sft": "sft", "ppo": PPO, "ppo-ptx": "ppo-ptx", "dpo": "dpo"}
+"""Folders of the example."""
 REVIEWS: Final = 400
 
 
 def measure(folder: Path, corpora: Path | None, episodes: int) -> dict[str, Any]:
-    """Hold every policy against the fine-tuned one, and measure its scores, its KL from that one and its bits per byte.
+    """Hold every policy against the fine-tuned one, and measure its scores, its KL from that one and its bits per byte; tell the frontier.
 
     Args:
         folder: of the example.
         corpora: folder with imdb_reviews.parquet, of whose held-out part the bits per byte are; None takes texts that the base plays anew.
         episodes: of each policy.
     """
-    names = {name: str(folder / name) for name in TRAINED} | {"base": BASE}
+    names = {name: str(folder / place) for name, place in TRAINED.items()} | {"base": BASE}
     others = [name for name in names if name != "sft"]
     texts = unseen_texts(corpora)
     policies: dict[str, dict[str, Any]] = {}
@@ -53,8 +58,17 @@ def measure(folder: Path, corpora: Path | None, episodes: int) -> dict[str, Any]
         told = duel(DuelConfig(names=(names["sft"], *(names[name] for name in others), ENV), by=by, episodes=episodes))
         for name, pair in zip(others, told["pairs"], strict=False):  # those of the first player come first
             policies[name]["wins"][by] = {"rate": 1 - pair["win_rate"], "low": 1 - pair["high"], "high": 1 - pair["low"]}
-    reward = json.loads((folder / "reward" / "summary.json").read_text())
-    return {**machine(), "episodes": episodes, "texts": "held-out reviews" if corpora else "played", "policies": policies, "reward": reward}
+    reward = json.loads((folder / "reward" / "summary.json").read_text(encoding="utf-8"))
+    told = {"episodes": episodes, "texts": "held-out reviews" if corpora else "played", "policies": policies}
+    return {**machine(), **told, "frontier": frontier(folder), "reward": reward}
+
+
+def frontier(folder: Path) -> list[dict[str, float]]:
+    """Read what the runs of the frontier came to, by rising KL."""
+    with (folder / "frontier" / "frontier.csv").open(newline="", encoding="utf-8") as file:
+        points = [row for row in csv.DictReader(file) if row["kind"] == "trained"]
+    names = ("beta", "score", "score_se", "judge", "judge_se", "kl_exact")
+    return sorted(({name: float(point[name]) for name in names} for point in points), key=lambda point: point["kl_exact"])
 
 
 def unseen_texts(corpora: Path | None) -> list[str]:
@@ -98,9 +112,26 @@ def table(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def frontier_table(points: Sequence[Mapping[str, float]]) -> str:
+    """Lay the runs of the frontier out as a table."""
+    lines = ["| β | score by the reward model | judge | KL from SFT |", "|---|---|---|---|"]
+    for point in points:
+        scores = [f"{point[key]:.3f} ± {point[f'{key}_se']:.3f}" for key in ("score", "judge")]
+        lines.append(f"| {point['beta']:g} | {' | '.join(scores)} | {point['kl_exact']:.2f} |")
+    return "\n".join(lines)
+
+
 def draw(results: Mapping[str, Any], place: Path) -> None:
-    """Draw the win rates over SFT with their intervals."""
-    figure, axes = plt.subplots(figsize=(5, 3), layout="constrained")
+    """Draw the win rates over SFT with their intervals, and the judge against KL."""
+    with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "rlhf"}):
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+        _draw_wins(left, results)
+        _draw_judge(right, results)
+        figure.savefig(place, metadata={"Date": None})
+        plt.close(figure)
+
+
+def _draw_wins(axes: "Axes", results: Mapping[str, Any]) -> None:
     names = [name for name in ("base", *TRAINED) if name != "sft"]
     for index, (by, colour) in enumerate(((JUDGE, "C0"), (ANNOTATOR, "C1"))):
         wins = [results["policies"][name]["wins"][by] for name in names]
@@ -110,8 +141,19 @@ def draw(results: Mapping[str, Any], place: Path) -> None:
     axes.axhline(0.5, color="grey", linewidth=0.8)
     axes.set(xticks=range(len(names)), xticklabels=names, ylabel="win rate over SFT", ylim=(0, 1))
     axes.legend(fontsize="small")
-    figure.savefig(place, metadata={"Date": None})
-    plt.close(figure)
+
+
+def _draw_judge(axes: "Axes", results: Mapping[str, Any]) -> None:
+    policies, points = results["policies"], results["frontier"]
+    line = [policies["sft"], *points]
+    axes.plot([row["kl_exact"] for row in line], [row["judge"] for row in line], "o-", color="C2", label="PPO")
+    for point in points:
+        axes.annotate(f"β={point['beta']:g}", (point["kl_exact"], point["judge"]), (5, -11), textcoords="offset points", fontsize=8)
+    for name, marker in (("base", "s"), ("ppo-ptx", "v"), ("dpo", "D")):
+        row = policies[name]
+        axes.errorbar(row["kl_exact"], row["judge"], row["judge_se"], fmt=marker, label=name)
+    axes.set(xlabel="KL from SFT, nats a sequence", ylabel="score of the judge")
+    axes.legend(fontsize="small", loc="lower right")
 
 
 def main(
@@ -124,9 +166,10 @@ def main(
     """Measure what stands in a folder of `examples/rlhf.py`, and write the results, the table and the picture."""
     results = measure(folder, corpora, episodes)
     out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    write_between_markers(page, table(results))
+    tables = f"{table(results)}\n\n{frontier_table(results['frontier'])}"
+    write_between_markers(page, tables)
     draw(results, page.with_suffix(".svg"))
-    print(table(results))
+    print(tables)
 
 
 if __name__ == "__main__":

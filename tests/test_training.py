@@ -453,6 +453,10 @@ def test_another_judge_is_asked(tmp_path: Path) -> None:
             "TextCopy-v0 has no judge to tell over-optimisation by; name one with --judge",
         ),
         ({"judge": "nobody/nothing"}, '"nobody/nothing" is no embedded reward'),
+        (
+            {"env": "TextSentiment-v0", "stop_on_overoptimisation": True, "eval_every": 1, "eval_prompts": 1},
+            "Over-optimisation is told by the spread over prompts, and one has none; evaluate on two or more",
+        ),
     ],
 )
 def test_what_cannot_be_watched_is_refused(fields: dict[str, Any], sentence: str, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from textenv.cli import main
 from textenv.preferences.comparison import Comparison
 from textenv.preferences.loading import load_comparisons, write_comparisons
-from textenv.preferences.store import ComparisonStore
+from textenv.preferences.store import ComparisonStore, Item
 
 JUDGED = [
     Comparison(prompt="p", responses=("a", "b", "c"), ranks=(1, 2, 2), annotator="anna", sources=("x", "y", "z")),
@@ -56,6 +56,19 @@ def test_a_store_is_added_to_another(file: Path, tmp_path: Path, call: Callable[
     call("comparisons", first, "--add", str(file))
     call("comparisons", second, "--add", first)
     assert load_comparisons(second) == JUDGED
+
+
+def test_a_store_is_added_with_what_nobody_has_judged(file: Path, tmp_path: Path, call: Callable[..., str]) -> None:
+    first, second = str(tmp_path / "first.db"), str(tmp_path / "second.db")
+    waiting = Item(prompt="r", responses=("a", "b"), sources=("x", "y"), columns={"topic": "rain"})
+    with ComparisonStore(tmp_path / "first.db", create=True) as store:
+        store.add([waiting, Item(prompt="q", responses=("a", "b"), columns={"topic": "sun"})])
+    call("comparisons", first, "--add", str(file))
+    found = json.loads(call("comparisons", second, "--add", first, "--json"))
+    assert (found["items"], found["judged"]) == (3, 2)
+    with ComparisonStore(tmp_path / "first.db") as store, ComparisonStore(tmp_path / "second.db") as other:
+        assert other.items() == store.items()
+        assert other.items()[0] == waiting
 
 
 def test_an_import_is_all_or_nothing(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,6 +55,15 @@ def test_sources_and_columns_are_kept(store: ComparisonStore) -> None:
     assert store.pending("anna")[-1] == item
 
 
+def test_responses_that_are_one_text_are_kept_but_nobody_is_asked(store: ComparisonStore) -> None:
+    same = Item(prompt="p", responses=("a", "a"))
+    store.add([same])
+    assert store.items() == [*items(3), same]
+    assert [label(store, "anna").prompt for _ in range(3)] == ["prompt 0", "prompt 1", "prompt 2"]
+    assert store.lease("anna") is None
+    assert store.progress() == (3, 3, 3, {"anna": 3})
+
+
 def test_items_are_added_all_or_none(store: ComparisonStore) -> None:
     with pytest.raises(ArgumentError, match=r"keeps columns as JSON: .* for the prompt 'q'\.$"):
         store.add([*items(5), Item(prompt="q", responses=("a", "b"), columns={"label": object()})])
@@ -183,6 +192,14 @@ def test_undo_gives_the_item_back_as_it_was_judged(store: ComparisonStore) -> No
         store.submit(lease.token, [1, 2, 3])
     store.submit(again.token, [1, 1, 1])
     assert leased(store, "anna") == following
+    kept = store.comparisons()[0].ratings
+    assert kept is not None
+    by_text = dict(zip(items(1)[0].responses, kept, strict=True))
+    assert [by_text[text] for text in lease.responses] == [1.0, None, 3.0], "nobody asked for them again"
+    cleared = store.undo("anna", again.token)
+    assert cleared is not None
+    store.submit(cleared.token, [1, 1, 1], [None, None, None])
+    assert store.comparisons()[0].ratings is None
 
 
 def test_undo_goes_back_step_by_step_but_not_twice_at_once(store: ComparisonStore) -> None:

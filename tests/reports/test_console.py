@@ -1,6 +1,7 @@
 """What the terminal shows."""
 
 import io
+import itertools
 import math
 from collections.abc import Callable
 
@@ -96,6 +97,22 @@ def test_win_rates() -> None:
         **{"first": "[a]", "second": "b", "wins": "3", "ties": "1", "losses": "1"},
         **{"win rate": "0.700", "interval": "0.250 to 0.988"},
     }
+
+
+def test_players_are_told_apart_in_a_narrow_terminal() -> None:
+    numbers = {"wins": 3, "ties": 1, "losses": 1, "win_rate": 0.7, "low": 0.25, "high": 0.9876}
+    players = ("runs/chain/sft", "runs/chain/ppo", "tiny-en")
+    pairs = [{"first": a, "second": b, **numbers} for a, b in itertools.combinations(players, 2)]
+    assert [row[:2] for row in cells(win_rates_table(pairs, "title"))[1:]] == [["sft", "ppo"], ["sft", "tiny-en"], ["ppo", "tiny-en"]]
+    strengths = [{"player": name, "log_odds": 0.0, "low": 0.0, "high": 0.0} for name in players]
+    head, *rows = cells(strengths_table(strengths))
+    assert head[-1] == "beats sft"
+    assert [row[0] for row in rows] == ["sft", "ppo", "tiny-en"]
+    same = {"first": "runs/a-long-one-with-its-words/model", "second": "runs/a-long-one-with-other-words/model", **numbers}
+    console = Console(file=io.StringIO(), width=80)
+    console.print(win_rates_table([same], "title"))
+    assert isinstance(console.file, io.StringIO)
+    assert "…" not in console.file.getvalue()
 
 
 def test_strengths_with_the_strongest_first() -> None:

@@ -33,8 +33,8 @@ class SFTConfig(FittingConfig):
 
     batch_size: int = 16
     """Rows of `context` tokens an optimiser step, each with as many examples as fit."""
-    learning_rate: float = 3e-4
-    """Peak of AdamW's; it rises linearly and falls as a cosine to 0."""
+    learning_rate: float = 5e-5
+    """Peak of AdamW's; it rises linearly and falls as a cosine to 0. Adapters want several times as much."""
     context: int | None = None
     """Tokens an example may have, prompt and response; None takes what the model reads, up to 1,024."""
     max_new_tokens: int | None = None

@@ -12,8 +12,8 @@ from tyro.conf import Positional
 from textenv.commands.output import messages, print_json, results
 from textenv.preferences.agreement import agreement
 from textenv.preferences.comparison import Comparison
-from textenv.preferences.loading import Format, load_comparisons, write_comparisons
-from textenv.preferences.store import ComparisonStore
+from textenv.preferences.loading import Format, is_database, load_comparisons, write_comparisons
+from textenv.preferences.store import ComparisonStore, Item
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,10 +47,10 @@ def comparisons(config: ComparisonsConfig, console: Console) -> dict[str, Any]:
         LoadError: there is no such store.
         SaveError: the store or the file cannot be written.
     """
-    given = None if config.add is None else load_comparisons(config.add)  # before a store is made for it
+    given = None if config.add is None else _read(config.add)  # before a store is made for it
     with ComparisonStore(config.store, create=given is not None) as store:
         if given is not None:
-            items, labels = store.add_comparisons(given)
+            items, labels = store.add_comparisons(*given)
             _tell(console, f"{items} items and {labels} judgements of {config.add} are new.")
         judged = store.comparisons()
         if config.export is not None:
@@ -67,6 +67,14 @@ def comparisons(config: ComparisonsConfig, console: Console) -> dict[str, Any]:
         "pairs": measured.pairs,
         **{name: None if math.isnan(value) else value for name, value in numbers.items()},
     }
+
+
+def _read(path: Path) -> tuple[list[Comparison], list[Item]]:
+    """Read judgements, and of a store its items too, judged or not and with their columns."""
+    if not is_database(path):
+        return load_comparisons(path), []
+    with ComparisonStore(path) as store:
+        return store.comparisons(), store.items()
 
 
 def _left_out(judged: Sequence[Comparison], format: Format) -> str:

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from textenv.envs.registry import find_id, scorers, task_of
 from textenv.errors import ArgumentError
 from textenv.models.policy import Precision
 from textenv.preferences.comparison import Comparison
-from textenv.preferences.store import ComparisonStore
+from textenv.preferences.store import ComparisonStore, Item
 from textenv.preferences.win_rates import bradley_terry, outcomes, win_rate
 from textenv.reports.console import strengths_table, win_rates_table
 from textenv.reports.evaluation import ask_judge
@@ -23,9 +23,6 @@ from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import call_reward, require_columns
 from textenv.rollouts.collect import collect
 from textenv.types import Episodes
-
-MACHINE: Final = "textenv"
-"""The annotator of responses that are the same text, which tie without being shown to anybody."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -118,22 +115,26 @@ def duel(config: DuelConfig) -> dict[str, Any]:
     if not config.people.exists():
         _fill(config, config.people)
     with ComparisonStore(config.people) as store:
-        labels = [label for label in store.comparisons() if _concerns(label.sources, config.players)]
-        waiting = [item for item in store.pending(MACHINE, overlap=2**31) if _concerns(item.sources, config.players)]
-    judged = {(label.prompt, label.responses) for label in labels}
-    items = judged | {(item.prompt, item.responses) for item in waiting}
+        labels = [label for label in store.comparisons() if _concerns(label, config.players) and len(set(label.responses)) > 1]
+        items = [item for item in store.items() if _concerns(item, config.players)]
     if not items:
         raise ArgumentError(
             f"{config.people} holds no texts of {' and '.join(config.players)} to the same prompt; name a new store to have them written."
         )
-    told |= {"items": len(items), "judged": len(judged), "cannot_tell": sum(label.ranks is None for label in labels)}
-    by_people = any(label.annotator != MACHINE for label in labels)
-    return told | (_tally(config.players, _meetings(labels, config.players)) if by_people else {"pairs": []})
+    equal = [
+        Comparison(prompt=item.prompt, responses=item.responses, sources=item.sources, ranks=(1,) * len(item.responses))
+        for item in items
+        if len(set(item.responses)) == 1
+    ]
+    judged = len({(label.prompt, label.responses) for label in labels}) + len(equal)
+    told |= {"items": len(items), "judged": judged, "cannot_tell": sum(label.ranks is None for label in labels)}
+    begun = labels or judged == len(items)
+    return told | (_tally(config.players, _meetings([*labels, *equal], config.players)) if begun else {"pairs": []})
 
 
-def _concerns(sources: tuple[str, ...] | None, players: tuple[str, ...]) -> bool:
+def _concerns(item: Item | Comparison, players: tuple[str, ...]) -> bool:
     """Whether at least two of the players wrote one of the responses."""
-    return len(set(sources or ()) & set(players)) > 1
+    return len(set(item.sources or ()) & set(players)) > 1
 
 
 def _play(config: DuelConfig, index: int, scorer: Any = None) -> tuple[Player, Episodes]:
@@ -180,19 +181,10 @@ def _fill(config: DuelConfig, path: Path) -> None:
     if not path.parent.is_dir():
         raise ArgumentError(f"There is no folder {path.parent} for the store {path.name}; make it first.")
     written = [_play(config, index)[1] for index in range(len(config.players))]
-    rows = [
-        Comparison(
-            prompt=prompt,
-            responses=responses,
-            sources=config.players,
-            ranks=(1,) * len(responses) if len(set(responses)) == 1 else None,
-            annotator=MACHINE if len(set(responses)) == 1 else "",
-        )
-        for prompt, *rest in zip(written[0].prompts, *(episodes.completions for episodes in written), strict=True)
-        for responses in [tuple(rest)]
-    ]
+    responses = zip(*(episodes.completions for episodes in written), strict=True)
+    items = [Item(prompt=prompt, responses=of, sources=config.players) for prompt, of in zip(written[0].prompts, responses, strict=True)]
     with ComparisonStore(path, create=True) as store:
-        store.add_comparisons(rows)
+        store.add(items)
 
 
 def _meetings(labels: list[Comparison], players: tuple[str, ...]) -> Meetings:

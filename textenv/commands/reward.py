@@ -118,6 +118,8 @@ def _texts(config: RewardConfig, comparisons: Sequence[Comparison]) -> tuple[lis
     player = PlayerConfig(policy=config.policy or config.model, env=config.env, device=config.device, seed=config.fitting.seed)
     policy, _, envs = load_player(player, config.episodes)
     episodes = collect(policy, envs, config.episodes, seed=config.fitting.seed)
+    if len(set(zip(episodes.prompts, episodes.completions, strict=True))) < 2:
+        raise ArgumentError(f"The reference policy writes one text only in {config.env}, whose scores have no deviation; leave env out.")
     return episodes.prompts, episodes.completions
 
 

@@ -49,7 +49,7 @@ def load_comparisons(source: Any) -> list[Comparison]:
     """
     if isinstance(source, str | os.PathLike):
         where, path = f"{source}: ", Path(source)
-        if _is_database(path):
+        if is_database(path):
             with ComparisonStore(path) as store:
                 comparisons = store.comparisons()
             if not comparisons:
@@ -121,7 +121,12 @@ def _write_parquet(rows: list[dict[str, Any]], path: Path) -> None:
 # Reading
 
 
-def _is_database(path: Path) -> bool:
+def is_database(path: Path) -> bool:
+    """Tell whether a file is a SQLite database, as comparison stores are.
+
+    Raises:
+        ArgumentError: it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return file.read(len(_SQLITE)) == _SQLITE

@@ -23,6 +23,8 @@ _TAKEN: Final = """(
     + (SELECT count(*) FROM leases WHERE leases.item = items.id AND leases.expires > :now AND leases.annotator != :me)
 )"""
 _NOT_JUDGED: Final = "NOT EXISTS (SELECT 1 FROM labels WHERE labels.item = items.id AND labels.annotator = :me)"
+# Responses that are all the same text tie without being asked about.
+_DIFFER: Final = "(SELECT count(DISTINCT value) FROM json_each(items.responses)) > 1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,7 @@ class Progress(NamedTuple):
     """How far the labelling is."""
 
     items: int
+    """Those whose responses are not all the same text."""
     done: int
     """Items with as many labels as are wanted."""
     labels: int
@@ -113,15 +116,13 @@ class ComparisonStore:
             return sum(self._add(item)[1] for item in items)
 
     def pending(self, annotator: str, *, overlap: int = 1) -> list[Item]:
-        """List the items that an annotator has not judged and that are in fewer other hands than `overlap`."""
-        found = self._database.rows(
-            f"SELECT prompt, responses, sources, columns FROM items WHERE {_NOT_JUDGED} AND {_TAKEN} < :overlap ORDER BY id",
-            {"me": annotator, "now": time.time(), "overlap": overlap},
-        )
-        return [
-            Item(prompt=prompt, responses=_tuple(responses), sources=_tuple(sources), columns=json.loads(columns))
-            for prompt, responses, sources, columns in found
-        ]
+        """List the items that an annotator has not judged, that are in fewer other hands than `overlap`, and whose responses differ."""
+        where = f"{_NOT_JUDGED} AND {_TAKEN} < :overlap AND {_DIFFER}"
+        return self._items(where, {"me": annotator, "now": time.time(), "overlap": overlap})
+
+    def items(self) -> list[Item]:
+        """List all items, in the order in which they came."""
+        return self._items("1", {})
 
     # Labels
 
@@ -151,7 +152,7 @@ class ComparisonStore:
                 self._database.run("UPDATE leases SET expires = ? WHERE token = ?", (now + seconds, token))
                 return self._lease(token)
             items = self._database.rows(
-                f"SELECT id, responses FROM items WHERE {_NOT_JUDGED} AND {_TAKEN} < :overlap"
+                f"SELECT id, responses FROM items WHERE {_NOT_JUDGED} AND {_TAKEN} < :overlap AND {_DIFFER}"
                 " AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.item = items.id AND leases.annotator = :me) ORDER BY id LIMIT 1",
                 known,
             )
@@ -169,7 +170,7 @@ class ComparisonStore:
         Args:
             token: of the lease.
             ranks: of the responses in the order of the lease; None: cannot tell.
-            ratings: likewise, from 1 to 7.
+            ratings: likewise, from 1 to 7; None leaves those of a label that was undone.
             seconds: that the annotator took; by default, and at most, those since the item was leased.
 
         Returns:
@@ -182,13 +183,11 @@ class ComparisonStore:
         with self._database.transaction():
             if self._database.rows("SELECT 1 FROM labels WHERE token = ?", (token,)):
                 return False
-            found = self._database.rows(
-                "SELECT item, annotator, shown, since, prompt, responses FROM leases JOIN items ON items.id = item WHERE token = ?",
-                (token,),
-            )
+            waiting = "SELECT item, annotator, shown, since, ratings, prompt, responses FROM leases JOIN items ON id = item WHERE token = ?"
+            found = self._database.rows(waiting, (token,))
             if not found:
                 raise OrderError("Nothing waits for this judgement: it was undone or given in another way.")
-            ((item, annotator, shown, since, prompt, responses),) = found
+            ((item, annotator, shown, since, undone, prompt, responses),) = found
             Comparison(
                 prompt=prompt,
                 responses=_tuple(responses),
@@ -202,7 +201,7 @@ class ComparisonStore:
                 item,
                 annotator,
                 ranks=None if ranks is None else [ranks[place] for place in places],
-                ratings=None if ratings is None else [ratings[place] for place in places],
+                ratings=_tuple(undone) if ratings is None else [ratings[place] for place in places],
                 token=token,
                 shown=shown,
                 seconds=took if seconds is None else min(max(seconds, 0.0), took),
@@ -240,7 +239,7 @@ class ComparisonStore:
         with self._database.transaction():
             ((items, done, labels),) = self._database.rows(
                 "SELECT count(*), coalesce(sum(n >= ?), 0), coalesce(sum(n), 0)"
-                " FROM (SELECT (SELECT count(*) FROM labels WHERE labels.item = items.id) AS n FROM items)",
+                f" FROM (SELECT (SELECT count(*) FROM labels WHERE labels.item = items.id) AS n FROM items WHERE {_DIFFER})",
                 (overlap,),
             )
             annotators = self._database.rows("SELECT annotator, count(*) FROM labels GROUP BY annotator ORDER BY annotator")
@@ -254,17 +253,22 @@ class ComparisonStore:
         found = self._database.rows(f"SELECT {', '.join(names)} FROM labels JOIN items ON items.id = item ORDER BY item, labels.id")
         return [Comparison(**dict(zip(names, (*row[:2], *map(_tuple, row[2:])), strict=True))) for row in found]
 
-    def add_comparisons(self, comparisons: Iterable[Comparison]) -> tuple[int, int]:
+    def add_comparisons(self, comparisons: Iterable[Comparison], items: Iterable[Item] = ()) -> tuple[int, int]:
         """Add judgements with their items, all or none; those that are there already stay as they are.
 
+        Args:
+            comparisons: judgements; one that nobody has made adds its item only.
+            items: are added first, so with their columns.
+
         Returns:
-            How many items and how many judgements are new. A comparison that nobody has judged adds its item only.
+            How many items and how many judgements are new.
 
         Raises:
             ArgumentError: an annotator has judged the same responses in another way.
         """
-        new_items = new_labels = 0
+        new_labels = 0
         with self._database.transaction():
+            new_items = sum(self._add(item)[1] for item in items)
             for comparison in comparisons:
                 item, new = self._add(Item(prompt=comparison.prompt, responses=comparison.responses, sources=comparison.sources))
                 new_items += new
@@ -283,6 +287,10 @@ class ComparisonStore:
         return new_items, new_labels
 
     # Rows
+
+    def _items(self, where: str, known: dict[str, Any]) -> list[Item]:
+        found = self._database.rows(f"SELECT prompt, responses, sources, columns FROM items WHERE {where} ORDER BY id", known)
+        return [Item(prompt=p, responses=_tuple(r), sources=_tuple(s), columns=json.loads(c)) for p, r, s, c in found]
 
     def _add(self, item: Item) -> tuple[int, bool]:
         """Give the id of an item, and whether it is new."""
@@ -333,7 +341,8 @@ class ComparisonStore:
 
 
 def _json(values: Sequence[Any] | None) -> str | None:
-    return None if values is None else json.dumps(list(values), ensure_ascii=False)
+    """Write a list; one that says nothing is none."""
+    return None if values is None or all(value is None for value in values) else json.dumps(list(values), ensure_ascii=False)
 
 
 def _tuple(text: str | None) -> Any:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
@@ -87,27 +88,43 @@ def samples_table(samples: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def _short(names: Sequence[str]) -> dict[str, str]:
+    """Leave out the folders of players that differ without them, as a table has little room."""
+    last = {name: Path(name).name for name in names}
+    return last if len(set(last.values())) == len(last) else {name: name for name in names}
+
+
 def win_rates_table(pairs: Sequence[Mapping[str, Any]], title: str) -> Table:
     """Put pairs of players under each other; each has first, second, wins, ties, losses, win_rate, low and high."""
     caption = "win rate of the first: wins and half of the ties; 95 % interval, over prompts"
-    headings = ("first", "second", "wins", "ties", "losses", "win rate", Column("interval", no_wrap=True))
+    short = _short([pair[side] for pair in pairs for side in ("first", "second")])
+    headings = (
+        Column("first", overflow="fold"),
+        Column("second", overflow="fold"),
+        "wins",
+        "ties",
+        "losses",
+        "win rate",
+        Column("interval", no_wrap=True),
+    )
     table = Table(*headings, title=title, caption=caption)
     for pair in pairs:
         counts = (str(pair[name]) for name in ("wins", "ties", "losses"))
         interval = f"{pair['low']:.3f} to {pair['high']:.3f}"
-        table.add_row(escape(pair["first"]), escape(pair["second"]), *counts, f"{pair['win_rate']:.3f}", interval)
+        table.add_row(escape(short[pair["first"]]), escape(short[pair["second"]]), *counts, f"{pair['win_rate']:.3f}", interval)
     return table
 
 
 def strengths_table(strengths: Sequence[Mapping[str, Any]]) -> Table:
     """Put players under each other, the strongest first; each has player, log_odds, low and high, and the first of them is the measure."""
-    measure = strengths[0]["player"]
+    short = _short([row["player"] for row in strengths])
+    measure = short[strengths[0]["player"]]
     caption = f"Bradley-Terry: log-odds of beating {escape(measure)}, ties as half wins; 95 % intervals, over prompts"
-    table = Table("player", "log-odds", "interval", f"beats {escape(measure)}", caption=caption)
+    table = Table(Column("player", overflow="fold"), "log-odds", "interval", f"beats {escape(measure)}", caption=caption)
     for row in sorted(strengths, key=lambda row: -row["log_odds"]):
-        if row["player"] == measure:
+        if row is strengths[0]:
             table.add_row(escape(measure), "0", "", "")
             continue
         interval = f"{row['low']:.2f} to {row['high']:.2f}"
-        table.add_row(escape(row["player"]), f"{row['log_odds']:.2f}", interval, f"{1 / (1 + math.exp(-row['log_odds'])):.3f}")
+        table.add_row(escape(short[row["player"]]), f"{row['log_odds']:.2f}", interval, f"{1 / (1 + math.exp(-row['log_odds'])):.3f}")
     return table

@@ -107,7 +107,7 @@ class LabellingPage:
             ranks = None if "cannot_tell" in form else _dense(_numbers(form, "rank"))
             ratings = _numbers(form, "rating")
             seconds = float(form["seconds"]) if form.get("seconds") else None
-            new = self._store.submit(form.get("token", ""), ranks, ratings if any(ratings) else None, seconds)
+            new = self._store.submit(form.get("token", ""), ranks, ratings if self._ratings or any(ratings) else None, seconds)
         except (ArgumentError, ValueError):
             return RedirectResponse("/?ranks", 303)
         except OrderError:

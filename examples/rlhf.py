@@ -41,14 +41,14 @@ def write_texts(out: Path, episodes: int) -> None:
 if __name__ == "__main__":
     out = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/rlhf")
     out.mkdir(parents=True, exist_ok=True)
-    full = (6144, 10, 200, 2048, 24, 512)
+    full = (6144, 10, 200, 1536, 16, 512)
     played, rounds, prompts, episodes, measured, duels = (768, 1, 24, 128, 2, 32) if sys.argv[2:] == ["quick"] else full
     write_texts(out, played)
     run(f"sft {out}/demonstrations.jsonl --max-new-tokens 24 --batch-size 4 --out {out}/sft")
     for seed in range(rounds):
         run(f"compare {out}/sft {ENV} --responses 4 --prompts {prompts} --seed {seed} --out {out}/comparisons.db")
     run(f"label {out}/comparisons.db --simulate {ANNOTATOR} --noise 0.1")
-    run(f"reward {out}/comparisons.db --model {out}/sft --epochs 1 --out {out}/reward")
+    run(f"reward {out}/comparisons.db --model {out}/sft --epochs 1 --batch-size 8 --out {out}/reward")
     learn = f"{ENV} --model {out}/sft --reward {out}/reward --episodes {episodes} --eval-prompts {measured}"
     run(f"frontier {learn} --betas 0.1 0.2 0.4 --seeds 1 --out {out}/frontier")
     run(f"train {learn} --kl-coef 0.1 --ptx-coef 0.2 --ptx-corpus {out}/corpus.jsonl --out {out}/ppo-ptx")

@@ -25,7 +25,7 @@ from textenv.agents.sft import context_of, evaluation
 from textenv.build.corpora import load_reviews
 from textenv.commands.duel import DuelConfig, duel
 from textenv.commands.eval import EvalConfig, evaluate
-from textenv.rollouts.examples import load_texts
+from textenv.rollouts.examples import load_examples
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,6 +36,8 @@ BASE: Final = "tiny-en"
 TRAINED: Final = {"sft": "sft", "ppo": PPO, "ppo-ptx": "ppo-ptx", "dpo": "dpo"}
 """Folders of the example."""
 REVIEWS: Final = 400
+TOKENS: Final = 24
+"""Of a text in the environment at most; one of so many was cut off."""
 
 
 def measure(folder: Path, corpora: Path | None, episodes: int) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def measure(folder: Path, corpora: Path | None, episodes: int) -> dict[str, Any]
 
     Args:
         folder: of the example.
-        corpora: folder with imdb_reviews.parquet, of whose held-out part the bits per byte are; None takes texts that the base plays anew.
+        corpora: folder with imdb_reviews.parquet, of whose held-out part the bits per byte are too; None leaves them out.
         episodes: of each policy.
     """
     names = {name: str(folder / place) for name, place in TRAINED.items()} | {"base": BASE}
@@ -53,14 +55,13 @@ def measure(folder: Path, corpora: Path | None, episodes: int) -> dict[str, Any]
     for name, policy in names.items():
         row = evaluate(EvalConfig(policy=policy, env=ENV, reference=names["sft"], reward=ANNOTATOR, episodes=episodes))
         kept = {key: row[key] for key in ("score", "score_se", "judge", "judge_se", "kl_exact", "distinct2")}
-        policies[name] = kept | {"bits_per_byte": bits_per_byte(policy, texts), "wins": {}}
+        policies[name] = kept | {"bits_per_byte": {what: bits_per_byte(policy, of) for what, of in texts.items()}, "wins": {}}
     for by in (JUDGE, ANNOTATOR):
         told = duel(DuelConfig(names=(names["sft"], *(names[name] for name in others), ENV), by=by, episodes=episodes))
         for name, pair in zip(others, told["pairs"], strict=False):  # those of the first player come first
             policies[name]["wins"][by] = {"rate": 1 - pair["win_rate"], "low": 1 - pair["high"], "high": 1 - pair["low"]}
     reward = json.loads((folder / "reward" / "summary.json").read_text(encoding="utf-8"))
-    told = {"episodes": episodes, "texts": "held-out reviews" if corpora else "played", "policies": policies}
-    return {**machine(), **told, "frontier": frontier(folder), "reward": reward}
+    return {**machine(), "episodes": episodes, "policies": policies, "frontier": frontier(folder), "reward": reward}
 
 
 def frontier(folder: Path) -> list[dict[str, float]]:
@@ -71,20 +72,21 @@ def frontier(folder: Path) -> list[dict[str, float]]:
     return sorted(({name: float(point[name]) for name in names} for point in points), key=lambda point: point["kl_exact"])
 
 
-def unseen_texts(corpora: Path | None) -> list[str]:
-    """Texts that no policy has learnt from."""
-    if corpora is not None:
-        reviews = load_reviews(corpora)
-        return [str(text) for text in reviews.loc[reviews["split"] == "heldout", "text"].head(REVIEWS)]
+def unseen_texts(corpora: Path | None) -> dict[str, list[Any]]:
+    """Texts that no policy has learnt from: what the base plays anew, as in the corpus of PPO-ptx, and whole reviews."""
     played = collect(LanguagePolicy.from_pretrained(BASE), gymnasium.make_vec(ENV, num_envs=256), 1024, seed=1)
-    return [prompt + completion for prompt, completion in zip(played.prompts, played.completions, strict=True)]
+    rows = [{"prompt": prompt, "response": completion} for prompt, completion in zip(played.prompts, played.completions, strict=True)]
+    if corpora is None:
+        return {"played": rows}
+    reviews = load_reviews(corpora)
+    return {"played": rows, "reviews": [str(text) for text in reviews.loc[reviews["split"] == "heldout", "text"].head(REVIEWS)]}
 
 
-def bits_per_byte(policy: str, texts: list[str]) -> float:
+def bits_per_byte(policy: str, texts: list[Any]) -> float:
     """Measure how well a policy's model predicts texts."""
     loaded = LanguagePolicy.from_pretrained(Path(policy) / "model" if Path(policy).is_dir() else policy)
     context = context_of(loaded, None)
-    return evaluation(loaded, load_texts(texts, loaded.tokenizer, context, "texts"), 16, context)()["bits_per_byte"]
+    return evaluation(loaded, load_examples(texts, loaded.tokenizer, context, TOKENS), 16, context)()["bits_per_byte"]
 
 
 def table(results: Mapping[str, Any]) -> str:
@@ -101,13 +103,14 @@ def table(results: Mapping[str, Any]) -> str:
         "judge",
         "KL from SFT",
         "distinct-2",
+        *(f"bits per byte, {what}" for what in results["policies"]["base"]["bits_per_byte"]),
     )
-    lines = ["| " + " | ".join([*heads, "bits per byte"]) + " |", "|---|---|---|---|---|---|---|---|"]
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for name in ("base", *TRAINED):
         row = results["policies"][name]
         scores = [f"{row[key]:.3f} ± {row[f'{key}_se']:.3f}" for key in ("score", "judge")]
         cells = [rate(row["wins"].get(JUDGE, {})), rate(row["wins"].get(ANNOTATOR, {})), *scores]
-        cells += [f"{row['kl_exact']:.2f}", f"{row['distinct2']:.3f}", f"{row['bits_per_byte']:.3f}"]
+        cells += [f"{row['kl_exact']:.2f}", f"{row['distinct2']:.3f}", *(f"{bits:.3f}" for bits in row["bits_per_byte"].values())]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

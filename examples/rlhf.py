@@ -35,7 +35,7 @@ def write_texts(out: Path, episodes: int) -> None:
     texts = list(zip(played.prompts, played.completions, played.scores.tolist(), strict=True))
     good = [{"prompt": prompt, "response": completion} for prompt, completion, score in texts[: episodes // 3 * 2] if score > 0.8]
     (out / "demonstrations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in good))
-    (out / "corpus.jsonl").write_text("".join(json.dumps({"text": p + c}) + "\n" for p, c, _ in texts[episodes // 3 * 2 :]))
+    (out / "corpus.jsonl").write_text("".join(json.dumps({"prompt": p, "response": c}) + "\n" for p, c, _ in texts[episodes // 3 * 2 :]))
 
 
 if __name__ == "__main__":

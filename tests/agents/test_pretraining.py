@@ -71,6 +71,16 @@ def test_the_gradient_is_that_of_the_mean_over_tokens() -> None:
         assert torch.allclose(parameter.grad, wanted, atol=1e-6)
 
 
+def test_a_response_that_the_environment_cut_has_no_end(tmp_path: Path) -> None:
+    """TextCopy ends a text after four tokens."""
+    rows = [{"prompt": "ab>", "response": response} for response in ("a", "abca")]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pretraining = make_agent(tmp_path / "rows.jsonl").pretraining
+    assert pretraining is not None
+    written = [row[owner >= 0].tolist() for row, owner in zip(pretraining.packed.tokens, pretraining.packed.owner, strict=True)]
+    assert sorted(written) == [[0, 1, 2, 0], [0, 4]]
+
+
 def movement(agent: PPO, episodes: Any) -> torch.Tensor:
     """What one step of plain gradient descent on all of an update moves."""
     before = [parameter.detach().clone() for parameter in agent.policy.model.parameters()]
@@ -141,7 +151,10 @@ def test_on_the_command_line(corpus: Path, tmp_path: Path, capsys: pytest.Captur
         (["--ptx-coef", "0.2"], together),
         (["--ptx-corpus", str(corpus)], together),
         (["--ptx-coef", "-1", "--ptx-corpus", str(corpus)], "ptx_coef must be at least 0, got -1.0."),
-        (["--ptx-coef", "1", "--ptx-corpus", str(tmp_path / "rows.jsonl")], 'ptx_corpus has no column "text", only prompt; rename the one'),
+        (
+            ["--ptx-coef", "1", "--ptx-corpus", str(tmp_path / "rows.jsonl")],
+            'ptx_corpus needs the columns "prompt" and "response", or "text", but',
+        ),
         (["--ptx-coef", "1", "--ptx-corpus", str(tmp_path / "empty.txt")], "ptx_corpus is empty; give at least one text."),
         (["--ptx-coef", "1", "--ptx-corpus", "nowhere.txt"], "ptx_corpus: there is no file nowhere.txt."),
     ):

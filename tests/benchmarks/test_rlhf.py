@@ -29,9 +29,9 @@ def test_the_chain_and_its_table(tmp_path: Path) -> None:
         assert policies[name]["kl_exact"] > 0.001
         assert len(policies[name]["wins"]) == 2
         assert all(0 <= wins["low"] <= wins["rate"] <= wins["high"] <= 1 for wins in policies[name]["wins"].values())
-    assert all(1 < row["bits_per_byte"] < 3 for row in policies.values())
+    assert all(1 < row["bits_per_byte"]["played"] < 3 for row in policies.values())
     rows = [line.split(" | ") for line in page.read_text().splitlines() if line.startswith("| ")]
     assert [row[0] for row in rows[1:6]] == [f"| {name}" for name in ("base", *TRAINED)]
     assert {row[0] for row in rows[7:]} == {"| 0.1", "| 0.2", "| 0.4"}
-    assert rows[1][-1] == f"{policies['base']['bits_per_byte']:.3f} |"
+    assert rows[1][-1] == f"{policies['base']['bits_per_byte']['played']:.3f} |"
     assert (tmp_path / "page.svg").read_text().count("win rate over SFT") == 1

@@ -8,7 +8,7 @@ import pytest
 
 from textenv.errors import ArgumentError
 from textenv.models.loading import load_tokenizer, toy_tokenizer
-from textenv.rollouts.examples import encode_responses, load_examples, load_texts
+from textenv.rollouts.examples import encode_responses, load_examples
 
 TOKENIZER = toy_tokenizer("abc>")  # 0 1 2 3, and 4 the end of text
 ROWS = [{"prompt": "ab>", "response": "ab"}, {"prompt": "c>", "response": ""}]
@@ -49,7 +49,6 @@ def test_every_token_of_a_plain_text_is_predicted_once() -> None:
     found = load_examples(["abcab", "c"], TOKENIZER, 4)
     assert found.examples == [([4], [0, 1, 2]), ([2], [0, 1, 4]), ([4], [2, 4])]
     assert (found.names, found.sizes) == (["abcab", "abcab", "c"], [5, 0, 1])
-    assert load_texts(["abcab", "c"], TOKENIZER, 4, "corpus") == found
     longer = load_examples(["abcabcabc"], TOKENIZER, 4).examples
     assert longer == [([4], [0, 1, 2]), ([2], [0, 1, 2]), ([2], [0, 1, 2]), ([2], [4])]
 
@@ -65,7 +64,7 @@ def test_files(tmp_path: Path) -> None:
         assert load_examples(str(tmp_path / f"rows.{suffix}"), TOKENIZER, 8) == load_examples(ROWS[:1], TOKENIZER, 8)
     digits = toy_tokenizer("1,0")
     (tmp_path / "digits.csv").write_text("text\n01\n")  # a text, not the number 1
-    assert load_texts(tmp_path / "digits.csv", digits, 4, "corpus").names == ["01"]
+    assert load_examples(tmp_path / "digits.csv", digits, 4).names == ["01"]
 
 
 def test_the_embedded_tokenizer() -> None:
@@ -98,8 +97,17 @@ def test_what_cannot_be_used_is_refused(data: Any, message: str) -> None:
         load_examples(data, TOKENIZER, 8)
 
 
-def test_a_corpus_has_texts() -> None:
-    with pytest.raises(ArgumentError, match=r'ptx_corpus has no column "text", only prompt, response; rename the one that holds the texts'):
-        load_texts(ROWS, TOKENIZER, 8, "ptx_corpus")
-    with pytest.raises(ArgumentError, match="ptx_corpus is empty"):
-        load_texts([], TOKENIZER, 8, "ptx_corpus")
+@pytest.mark.parametrize(
+    "data",
+    [
+        [],
+        [{"prompt": "a"}],
+        [{"prompt": "a", "response": None}],
+        [{"prompt": "a", "response": "x"}],
+        ["x"],
+    ],
+)
+def test_an_error_names_the_argument(data: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"^corpus") as caught:
+        load_examples(data, TOKENIZER, 8, what="corpus")
+    assert "data" not in str(caught.value)

@@ -18,6 +18,7 @@ from textenv.agents.config import LearnerConfig, check_choice, check_divides, ch
 from textenv.agents.learner import Learner, Terms
 from textenv.agents.losses import clipped_surrogate, clipped_value_loss, penalised_surrogate
 from textenv.agents.pretraining import Pretraining
+from textenv.envs.wrappers.base import rules_of
 from textenv.errors import ArgumentError
 from textenv.models.policy import LanguagePolicy
 from textenv.rewards.kl import k2, k3
@@ -64,7 +65,8 @@ class PPOConfig(LearnerConfig):
     ptx_coef: float = 0.0
     """γ of PPO-ptx, in units of advantage a nat: it weighs the mean of -log π over tokens of the corpus; 0 leaves it out."""
     ptx_corpus: Path | None = None
-    """Plain texts of pretraining: a .txt file, a text a line, or a .jsonl, .csv or .parquet file with a column text."""
+    """Texts of pretraining: a .txt file, a text a line, or a .jsonl, .csv or .parquet file with a column text, or with prompt and response,
+    of which those of max_new_tokens tokens end without an end-of-text token."""
     ptx_batch_size: int = 16
     """Rows of what the model reads, at most 1,024 tokens, filled with such texts, an optimiser step."""
 
@@ -95,7 +97,8 @@ class PPO(Learner):
         super().__init__(policy, envs, config, seed=seed, **options)
         self.pretraining: Pretraining | None = None
         if self.config.ptx_corpus is not None:
-            self.pretraining = Pretraining(policy, self.config.ptx_corpus, self.config.ptx_batch_size)
+            ends = rules_of(envs).task.max_new_tokens
+            self.pretraining = Pretraining(policy, self.config.ptx_corpus, self.config.ptx_batch_size, ends)
             self.memory |= {"ptx_seed": seed, "ptx_batches": 0}
 
     def set_up(self) -> None:

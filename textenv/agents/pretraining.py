@@ -9,26 +9,27 @@ import torch
 from textenv.agents.sft import context_of
 from textenv.models.packing import pack, packed_log_probs, packs
 from textenv.models.policy import LanguagePolicy
-from textenv.rollouts.examples import load_texts
+from textenv.rollouts.examples import load_examples
 
 _FORWARD_ROWS: Final = 16
 
 
 class Pretraining:
-    """Plain texts, packed into rows.
+    """Texts, packed into rows.
 
     Args:
         policy: which learns from them.
-        corpus: what `textenv.rollouts.examples.load_texts` takes.
+        corpus: what `textenv.rollouts.examples.load_examples` takes.
         batch_size: rows a step; all of them where they are fewer.
+        max_new_tokens: of the environment, which ended responses that have so many without an end-of-text token.
 
     Raises:
-        ArgumentError: the corpus is empty, cannot be read, lacks the column "text" or holds what the tokenizer cannot write.
+        ArgumentError: the corpus is empty, cannot be read, lacks a column or holds what the tokenizer cannot write.
     """
 
-    def __init__(self, policy: LanguagePolicy, corpus: Path | Any, batch_size: int) -> None:
+    def __init__(self, policy: LanguagePolicy, corpus: Path | Any, batch_size: int, max_new_tokens: int | None = None) -> None:
         context = context_of(policy, None)
-        texts = load_texts(corpus, policy.tokenizer, context, "ptx_corpus")
+        texts = load_examples(corpus, policy.tokenizer, context, max_new_tokens, what="ptx_corpus")
         self.policy = policy
         self.packed = pack(texts.examples, context, together=packs(policy))
         self.batch_size = min(batch_size, len(self.packed.tokens))

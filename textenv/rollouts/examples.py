@@ -31,7 +31,9 @@ class Examples(NamedTuple):
     """Responses that end without the end-of-text token, for lack of room or as longer than an environment lets them be."""
 
 
-def load_examples(source: Any, tokenizer: "PreTrainedTokenizerBase", context: int, max_new_tokens: int | None = None) -> Examples:
+def load_examples(
+    source: Any, tokenizer: "PreTrainedTokenizerBase", context: int, max_new_tokens: int | None = None, *, what: str = "data"
+) -> Examples:
     """Read responses to prompts or plain texts.
 
     Args:
@@ -41,49 +43,31 @@ def load_examples(source: Any, tokenizer: "PreTrainedTokenizerBase", context: in
         context: tokens that an example may have. A longer prompt loses its beginning, a response that is longer alone its end and the
             end-of-text token; a longer plain text is several examples, each of which is given the last token of the one before.
         max_new_tokens: tokens after which an environment ends a response, without an end-of-text token. None: it does not.
+        what: the argument that errors name.
 
     Raises:
         ArgumentError: there are none, they cannot be read, lack a column, hold what is not text or what the tokenizer cannot write.
         LoadError: a hub id cannot be reached.
     """
-    columns = columns_of(source, "data", bare="text")
+    columns = columns_of(source, what, bare="text")
     if "text" in columns and "prompt" not in columns:
-        return _plain(columns["text"], tokenizer, context, "data")
+        return _plain(columns["text"], tokenizer, context, what)
     answer = next((name for name in ("response", "completion") if name in columns), None)
     if "prompt" not in columns or answer is None:
         there = ", ".join(columns) or "none"
-        raise ArgumentError(f'data needs the columns "prompt" and "response", or "text", but has {there}; rename what holds the texts.')
-    prompts, responses = (_texts(columns[name], f"data: {name}") for name in ("prompt", answer))
+        raise ArgumentError(f'{what} needs the columns "prompt" and "response", or "text", but has {there}; rename what holds the texts.')
+    prompts, responses = (_texts(columns[name], f"{what}: {name}") for name in ("prompt", answer))
     found, sizes, prompts_cut, ends_cut = list[Example](), list[int](), 0, 0
-    for index, before in enumerate(encode_prompts(prompts, tokenizer, "data")):
+    for index, before in enumerate(encode_prompts(prompts, tokenizer, what)):
         examples = encode_responses(before, [responses[index]], tokenizer, context, max_new_tokens)
         if examples is None:
-            raise ArgumentError(f"data: the tokenizer cannot write {answer} {index}, {responses[index]!r}, after its prompt.")
+            raise ArgumentError(f"{what}: the tokenizer cannot write {answer} {index}, {responses[index]!r}, after its prompt.")
         found += examples
         ended = examples[0].predicted[-1] == tokenizer.eos_token_id
         sizes.append(len((responses[index] if ended else decode(tokenizer, examples[0].predicted)).encode()))
         prompts_cut += len(examples[0].given) < len(before)
         ends_cut += not ended
     return Examples(found, prompts, sizes, prompts_cut, ends_cut)
-
-
-def load_texts(source: Any, tokenizer: "PreTrainedTokenizerBase", context: int, what: str) -> Examples:
-    """Read plain texts.
-
-    Args:
-        source: as of `load_examples`, with a column "text".
-        tokenizer: of the policy.
-        context: tokens that an example may have.
-        what: the argument that errors name.
-
-    Raises:
-        ArgumentError: there are none, they cannot be read, are no texts or cannot be written by the tokenizer.
-        LoadError: a hub id cannot be reached.
-    """
-    columns = columns_of(source, what, bare="text")
-    if "text" not in columns:
-        raise ArgumentError(f'{what} has no column "text", only {", ".join(columns) or "none"}; rename the one that holds the texts.')
-    return _plain(columns["text"], tokenizer, context, what)
 
 
 def encode_responses(

@@ -5,7 +5,6 @@ Ouyang et al., "Training language models to follow instructions with human feedb
 Run: python -m benchmarks.rlhf [runs/rlhf] [--corpora DIR]
 """
 
-import csv
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -61,15 +60,19 @@ def measure(folder: Path, corpora: Path | None, episodes: int) -> dict[str, Any]
         for name, pair in zip(others, told["pairs"], strict=False):  # those of the first player come first
             policies[name]["wins"][by] = {"rate": 1 - pair["win_rate"], "low": 1 - pair["high"], "high": 1 - pair["low"]}
     reward = json.loads((folder / "reward" / "summary.json").read_text(encoding="utf-8"))
-    return {**machine(), "episodes": episodes, "policies": policies, "frontier": frontier(folder), "reward": reward}
+    return {**machine(), "episodes": episodes, "policies": policies, "frontier": frontier(folder, episodes), "reward": reward}
 
 
-def frontier(folder: Path) -> list[dict[str, float]]:
-    """Read what the runs of the frontier came to, by rising KL."""
-    with (folder / "frontier" / "frontier.csv").open(newline="", encoding="utf-8") as file:
-        points = [row for row in csv.DictReader(file) if row["kind"] == "trained"]
-    names = ("beta", "score", "score_se", "judge", "judge_se", "kl_exact")
-    return sorted(({name: float(point[name]) for name in names} for point in points), key=lambda point: point["kl_exact"])
+def frontier(folder: Path, episodes: int) -> list[dict[str, float]]:
+    """Measure what the runs of the frontier came to, by rising KL."""
+    points = []
+    for run in (folder / "frontier" / "runs").iterdir():
+        row = evaluate(
+            EvalConfig(policy=str(run), env=ENV, reference=str(folder / "sft"), reward=str(folder / "reward"), episodes=episodes)
+        )
+        kept = {key: row[key] for key in ("score", "score_se", "judge", "judge_se", "kl_exact")}
+        points.append({"beta": json.loads((run / "config.json").read_text(encoding="utf-8"))["algorithm"]["kl_coef"]} | kept)
+    return sorted(points, key=lambda point: point["kl_exact"])
 
 
 def unseen_texts(corpora: Path | None) -> dict[str, list[Any]]:
@@ -143,18 +146,19 @@ def _draw_wins(axes: "Axes", results: Mapping[str, Any]) -> None:
         axes.bar(at, [row["rate"] for row in wins], width=0.28, yerr=ends, capsize=3, color=colour, label=f"by {by}")
     axes.axhline(0.5, color="grey", linewidth=0.8)
     axes.set(xticks=range(len(names)), xticklabels=names, ylabel="win rate over SFT", ylim=(0, 1))
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
 
 
 def _draw_judge(axes: "Axes", results: Mapping[str, Any]) -> None:
     policies, points = results["policies"], results["frontier"]
     line = [policies["sft"], *points]
-    axes.plot([row["kl_exact"] for row in line], [row["judge"] for row in line], "o-", color="C2", label="PPO")
-    for point in points:
-        axes.annotate(f"β={point['beta']:g}", (point["kl_exact"], point["judge"]), (5, -11), textcoords="offset points", fontsize=8)
-    for name, marker in (("base", "s"), ("ppo-ptx", "v"), ("dpo", "D")):
+    axes.plot([row["kl_exact"] for row in line], [row["judge"] for row in line], "o-", color="C2", label="PPO, with β")
+    for index, point in enumerate(points):
+        offset = (4, -10) if index % 2 else (-16, 4)
+        axes.annotate(f"{point['beta']:g}", (point["kl_exact"], point["judge"]), offset, textcoords="offset points", fontsize=8)
+    for name, style in (("base", "C0s"), ("ppo-ptx", "C1v"), ("dpo", "C3D")):
         row = policies[name]
-        axes.errorbar(row["kl_exact"], row["judge"], row["judge_se"], fmt=marker, label=name)
+        axes.errorbar(row["kl_exact"], row["judge"], row["judge_se"], fmt=style, label=name)
     axes.set(xlabel="KL from SFT, nats a sequence", ylabel="score of the judge")
     axes.legend(fontsize="small", loc="lower right")
 

@@ -46,7 +46,7 @@ def test_the_options_are_the_annotators(store: Path, call: Callable[..., str]) -
     ("options", "says"),
     [
         ("--overlap 0", "overlap must be at least 1, got 0."),
-        ("--port 99999", "Port 99999 cannot be used: bind(): port must be 0-65535.; choose another --port, or 0 for any that is free."),
+        ("--port 99999", "port must be from 0 to 65535, got 99999."),
         ("--simulate tiny-sentiment --noise -1", "noise must be at least 0, got -1.0."),
         ("--simulate tiny-sentiment --seed -1", "seed must be at least 0, got -1."),
         ("--simulate tiny-sentiment --annotator=", "annotator must be a name, got an empty one."),

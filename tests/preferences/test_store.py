@@ -58,10 +58,17 @@ def test_sources_and_columns_are_kept(store: ComparisonStore) -> None:
 def test_responses_that_are_one_text_are_kept_but_nobody_is_asked(store: ComparisonStore) -> None:
     same = Item(prompt="p", responses=("a", "a"))
     store.add([same])
+    store.add_comparisons([Comparison(prompt="p", responses=("a", "a"), ranks=(1, 1), annotator="ben")])
     assert store.items() == [*items(3), same]
     assert [label(store, "anna").prompt for _ in range(3)] == ["prompt 0", "prompt 1", "prompt 2"]
     assert store.lease("anna") is None
     assert store.progress() == (3, 3, 3, {"anna": 3})
+
+
+def test_responses_that_differ_after_a_nul_are_asked_about(store: ComparisonStore) -> None:
+    store.add([Item(prompt="p", responses=("x\0a", "x\0b"))])
+    assert store.progress().items == 4
+    assert store.pending("anna")[-1].prompt == "p"
 
 
 def test_items_are_added_all_or_none(store: ComparisonStore) -> None:
@@ -196,7 +203,14 @@ def test_undo_gives_the_item_back_as_it_was_judged(store: ComparisonStore) -> No
     assert kept is not None
     by_text = dict(zip(items(1)[0].responses, kept, strict=True))
     assert [by_text[text] for text in lease.responses] == [1.0, None, 3.0], "nobody asked for them again"
-    cleared = store.undo("anna", again.token)
+    unsure = store.undo("anna", again.token)
+    assert unsure is not None
+    store.submit(unsure.token, None)
+    assert store.comparisons()[0].ratings is None, "which would rank"
+    store.undo("anna", unsure.token)
+    rated = leased(store, "anna")
+    store.submit(rated.token, [1, 1, 1], [2.0, 2.0, 2.0])
+    cleared = store.undo("anna", rated.token)
     assert cleared is not None
     store.submit(cleared.token, [1, 1, 1], [None, None, None])
     assert store.comparisons()[0].ratings is None

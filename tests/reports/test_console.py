@@ -108,6 +108,7 @@ def test_players_are_told_apart_in_a_narrow_terminal() -> None:
     head, *rows = cells(strengths_table(strengths))
     assert head[-1] == "beats sft"
     assert [row[0] for row in rows] == ["sft", "ppo", "tiny-en"]
+    assert cells(win_rates_table([{"first": ".", "second": "b", **numbers}], "title"))[1][:2] == [".", "b"]
     same = {"first": "runs/a-long-one-with-its-words/model", "second": "runs/a-long-one-with-other-words/model", **numbers}
     console = Console(file=io.StringIO(), width=80)
     console.print(win_rates_table([same], "title"))

@@ -97,6 +97,13 @@ def test_what_cannot_be_used_is_refused(data: Any, message: str) -> None:
         load_examples(data, TOKENIZER, 8)
 
 
+def test_texts_are_taken_where_no_response_stands_beside_the_prompt() -> None:
+    plain = load_examples(["ab"], TOKENIZER, 8)
+    assert load_examples([{"prompt": "a", "text": "ab"}], TOKENIZER, 8) == plain
+    both = [{"prompt": "a", "response": "b", "text": "ab"}]
+    assert load_examples(both, TOKENIZER, 8) == load_examples([{"prompt": "a", "response": "b"}], TOKENIZER, 8)
+
+
 @pytest.mark.parametrize(
     "data",
     [

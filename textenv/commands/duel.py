@@ -101,7 +101,7 @@ def duel(config: DuelConfig) -> dict[str, Any]:
     Returns:
         env, by (a scorer, or the store), players, and pairs: records of first, second, wins, ties, losses, win_rate, low, high; with more
         than two players strengths: records of player, log_odds, low, high. With people also items, judged and cannot_tell, their
-        numbers; and no pairs while nobody has judged any.
+        numbers; and no pairs while nobody has ranked any but equal texts.
 
     Raises:
         ArgumentError: there is no such environment or judge, a player does not fit it, or the store is about others.
@@ -128,7 +128,7 @@ def duel(config: DuelConfig) -> dict[str, Any]:
     ]
     judged = len({(label.prompt, label.responses) for label in labels}) + len(equal)
     told |= {"items": len(items), "judged": judged, "cannot_tell": sum(label.ranks is None for label in labels)}
-    begun = labels or judged == len(items)
+    begun = judged == len(items) or any(label.ranks is not None for label in labels)
     return told | (_tally(config.players, _meetings([*labels, *equal], config.players)) if begun else {"pairs": []})
 
 

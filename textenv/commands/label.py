@@ -38,6 +38,8 @@ class LabelConfig:
     def __post_init__(self) -> None:
         if self.overlap < 1:
             raise ArgumentError(f"overlap must be at least 1, got {self.overlap}.")
+        if not 0 <= self.port < 2**16:
+            raise ArgumentError(f"port must be from 0 to 65535, got {self.port}.")
         if self.seed < 0:
             raise ArgumentError(f"seed must be at least 0, got {self.seed}.")
         if not self.annotator.strip():

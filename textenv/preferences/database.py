@@ -1,6 +1,7 @@
 """`Database`: the SQLite file of a comparison store, its tables, transactions and errors."""
 
 import contextlib
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -52,6 +53,11 @@ TABLES: Final = (
 )
 
 
+def _differ(texts: str) -> bool:
+    """Tell whether a list of texts, as JSON, holds two. SQLite's own functions end a text at a NUL."""
+    return len(set(json.loads(texts))) > 1
+
+
 class Database:
     """An open file, used by any number of threads; another process opens its own.
 
@@ -71,6 +77,7 @@ class Database:
             raise LoadError(f"There is no comparison store {path}; textenv compare makes one.")
         with self._saying():
             self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._connection.create_function("differ", 1, _differ, deterministic=True)
         try:
             self._open(create)
         except BaseException:
@@ -87,7 +94,8 @@ class Database:
                     self.run(f"PRAGMA user_version = {FORMAT}")
         (application,), (version,) = (self.rows(f"PRAGMA {name}")[0] for name in ("application_id", "user_version"))
         if application != APPLICATION:
-            raise LoadError(f"{self.path} is no comparison store, but a database of another program.")
+            what = "empty" if self._is_empty() else "a database of another program"
+            raise LoadError(f"{self.path} is no comparison store, but {what}.")
         if version > FORMAT:
             raise LoadError(f"{self.path} is a comparison store of a newer textenv: its format is {version}, this one reads {FORMAT}.")
         self.rows("PRAGMA journal_mode = WAL")

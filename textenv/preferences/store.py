@@ -24,7 +24,7 @@ _TAKEN: Final = """(
 )"""
 _NOT_JUDGED: Final = "NOT EXISTS (SELECT 1 FROM labels WHERE labels.item = items.id AND labels.annotator = :me)"
 # Responses that are all the same text tie without being asked about.
-_DIFFER: Final = "(SELECT count(DISTINCT value) FROM json_each(items.responses)) > 1"
+_DIFFER: Final = "differ(items.responses)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +170,7 @@ class ComparisonStore:
         Args:
             token: of the lease.
             ranks: of the responses in the order of the lease; None: cannot tell.
-            ratings: likewise, from 1 to 7; None leaves those of a label that was undone.
+            ratings: likewise, from 1 to 7; None leaves those of a label that was undone, unless the annotator cannot tell any more.
             seconds: that the annotator took; by default, and at most, those since the item was leased.
 
         Returns:
@@ -201,7 +201,7 @@ class ComparisonStore:
                 item,
                 annotator,
                 ranks=None if ranks is None else [ranks[place] for place in places],
-                ratings=_tuple(undone) if ratings is None else [ratings[place] for place in places],
+                ratings=[ratings[place] for place in places] if ratings else None if ranks is None else _tuple(undone),
                 token=token,
                 shown=shown,
                 seconds=took if seconds is None else min(max(seconds, 0.0), took),
@@ -237,13 +237,14 @@ class ComparisonStore:
     def progress(self, *, overlap: int = 1) -> Progress:
         """Count items and labels."""
         with self._database.transaction():
-            ((items, done, labels),) = self._database.rows(
-                "SELECT count(*), coalesce(sum(n >= ?), 0), coalesce(sum(n), 0)"
-                f" FROM (SELECT (SELECT count(*) FROM labels WHERE labels.item = items.id) AS n FROM items WHERE {_DIFFER})",
+            ((items, done),) = self._database.rows(
+                "SELECT count(*), coalesce(sum((SELECT count(*) FROM labels WHERE labels.item = items.id) >= ?), 0)"
+                f" FROM items WHERE {_DIFFER}",
                 (overlap,),
             )
-            annotators = self._database.rows("SELECT annotator, count(*) FROM labels GROUP BY annotator ORDER BY annotator")
-        return Progress(items, done, labels, dict(annotators))
+            by_annotator = f"FROM labels JOIN items ON items.id = item WHERE {_DIFFER} GROUP BY annotator ORDER BY annotator"
+            annotators = self._database.rows(f"SELECT annotator, count(*) {by_annotator}")
+        return Progress(items, done, sum(count for _, count in annotators), dict(annotators))
 
     # Labels with their items
 

@@ -90,7 +90,7 @@ def samples_table(samples: Sequence[Mapping[str, Any]]) -> Table:
 
 def _short(names: Sequence[str]) -> dict[str, str]:
     """Leave out the folders of players that differ without them, as a table has little room."""
-    last = {name: Path(name).name for name in names}
+    last = {name: Path(name).name or name for name in names}
     return last if len(set(last.values())) == len(last) else {name: name for name in names}
 
 

@@ -37,7 +37,7 @@ def load_examples(
     """Read responses to prompts or plain texts.
 
     Args:
-        source: rows with the columns "prompt" and "response" or "completion", or "text": a list of dicts, a DataFrame, a `datasets`
+        source: rows with the columns "prompt" and "response" or "completion", or else "text": a list of dicts, a DataFrame, a `datasets`
             object or hub id, or a path to .jsonl, .csv or .parquet. Also plain texts: a list, or a path to .txt, with one a line.
         tokenizer: of the policy.
         context: tokens that an example may have. A longer prompt loses its beginning, a response that is longer alone its end and the
@@ -50,9 +50,11 @@ def load_examples(
         LoadError: a hub id cannot be reached.
     """
     columns = columns_of(source, what, bare="text")
-    if "text" in columns and "prompt" not in columns:
-        return _plain(columns["text"], tokenizer, context, what)
+    if not columns:
+        raise ArgumentError(f"{what} is empty; give at least one text.")
     answer = next((name for name in ("response", "completion") if name in columns), None)
+    if "text" in columns and ("prompt" not in columns or answer is None):
+        return _plain(columns["text"], tokenizer, context, what)
     if "prompt" not in columns or answer is None:
         there = ", ".join(columns) or "none"
         raise ArgumentError(f'{what} needs the columns "prompt" and "response", or "text", but has {there}; rename what holds the texts.')

@@ -87,7 +87,7 @@ def unseen_texts(corpora: Path | None) -> dict[str, list[Any]]:
 
 def bits_per_byte(policy: str, texts: list[Any]) -> float:
     """Measure how well a policy's model predicts texts."""
-    loaded = LanguagePolicy.from_pretrained(Path(policy) / "model" if Path(policy).is_dir() else policy)
+    loaded = LanguagePolicy.from_pretrained(policy)
     context = context_of(loaded, None)
     return evaluation(loaded, load_examples(texts, loaded.tokenizer, context, TOKENS), 16, context)()["bits_per_byte"]
 

@@ -25,7 +25,7 @@ def test_the_chain_and_its_table(tmp_path: Path) -> None:
     assert set(policies) == {"base", *TRAINED}
     assert policies["sft"]["wins"] == {}
     assert policies["sft"]["kl_exact"] == pytest.approx(0, abs=1e-5)
-    assert policies["ppo"]["kl_exact"] > 0 < policies["ppo-ptx"]["kl_exact"]  # so little may teach the others nothing
+    assert min(policies[name]["kl_exact"] for name in ("ppo", "ppo-ptx")) > 0  # so little may teach the others nothing
     for name in ("base", "ppo", "ppo-ptx", "dpo"):
         assert len(policies[name]["wins"]) == 2
         assert all(0 <= wins["low"] <= wins["rate"] <= wins["high"] <= 1 for wins in policies[name]["wins"].values())

@@ -89,7 +89,7 @@ def bits_per_byte(policy: str, texts: list[Any]) -> float:
     """Measure how well a policy's model predicts texts."""
     loaded = LanguagePolicy.from_pretrained(policy)
     context = context_of(loaded, None)
-    return evaluation(loaded, load_examples(texts, loaded.tokenizer, context, TOKENS), 16, context)()["bits_per_byte"]
+    return evaluation(loaded, load_examples(texts, loaded.contract, context, TOKENS), 16, context)()["bits_per_byte"]
 
 
 def table(results: Mapping[str, Any]) -> str:

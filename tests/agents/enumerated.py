@@ -46,7 +46,7 @@ def every_text(rules: Rules, policy: LanguagePolicy) -> tuple[Episodes, torch.Te
     for prompt in rules.prompts.tokens:
         for length in range(1, rules.response_columns + 1):
             for text in itertools.product(range(rules.vocabulary), repeat=length):
-                if rules.eos in text[:-1] or (length < rules.response_columns and text[-1] != rules.eos):
+                if rules.contract.end in text[:-1] or (length < rules.response_columns and text[-1] != rules.contract.end):
                     continue
                 rows.append(np.concatenate([prompt, text, np.full(rules.response_columns - length, -1)]))
     observations = np.stack(rows).astype(np.int32)

@@ -158,7 +158,7 @@ def test_what_says_nothing_is_left_out() -> None:
         prefer(toy(), silent)
     with pytest.raises(ArgumentError, match=r"1 comparisons of 1 prompts are too few to hold out 0\.2 of them"):
         prefer(toy(), [rated])
-    with pytest.raises(ArgumentError, match="The tokenizer cannot write the responses to the prompt 'a' after it"):
+    with pytest.raises(ArgumentError, match="A response to the prompt 'a': the tokenizer cannot write"):
         prefer(toy(), [Comparison(prompt="a", responses=("a", "xyz"), ranks=(1, 2))], DPOConfig(held_out=0.0))
     many = Comparison(prompt="a", responses=tuple("a" * i for i in range(13)), ranks=tuple(range(1, 14)))
     with pytest.raises(ArgumentError, match='The loss "plackett_luce" takes at most 12 responses a prompt, got 13; use "sigmoid"'):

@@ -58,7 +58,7 @@ def test_a_character_of_several_tokens_is_taken_whole() -> None:
         ("ab", r"must return a text or None for each of 2 texts, .* got 'ab'\."),
         (None, r"must return a text or None for each of 2 texts, .* got None\."),
         (["a", 3], r"The expert wrong returned 3, which is neither text nor None, for 'ab>' \+ 'b'\."),
-        (["xa", "a"], r"returned 'xa' for 'aa>' \+ '', which the tokenizer cannot write there\."),
+        (["xa", "a"], r"returned 'xa' for 'aa>' \+ '', but the tokenizer cannot write 'xa' after what stands before it\."),
         (ZeroDivisionError("no"), r"The expert wrong raised ZeroDivisionError: no \(2 texts, such as 'aa>' \+ ''\)\."),
     ],
 )

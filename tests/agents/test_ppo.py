@@ -44,7 +44,7 @@ def every_text(envs: Any, policy: LanguagePolicy) -> tuple[Episodes, torch.Tenso
             for token in range(rules.vocabulary):
                 row = prefix.copy()
                 row[rules.prompt_columns + t] = token
-                (finished_rows if token == rules.eos or t == rules.response_columns - 1 else longer).append(row)
+                (finished_rows if token == rules.contract.end or t == rules.response_columns - 1 else longer).append(row)
         prefixes = longer
     observations = np.stack(finished_rows)
     lengths = (observations[:, rules.prompt_columns :] >= 0).sum(1)

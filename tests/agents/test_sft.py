@@ -11,6 +11,7 @@ import torch
 from textenv.agents import sft
 from textenv.agents.sft import SFTConfig, context_of, evaluation, fine_tune, split
 from textenv.errors import ArgumentError
+from textenv.models.contract import contract_of
 from textenv.models.loading import toy_causal_lm, toy_tokenizer
 from textenv.models.lora import add_lora
 from textenv.models.packing import packs
@@ -42,7 +43,7 @@ def mean_nats(policy: LanguagePolicy, rows: list[dict[str, str]]) -> float:
 
 
 def test_the_held_out_loss_is_that_of_the_responses_alone() -> None:
-    policy, examples = toy(), load_examples(COPIES, TOKENIZER, 16)
+    policy, examples = toy(), load_examples(COPIES, contract_of(TOKENIZER), 16)
     expected = mean_nats(policy, COPIES)
     for batch_size in (3, 1000):
         told = evaluation(policy, examples, batch_size, 16)()
@@ -110,14 +111,14 @@ def test_bf16_is_near_fp32() -> None:
     plain = toy()
     half = LanguagePolicy(copy.deepcopy(plain.model), TOKENIZER, precision="bf16")
     assert packs(half)
-    examples = load_examples(COPIES, TOKENIZER, 16)
+    examples = load_examples(COPIES, contract_of(TOKENIZER), 16)
     found = [evaluation(policy, examples, 27, 16)()["loss"] for policy in (plain, half)]
     assert found[0] != found[1]
     assert found[0] == pytest.approx(found[1], rel=2e-2)
 
 
 def test_the_split_is_by_text() -> None:
-    examples = load_examples(["abcabcabc"] * 3 + WORDS, TOKENIZER, 4)
+    examples = load_examples(["abcabcabc"] * 3 + WORDS, contract_of(TOKENIZER), 4)
     learnt, held_out = split(examples, 0.3)
     assert len(learnt.examples) + len(held_out.examples) == len(examples.examples)
     assert all(is_held_out(name, 0.3) for name in held_out.names)
@@ -126,7 +127,7 @@ def test_the_split_is_by_text() -> None:
     assert split(examples, 0.0)[1].examples == []
     for share in (0.3, 0.999):
         with pytest.raises(ArgumentError, match=f"3 examples of 1 texts are too few to hold out {share} of them"):
-            split(load_examples(["abc"] * 3, TOKENIZER, 8), share)
+            split(load_examples(["abc"] * 3, contract_of(TOKENIZER), 8), share)
 
 
 def test_the_context() -> None:

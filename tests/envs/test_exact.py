@@ -28,7 +28,7 @@ def make_rules(**fields: Any) -> Rules:
 
 def brute_force(rules: Rules, policy: LanguagePolicy) -> list[list[tuple[float, float]]]:
     """For each prompt, (log-probability, score) of every possible text, one token at a time and without any tree."""
-    eos, least, most = rules.eos, rules.task.min_new_tokens, rules.response_columns
+    eos, least, most = rules.contract.end, rules.task.min_new_tokens, rules.response_columns
     found: list[list[tuple[float, float]]] = []
     for prompt, tokens in zip(rules.prompts.texts, rules.prompts.tokens, strict=True):
         texts = []

@@ -122,10 +122,14 @@ def test_prompts_are_left_padded_and_truncated_from_the_left(texts: list[str], m
 
 
 def test_on_long_prompt() -> None:
-    env: Any = gymnasium.make("TextCopy-v0", prompts=["abcabc"])
+    env: Any = gymnasium.make("TextCopy-v0", prompts=["abcabc"], on_long_prompt="truncate")
     assert env.reset(seed=0)[1] == {"prompt": "cabc", "prompt_index": 0, "prompt_tokens_dropped": 2}
-    with pytest.raises(ArgumentError, match=r"prompt 1 has 6 tokens, more than max_prompt_tokens=4; raise the limit"):
-        gymnasium.make("TextCopy-v0", prompts=["ab", "abcabc"], on_long_prompt="error")
+    with pytest.raises(ArgumentError, match=r"prompt 1 has 6 tokens, more than max_prompt_tokens=4; give max_prompt_tokens=6, or"):
+        gymnasium.make("TextCopy-v0", prompts=["ab", "abcabc"])
+    several = r"2 of 3 prompts have more tokens, the longest, prompt 2, 7, more than max_prompt_tokens=4; give max_prompt_tokens=7"
+    with pytest.raises(ArgumentError, match=several):
+        gymnasium.make("TextCopy-v0", prompts=["ab", "abcab", "abcabca"])
+    assert gymnasium.make("TextCopy-v0", prompts=["ab", "abcab", "abcabca"], max_prompt_tokens=7).reset(seed=0)[1]
 
 
 def test_an_end_of_text_that_the_tokenizer_adds_is_taken_off() -> None:
@@ -136,7 +140,7 @@ def test_an_end_of_text_that_the_tokenizer_adds_is_taken_off() -> None:
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=f"$A {end}", special_tokens=[(end, EOS)])
     assert tokenizer("ab")["input_ids"] == [0, 1, EOS]
     found = load_prompts(["ab", f"ab{end}", ""], tokenizer, 4)
-    assert found.tokens.tolist() == [[-1, -1, 0, 1], [0, 1, EOS, EOS], [-1, -1, -1, EOS]]
+    assert found.tokens.tolist() == [[-1, -1, 0, 1], [-1, 0, 1, EOS], [-1, -1, -1, EOS]]
 
 
 def test_an_empty_prompt_needs_a_token_to_start_from() -> None:

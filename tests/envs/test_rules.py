@@ -42,9 +42,14 @@ def reasons(outcome: Outcome) -> list[str]:
 
 def test_shapes_of_a_task(toy: Callable[..., Task]) -> None:
     rules = Rules(toy(max_prompt_tokens=4))
-    assert (rules.vocabulary, rules.eos, rules.prompt_columns, rules.response_columns, rules.width) == (4, EOS, 4, 3, 7)
+    assert (rules.vocabulary, rules.contract.end, rules.prompt_columns, rules.response_columns, rules.width) == (4, EOS, 4, 3, 7)
     assert rules.start_info(2) == {"prompt": "bab", "prompt_index": 2, "prompt_tokens_dropped": 0}
-    assert Rules(toy(max_prompt_tokens=2)).start_info(2) == {"prompt": "ab", "prompt_index": 2, "prompt_tokens_dropped": 1}
+    cut = Rules(toy(max_prompt_tokens=2, on_long_prompt="truncate"))
+    assert cut.start_info(2) == {
+        "prompt": "ab",
+        "prompt_index": 2,
+        "prompt_tokens_dropped": 1,
+    }
 
 
 def test_ends_and_their_reasons(toy: Callable[..., Task]) -> None:

@@ -37,7 +37,15 @@ def test_an_episode_by_hand(env: TextEnv) -> None:
     env.step(np.int64(0))
     observation, reward, terminated, truncated, info = env.step(np.int64(2))
     assert (observation.tolist(), reward, terminated, truncated) == ([-1, 0, 1, 0, 0, 2], 1.75, True, False)
-    assert info == {"prompt": "ab", "prompt_index": 1, "completion": "aa.", "score": 2.0, "finish_reason": "length", "length": 3}
+    assert info == {
+        "prompt": "ab",
+        "prompt_index": 1,
+        "completion": "aa.",
+        "score": 2.0,
+        "finish_reason": "length",
+        "length": 3,
+        "special_tokens": 0,
+    }
     assert [type(value) for value in info.values()] == [str, int, str, float, str, int]
     assert type(reward) is float
     assert type(terminated) is bool
@@ -128,7 +136,7 @@ def test_a_pickled_copy_goes_on_alike(id: str) -> None:
     env: Any = gymnasium.make(id).unwrapped
     env.reset(seed=1)
     generator = np.random.default_rng(0)
-    env.step(next(token for token in range(env.rules.vocabulary) if env.rules.allowed[token] and token != env.rules.eos))
+    env.step(next(token for token in range(env.rules.vocabulary) if env.rules.allowed[token] and token != env.rules.contract.end))
     other = pickle.loads(pickle.dumps(env))
     for _ in range(2 * env.rules.response_columns):
         action = generator.choice(np.flatnonzero(env.action_masks()))

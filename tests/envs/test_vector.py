@@ -124,6 +124,7 @@ def tasks(draw: st.DrawFn) -> Task:
         reward=plain_score,
         tokenizer=TOKENIZER,
         max_prompt_tokens=draw(st.integers(1, 4)),
+        on_long_prompt="truncate",
         max_new_tokens=most,
         min_new_tokens=draw(st.integers(0, most)),
         stop=draw(st.sampled_from([None, "."])),
@@ -689,7 +690,7 @@ def test_text_envs_are_found_under_wrappers(toy: Callable[..., Task]) -> None:
 
 
 def test_prompts_are_those_of_the_set(toy: Callable[..., Task]) -> None:
-    envs = textenv.TextVectorEnv(toy(max_prompt_tokens=2), 1)
+    envs = textenv.TextVectorEnv(toy(max_prompt_tokens=2, on_long_prompt="truncate"), 1)
     assert [*envs.prompts] == ["b", "ab", "ab"]
 
 

@@ -18,7 +18,7 @@ class Scripted:
 
     def __init__(self, rules: Any) -> None:
         self.rules = rules
-        self.tokens = [*rules.tokenizer.encode("aba"), rules.eos]
+        self.tokens = [*rules.tokenizer.encode("aba"), rules.contract.end]
 
     def eval(self) -> None:
         """Nothing to stop."""

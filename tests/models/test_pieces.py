@@ -7,8 +7,8 @@ import pytest
 
 from textenv.envs.rules import Rules
 from textenv.envs.task import Task
-from textenv.models.loading import load_tokenizer, toy_tokenizer
-from textenv.models.pieces import decode, decode_after, encode_after, token_pieces
+from textenv.models.loading import load_tokenizer
+from textenv.models.pieces import decode, decode_after, token_pieces
 
 TOKENIZER = load_tokenizer("tiny-en")
 EOS: Any = TOKENIZER.eos_token_id
@@ -62,19 +62,6 @@ def test_the_environment_cuts_the_same_pieces() -> None:
     rules = Rules(Task(prompts=["It"], reward="tiny-sentiment", tokenizer="tiny-en", max_prompt_tokens=3, max_new_tokens=6))
     observation = np.full(9, -1, dtype=np.int32)
     observation[3 - len(ids("It")) : 3] = ids("It")
-    response = [*ids("☃")[:2], rules.eos]
+    response = [*ids("☃")[:2], rules.contract.end]
     observation[3:6] = response
     assert rules.pieces(observation) == token_pieces(TOKENIZER, ids("It"), response) == ["", LONE, ""]
-
-
-@pytest.mark.parametrize("text", [" was good. 5 < 6", "ly", " a ☃!", "\n电影好", ""])
-def test_a_text_is_encoded_as_it_goes_on(text: str) -> None:
-    found = encode_after(TOKENIZER, ids("The film"), text)
-    assert found is not None
-    assert decode_after(TOKENIZER, ids("The film"), found, "The film") == text
-
-
-def test_what_cannot_be_written_has_no_tokens() -> None:
-    assert encode_after(TOKENIZER, ids("The film"), "good<|endoftext|>") is None
-    assert encode_after(toy_tokenizer("ab"), [0], "abx") is None
-    assert encode_after(toy_tokenizer("ab"), [0], "ab") == [0, 1]

@@ -7,69 +7,71 @@ import pandas as pd
 import pytest
 
 from textenv.errors import ArgumentError
+from textenv.models.contract import contract_of
 from textenv.models.loading import load_tokenizer, toy_tokenizer
 from textenv.rollouts.examples import encode_responses, load_examples
 
-TOKENIZER = toy_tokenizer("abc>")  # 0 1 2 3, and 4 the end of text
+CONTRACT = contract_of(toy_tokenizer("abc>"))  # 0 1 2 3, and 4 the end of text
 ROWS = [{"prompt": "ab>", "response": "ab"}, {"prompt": "c>", "response": ""}]
 
 
 def test_a_response_is_predicted_after_its_prompt_to_its_end() -> None:
-    found = load_examples(ROWS, TOKENIZER, 8)
+    found = load_examples(ROWS, CONTRACT, 8)
     assert found.examples == [([0, 1, 3], [0, 1, 4]), ([2, 3], [4])]
     assert (found.names, found.sizes, found.prompts_cut, found.ends_cut) == (["ab>", "c>"], [2, 0], 0, 0)
     renamed = [{"prompt": row["prompt"], "completion": row["response"], "label": 1} for row in ROWS]
-    assert load_examples(renamed, TOKENIZER, 8) == found
+    assert load_examples(renamed, CONTRACT, 8) == found
 
 
 def test_a_prompt_loses_its_beginning_before_a_response_its_end() -> None:
     row = [{"prompt": "abc>", "response": "abc"}]
-    shorter = load_examples(row, TOKENIZER, 6)
+    shorter = load_examples(row, CONTRACT, 6)
     assert shorter.examples == [([2, 3], [0, 1, 2, 4])]
     assert (shorter.prompts_cut, shorter.ends_cut, shorter.sizes) == (1, 0, [3])
-    shortest = load_examples(row, TOKENIZER, 3)
+    shortest = load_examples(row, CONTRACT, 3)
     assert shortest.examples == [([3], [0, 1])]
     assert (shortest.prompts_cut, shortest.ends_cut, shortest.sizes) == (1, 1, [2])
 
 
 def test_a_response_as_long_as_an_environment_allows_has_no_end() -> None:
     rows = [{"prompt": "a>", "response": text} for text in ("a", "ab", "abc")]
-    found = load_examples(rows, TOKENIZER, 8, max_new_tokens=2)
+    found = load_examples(rows, CONTRACT, 8, max_new_tokens=2)
     assert [example.predicted for example in found.examples] == [[0, 4], [0, 1], [0, 1]]
     assert (found.ends_cut, found.sizes) == (2, [1, 2, 2])
 
 
 def test_all_responses_are_given_the_same_part_of_the_prompt() -> None:
-    found = encode_responses([0, 1, 2, 3], ["", "abc"], TOKENIZER, 6)
+    found = encode_responses([0, 1, 2, 3], ["", "abc"], CONTRACT, 6)
     assert found == [([2, 3], [4]), ([2, 3], [0, 1, 2, 4])]
-    assert encode_responses([0], ["a", "x"], TOKENIZER, 6) is None
+    with pytest.raises(ArgumentError, match=r"the tokenizer cannot write 'x'"):
+        encode_responses([0], ["a", "x"], CONTRACT, 6)
 
 
 def test_every_token_of_a_plain_text_is_predicted_once() -> None:
-    found = load_examples(["abcab", "c"], TOKENIZER, 4)
+    found = load_examples(["abcab", "c"], CONTRACT, 4)
     assert found.examples == [([4], [0, 1, 2]), ([2], [0, 1, 4]), ([4], [2, 4])]
     assert (found.names, found.sizes) == (["abcab", "abcab", "c"], [5, 0, 1])
-    longer = load_examples(["abcabcabc"], TOKENIZER, 4).examples
+    longer = load_examples(["abcabcabc"], CONTRACT, 4).examples
     assert longer == [([4], [0, 1, 2]), ([2], [0, 1, 2]), ([2], [0, 1, 2]), ([2], [4])]
 
 
 def test_files(tmp_path: Path) -> None:
     (tmp_path / "texts.txt").write_text("abcab\n\nc\n")
-    assert load_examples(tmp_path / "texts.txt", TOKENIZER, 4) == load_examples(["abcab", "c"], TOKENIZER, 4)
+    assert load_examples(tmp_path / "texts.txt", CONTRACT, 4) == load_examples(["abcab", "c"], CONTRACT, 4)
     frame = pd.DataFrame(ROWS[:1])
     frame.to_csv(tmp_path / "rows.csv", index=False)
     frame.to_parquet(tmp_path / "rows.parquet")
     frame.to_json(tmp_path / "rows.jsonl", orient="records", lines=True)
     for suffix in ("csv", "parquet", "jsonl"):
-        assert load_examples(str(tmp_path / f"rows.{suffix}"), TOKENIZER, 8) == load_examples(ROWS[:1], TOKENIZER, 8)
+        assert load_examples(str(tmp_path / f"rows.{suffix}"), CONTRACT, 8) == load_examples(ROWS[:1], CONTRACT, 8)
     digits = toy_tokenizer("1,0")
     (tmp_path / "digits.csv").write_text("text\n01\n")  # a text, not the number 1
-    assert load_examples(tmp_path / "digits.csv", digits, 4).names == ["01"]
+    assert load_examples(tmp_path / "digits.csv", contract_of(digits), 4).names == ["01"]
 
 
 def test_the_embedded_tokenizer() -> None:
     tokenizer = load_tokenizer("tiny-en")
-    found = load_examples([{"prompt": "The film", "response": " was good 电影."}], tokenizer, 64)
+    found = load_examples([{"prompt": "The film", "response": " was good 电影."}], contract_of("tiny-en"), 64)
     (given, predicted), size = found.examples[0], found.sizes[0]
     assert tokenizer.decode(given) == "The film"
     assert tokenizer.decode(predicted) == " was good 电影.<|endoftext|>"
@@ -86,22 +88,25 @@ def test_the_embedded_tokenizer() -> None:
         ([{"response": "a"}], r'data needs the columns "prompt" and "response", or "text", but has response'),
         ([{"prompt": "a", "response": None}], r"data: response 0 is None, not text\."),
         ([{"prompt": 3, "response": "a"}], r"data: prompt 0 is 3, not text\."),
-        ([{"prompt": "a", "response": "xyz"}], r"data: the tokenizer cannot write response 0, 'xyz', after its prompt\."),
-        (["ab", "a<|endoftext|>b"], r"data: the tokenizer cannot write text 1, 'a<\|endoftext\|>b'\."),
+        ([{"prompt": "a", "response": "xyz"}], r"data: response 0: the tokenizer cannot write 'xyz' after what stands before it\."),
+        (
+            ["ab", "a<|endoftext|>b"],
+            r"data: text 1: 'a<\|endoftext\|>b' holds the special token \"<\|endoftext\|>\", which",
+        ),
         ([], r"data is empty; give at least one text\."),
         ("nowhere.jsonl", r"data: there is no file nowhere\.jsonl\."),
     ],
 )
 def test_what_cannot_be_used_is_refused(data: Any, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
-        load_examples(data, TOKENIZER, 8)
+        load_examples(data, CONTRACT, 8)
 
 
 def test_texts_are_taken_where_no_response_stands_beside_the_prompt() -> None:
-    plain = load_examples(["ab"], TOKENIZER, 8)
-    assert load_examples([{"prompt": "a", "text": "ab"}], TOKENIZER, 8) == plain
+    plain = load_examples(["ab"], CONTRACT, 8)
+    assert load_examples([{"prompt": "a", "text": "ab"}], CONTRACT, 8) == plain
     both = [{"prompt": "a", "response": "b", "text": "ab"}]
-    assert load_examples(both, TOKENIZER, 8) == load_examples([{"prompt": "a", "response": "b"}], TOKENIZER, 8)
+    assert load_examples(both, CONTRACT, 8) == load_examples([{"prompt": "a", "response": "b"}], CONTRACT, 8)
 
 
 @pytest.mark.parametrize(
@@ -116,5 +121,5 @@ def test_texts_are_taken_where_no_response_stands_beside_the_prompt() -> None:
 )
 def test_an_error_names_the_argument(data: Any) -> None:
     with pytest.raises(ArgumentError, match=r"^corpus") as caught:
-        load_examples(data, TOKENIZER, 8, what="corpus")
+        load_examples(data, CONTRACT, 8, what="corpus")
     assert "data" not in str(caught.value)

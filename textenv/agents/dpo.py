@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from textenv.agents.config import check_choice, check_ranges
 from textenv.agents.fitting import Fitted, FittingConfig, Sums, fit
 from textenv.agents.sft import context_of
-from textenv.envs.prompts import encode_prompts
 from textenv.errors import ArgumentError
+from textenv.models.contract import encode_prompts
 from textenv.models.packing import Example, example_log_probs, packs
 from textenv.models.policy import LanguagePolicy
 from textenv.preferences.comparison import Comparison
@@ -105,6 +105,10 @@ class Preferred(NamedTuple):
     """Comparisons that are left out, since they say of no response that it is better."""
     prompts_cut: int
     """Comparisons whose prompt lost its beginning, for lack of room."""
+    ends_cut: int
+    """Responses that end without an end-of-text token, for lack of room or as longer than an environment lets them be."""
+    equal_cut: int
+    """Comparisons of which two responses are equal once cut, so that nothing is learnt of these two."""
     unseen: dict[str, float]
     """Measures of comparisons by which nothing was chosen; none where nothing was held out."""
 
@@ -139,8 +143,9 @@ def prefer(
     evaluate = None if chosen is None else chosen.measure
     fitted = fit(policy, len(learnt), learnt.loss, config, evaluate=evaluate, on_row=on_row)
     measured = {} if unseen is None else unseen.measure()
-    cut = sum(part.prompts_cut for part in (learnt, *held_out))
-    return Preferred(fitted, len(learnt), len(comparisons) - len(kept), cut, measured)
+    prompts_cut, ends_cut, equal_cut = (sum(counts) for counts in zip(*(part.cut for part in (learnt, *held_out)), strict=True))
+    left_out = len(comparisons) - len(kept)
+    return Preferred(fitted, len(learnt), left_out, prompts_cut, ends_cut, equal_cut, measured)
 
 
 def _telling(comparisons: Sequence[Comparison], loss: LossName) -> list[Comparison]:
@@ -175,14 +180,19 @@ class Judged:
         self.policy, self.config, self.together = policy, config, packs(policy)
         self.table = judgements(comparisons)
         self.examples = list[list[Example]]()
-        self.prompts_cut = 0
+        self.prompts_cut = self.ends_cut = self.equal_cut = 0
         prompts = encode_prompts([comparison.prompt for comparison in comparisons], policy.tokenizer, "comparisons")
         for prompt, comparison in zip(prompts, comparisons, strict=True):
-            examples = encode_responses(prompt, comparison.responses, policy.tokenizer, context, config.max_new_tokens)
-            if examples is None:
-                raise ArgumentError(f"The tokenizer cannot write the responses to the prompt {comparison.prompt!r} after it.")
+            policy.contract.check_readable(prompt, f"The prompt {comparison.prompt!r}")
+            try:
+                examples = encode_responses(prompt, comparison.responses, policy.contract, context, config.max_new_tokens)
+            except ArgumentError as error:
+                raise ArgumentError(f"A response to the prompt {comparison.prompt!r}: {error}") from error
             self.examples.append(examples)
             self.prompts_cut += len(examples[0].given) < len(prompt)
+            self.ends_cut += sum(not policy.contract.is_end(example.predicted[-1]) for example in examples)
+            different = {tuple(example.predicted) for example in examples}
+            self.equal_cut += len(different) < len(set(comparison.responses))
         self.batches = torch.arange(len(comparisons)).split(config.micro_batch_size or config.batch_size)
         self.reference = torch.zeros(self.table.ranks.shape)  # (B, K)
         with torch.no_grad():
@@ -192,6 +202,11 @@ class Judged:
 
     def __len__(self) -> int:
         return len(self.examples)
+
+    @property
+    def cut(self) -> tuple[int, int, int]:
+        """Return how many prompts and ends were cut, and comparisons that have equal responses since."""
+        return self.prompts_cut, self.ends_cut, self.equal_cut
 
     def loss(self, rows: torch.Tensor) -> Sums:
         """Sum the loss and what is told of some comparisons."""

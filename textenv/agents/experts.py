@@ -23,7 +23,8 @@ from textenv.agents.terminal_expert import TerminalExpert
 from textenv.envs.registry import import_from_user
 from textenv.envs.rules import Rules
 from textenv.errors import ArgumentError, TextenvError, did_you_mean
-from textenv.models.pieces import encode_after, token_pieces
+from textenv.models.contract import encode_after
+from textenv.models.pieces import token_pieces
 from textenv.rewards.protocol import accepted, require_columns, reward_name
 
 Expert = Callable[..., Sequence[str | None]]
@@ -64,7 +65,15 @@ def _terminal(rules: Rules) -> TerminalExpert:
     if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
         raise ArgumentError('expert is "terminal", but nobody can type: stdin is no terminal; start it in one, or give "module:function".')
     start = rules.prompts.tokens[0][rules.prompts.tokens[0] >= 0].tolist()
-    return TerminalExpert(lambda text: encode_after(rules.tokenizer, start, text) is not None)
+
+    def can_write(text: str) -> bool:
+        try:
+            encode_after(rules.tokenizer, start, text)
+        except ArgumentError:
+            return False
+        return True
+
+    return TerminalExpert(can_write)
 
 
 def ask(
@@ -106,21 +115,17 @@ def ask(
     for text, prompt, completion, observation in zip(texts, prompts, completions, observations, strict=True):
         if text is not None and not isinstance(text, str):
             raise ArgumentError(f"The expert {name} returned {text!r}, which is neither text nor None, for {prompt!r} + {completion!r}.")
-        tokens = _first(text, observation[observation >= 0].tolist(), rules)
-        if tokens is None:
-            raise ArgumentError(
-                f"The expert {name} returned {text!r} for {prompt!r} + {completion!r}, which the tokenizer cannot write there."
-            )
-        found.append(tokens)
+        try:
+            found.append(_first(text, observation[observation >= 0].tolist(), rules))
+        except ArgumentError as error:
+            raise ArgumentError(f"The expert {name} returned {text!r} for {prompt!r} + {completion!r}, but {error}") from error
     return found
 
 
-def _first(text: str | None, before: list[int], rules: Rules) -> list[int] | None:
-    """The tokens of the first character of a text that goes on after others; None if they cannot be written."""
+def _first(text: str | None, before: list[int], rules: Rules) -> list[int]:
+    """Return the tokens of the first character of a text that goes on after others."""
     if not text:
-        return [] if text is None else [rules.eos]
+        return [] if text is None else [rules.contract.end]
     ids = encode_after(rules.tokenizer, before, text)
-    if ids is None:
-        return None
     pieces = token_pieces(rules.tokenizer, before, ids)
     return ids[: 1 + next(t for t, piece in enumerate(pieces) if piece)]

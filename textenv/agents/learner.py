@@ -16,6 +16,7 @@ from textenv.envs.vector import text_envs
 from textenv.envs.wrappers.base import rules_of, shaped
 from textenv.errors import ArgumentError, LoadError, TrainingError
 from textenv.models.acting import Actor
+from textenv.models.contract import require_same
 from textenv.models.lora import twin, without_lora
 from textenv.models.policy import LanguagePolicy
 from textenv.rewards.kl import KLController, k1, k2, k3
@@ -94,15 +95,15 @@ class Learner:
             raise ArgumentError(
                 f"{name} adds the KL itself; make the envs without kl_coef or KLShaping and give kl_coef to {self.Config.__name__}."
             )
-        if policy.vocabulary != rules.vocabulary:
-            raise ArgumentError(f"The policy has {policy.vocabulary} tokens, the environment {rules.vocabulary}; use one tokenizer.")
+        require_same(policy.contract, rules.contract)
         if getattr(policy, "value_head", None) is None:
             raise ArgumentError(f"{name} needs a policy with a value head; make it with LanguagePolicy(model, tokenizer).")
         if reference is policy:
             raise ArgumentError("The reference is the policy itself, which learns; leave it out, and a frozen copy is made.")
         reference = (reference or without_lora(policy)).requires_grad_(False)
         reference.cache.clear()
-        for field in ("vocabulary", "temperature", "device"):
+        require_same(reference.contract, rules.contract, "reference")
+        for field in ("temperature", "device"):
             if getattr(reference, field) != getattr(policy, field):
                 raise ArgumentError(f"The reference's {field} is {getattr(reference, field)}, the policy's {getattr(policy, field)}.")
         return reference

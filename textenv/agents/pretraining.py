@@ -29,7 +29,7 @@ class Pretraining:
 
     def __init__(self, policy: LanguagePolicy, corpus: Path | Any, batch_size: int, max_new_tokens: int | None = None) -> None:
         context = context_of(policy, None)
-        texts = load_examples(corpus, policy.tokenizer, context, max_new_tokens, what="ptx_corpus")
+        texts = load_examples(corpus, policy.contract, context, max_new_tokens, what="ptx_corpus")
         self.policy = policy
         self.packed = pack(texts.examples, context, together=packs(policy))
         self.batch_size = min(batch_size, len(self.packed.tokens))
@@ -50,7 +50,7 @@ class Pretraining:
         """Add the gradient of γ times the mean of -log π over the tokens of some rows; returns that mean, nats a token."""
         tokens, nats = int(self.packed.predicted[rows].sum()), 0.0
         for part in rows.split(_FORWARD_ROWS):
-            loss = -packed_log_probs(self.policy, self.packed.select(part))[0].sum() / tokens
+            loss = -packed_log_probs(self.policy, self.packed.select(part), banned=self.policy.absent)[0].sum() / tokens
             (coefficient * loss).backward()
             nats += float(loss.detach())
         return nats

@@ -92,12 +92,13 @@ def fine_tune(
     """
     config = config or SFTConfig()
     context = context_of(policy, config.context)
-    learnt, held_out = split(load_examples(data, policy.tokenizer, context, config.max_new_tokens), config.held_out)
+    learnt, held_out = split(load_examples(data, policy.contract, context, config.max_new_tokens), config.held_out)
     rows = pack(learnt.examples, context, together=packs(policy))
     tokens = rows.predicted
 
     def loss(chosen: torch.Tensor) -> Sums:
-        return {"loss": -packed_log_probs(policy, rows.select(chosen))[0].sum()}
+        # Templates have special tokens, which a policy never writes while it plays.
+        return {"loss": -packed_log_probs(policy, rows.select(chosen), banned=policy.absent)[0].sum()}
 
     evaluate = evaluation(policy, held_out, config.micro_batch_size or config.batch_size, context) if held_out.examples else None
     fitted = fit(policy, len(tokens), loss, config, size=lambda chosen: float(tokens[chosen].sum()), evaluate=evaluate, on_row=on_row)
@@ -150,7 +151,10 @@ def evaluation(policy: LanguagePolicy, examples: Examples, batch_size: int, cont
 
     @torch.no_grad()
     def evaluate() -> dict[str, float]:
-        nats = sum(float(-packed_log_probs(policy, part)[0].sum(dtype=torch.float64)) for part in _parts(rows, batch_size))
+        nats = 0.0
+        for part in _parts(rows, batch_size):
+            log_probs, _ = packed_log_probs(policy, part, banned=policy.absent)
+            nats -= float(log_probs.sum(dtype=torch.float64))
         return {"loss": nats / tokens, "bits_per_byte": nats / math.log(2) / size if size else math.nan}
 
     return evaluate

@@ -35,7 +35,8 @@ def prefer_to(config: DPOCommandConfig, console: Console) -> dict[str, Any]:
 
     Returns:
         What stands in `summary.json`: `comparisons` given, those `learnt` from, those `unsaid` that say of no response that it is better,
-        `prompts_cut`, what `Fitted.outline` tells, and of what was held out and chose nothing `unseen_NAME` of each term of the loss.
+        `prompts_cut`, `ends_cut` and `equal_cut` as in `textenv.agents.dpo.Preferred`, what `Fitted.outline` tells, and of what was
+        held out and chose nothing `unseen_NAME` of each term of the loss.
 
     Raises:
         ArgumentError: the folder is taken, or the comparisons cannot be used.
@@ -47,11 +48,19 @@ def prefer_to(config: DPOCommandConfig, console: Console) -> dict[str, Any]:
     policy = config.load(config.fitting.seed)
     console.print(f"Fitting {config.model} to {len(comparisons)} comparisons …", soft_wrap=True, markup=False)
     found = prefer(policy, comparisons, config.fitting, on_row=tell(console))
+    if found.prompts_cut or found.ends_cut:
+        console.print(
+            f"{found.prompts_cut} prompts lost their beginning, {found.ends_cut} responses end without the end of text, and "
+            f"{found.equal_cut} comparisons have equal responses since.",
+            soft_wrap=True,
+        )
     summary = {
         "comparisons": len(comparisons),
         "learnt": found.learnt,
         "unsaid": found.unsaid,
         "prompts_cut": found.prompts_cut,
+        "ends_cut": found.ends_cut,
+        "equal_cut": found.equal_cut,
         "loss": config.fitting.loss,
         "beta": config.fitting.beta,
         **found.fitted.outline(),

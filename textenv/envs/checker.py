@@ -76,7 +76,7 @@ def _play_rules(id: str, rules: Rules) -> tuple[NDArray[np.int32], NDArray[np.in
         ended, here = False, slice(row, row + 1)
         while not ended:
             mask = rules.action_masks(observations[here], lengths[here])[0]
-            token = rules.eos if row == 0 and mask[rules.eos] else generator.choice(np.flatnonzero(mask))
+            token = rules.contract.end if row == 0 and mask[rules.contract.end] else generator.choice(np.flatnonzero(mask))
             observations[row, rules.prompt_columns + lengths[row]] = token
             lengths[row] += 1
             try:

@@ -4,12 +4,13 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textenv.errors import ArgumentError, LoadError
+from textenv.models.contract import encode_prompts, shorten
 from textenv.models.hub import require_hub
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class PromptSet(NamedTuple):
     tokens: NDArray[np.int32]
     """(n, P) token ids, left-padded with -1."""
     dropped: NDArray[np.int64]
-    """(n,) tokens that were cut off on the left."""
+    """(n,) tokens that were cut off at the beginning."""
 
 
 def _read_file(path: Path, what: str) -> Any:
@@ -109,7 +110,7 @@ def load_prompts(
             .txt (a prompt a line), .jsonl, .csv or .parquet; tables have a column "prompt".
         tokenizer: of the policy.
         max_prompt_tokens: P.
-        truncate: cut longer prompts off on the left instead of refusing them.
+        truncate: cut the beginning of longer prompts, see `textenv.models.contract.shorten`, instead of refusing them.
         what: the argument that errors name.
 
     Raises:
@@ -129,36 +130,28 @@ def load_prompts(
     for index, text in enumerate(texts):
         if not isinstance(text, str):
             raise ArgumentError(f"{what}: prompt {index} is {text!r}, not text.")
+    rows = encode_prompts(texts, tokenizer, what)
+    lengths = [len(ids) for ids in rows]
+    if max(lengths) > max_prompt_tokens and not truncate:
+        raise ArgumentError(_too_long(lengths, max_prompt_tokens, what))
     tokens = np.full((len(texts), max_prompt_tokens), -1, dtype=np.int32)
     dropped = np.zeros(len(texts), dtype=np.int64)
-    for index, ids in enumerate(encode_prompts(list(texts), tokenizer, what)):
+    for index, ids in enumerate(rows):
         if len(ids) > max_prompt_tokens:
-            if not truncate:
-                raise ArgumentError(
-                    f"{what}: prompt {index} has {len(ids)} tokens, more than max_prompt_tokens={max_prompt_tokens}; "
-                    f'raise the limit, shorten the prompt or set on_long_prompt="truncate".'
-                )
             dropped[index] = len(ids) - max_prompt_tokens
-            ids = ids[-max_prompt_tokens:]
+            ids = shorten(ids, max_prompt_tokens, tokenizer)
             texts[index] = tokenizer.decode(ids, skip_special_tokens=True)
         tokens[index, max_prompt_tokens - len(ids) :] = ids
     return PromptSet(texts, columns, tokens, dropped)
 
 
-def encode_prompts(texts: list[str], tokenizer: "PreTrainedTokenizerBase", what: str) -> list[list[int]]:
-    """Tokenise prompts as the model expects them, without an end-of-text token after them.
-
-    Raises:
-        ArgumentError: a prompt is empty, and the tokenizer has no token to start from.
-    """
-    eos = tokenizer.eos_token_id
-    rows: list[list[int]] = []
-    for index, row in enumerate(tokenizer(texts, verbose=False)["input_ids"]):
-        ids = list(row)
-        if len(ids) > 1 and ids[-1] == eos and not texts[index].endswith(str(tokenizer.eos_token)):
-            ids = ids[:-1]
-        start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else eos
-        if not ids and start is None:
-            raise ArgumentError(f"{what}: prompt {index} is empty and the tokenizer has no token to start from.")
-        rows.append(ids or [cast(int, start)])
-    return rows
+def _too_long(lengths: list[int], limit: int, what: str) -> str:
+    """Return the message for prompts that do not fit: how many, the longest, and what would fit."""
+    many = sum(length > limit for length in lengths)
+    longest = max(lengths)
+    these = f"prompt {lengths.index(longest)} has" if many == 1 else f"{many} of {len(lengths)} prompts have"
+    more = f"{longest} tokens" if many == 1 else f"more tokens, the longest, prompt {lengths.index(longest)}, {longest}"
+    return (
+        f"{what}: {these} {more}, more than max_prompt_tokens={limit}; give max_prompt_tokens={longest}, or "
+        'on_long_prompt="truncate" to cut the beginning of what is longer.'
+    )

@@ -4,8 +4,7 @@
 """
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from textenv.envs.prompts import load_prompts
 from textenv.envs.task import Task, stop_function
 from textenv.errors import ArgumentError
-from textenv.models.loading import load_tokenizer
+from textenv.models.contract import contract_of
 from textenv.models.pieces import decode, decode_after, token_pieces
 from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import call_reward, require_columns, takes_pieces
@@ -34,8 +33,9 @@ class Outcome(NamedTuple):
     worth: NDArray[np.float64]
     """(n,) what the rows have been paid by now: score less penalty where they ended, elsewhere what the potential has grown."""
     infos: list[dict[str, Any]]
-    """m rows: prompt, prompt_index, completion, score, score_NAME for each part of it, finish_reason, length, and for a reward
-    by pieces token_scores (T,)."""
+    """m rows: prompt, prompt_index, completion, score, score_NAME for each part of it, finish_reason, length, special_tokens (how
+    many tokens of the response, an end in the last place aside, are forbidden ones that read as nothing), and for a reward by
+    pieces token_scores (T,)."""
 
 
 class Rules:
@@ -43,13 +43,9 @@ class Rules:
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self.tokenizer = load_tokenizer(task.tokenizer) if isinstance(task.tokenizer, str | Path) else task.tokenizer
-        if not hasattr(self.tokenizer, "eos_token_id"):
-            raise ArgumentError(f"tokenizer must be a name, a path or a tokenizer of transformers, got {type(self.tokenizer).__name__}.")
-        if self.tokenizer.eos_token_id is None:
-            raise ArgumentError("The tokenizer has no end-of-text token; set tokenizer.eos_token.")
-        self.eos = int(cast(int, self.tokenizer.eos_token_id))
-        self.vocabulary = len(self.tokenizer)
+        self.contract = contract_of(task.tokenizer, task.end_tokens)
+        self.tokenizer = self.contract.tokenizer
+        self.vocabulary = self.contract.size
         self.prompt_columns = int(task.max_prompt_tokens)
         self.response_columns = int(task.max_new_tokens)
         self.width = self.prompt_columns + self.response_columns
@@ -57,6 +53,8 @@ class Rules:
         self.stop = stop_function(task.stop)
         truncate = task.on_long_prompt == "truncate"
         self.prompts = load_prompts(task.prompts, self.tokenizer, self.prompt_columns, truncate=truncate)
+        for index, ids in enumerate(self.prompts.tokens.tolist()):
+            self.contract.check_readable(ids, f"prompts: prompt {index}")
         require_columns(self.reward, self.prompts.columns)
         if callable(task.judge):
             require_columns(task.judge, self.prompts.columns)
@@ -69,8 +67,7 @@ class Rules:
             self.start_potentials = self._potentials([""] * len(self.prompts.texts), np.arange(len(self.prompts.texts)))
         self.restricted = task.min_new_tokens > 0 or task.action_mask is not None
         self._decoded: dict[bytes, str] = {}  # prompts by their tokens
-        self.allowed = np.ones(self.vocabulary, dtype=np.bool_)
-        self.allowed[[i for i in self.tokenizer.all_special_ids if i != self.eos and i < self.vocabulary]] = False
+        self.allowed = self.contract.allowed
 
     def start_info(self, index: int) -> dict[str, Any]:
         """Describe a fresh episode of one prompt."""
@@ -83,7 +80,8 @@ class Rules:
     def action_masks(self, observations: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which tokens each row may write next: (n, V)."""
         masks = np.repeat(self.allowed[None], len(observations), axis=0)
-        masks[lengths < self.task.min_new_tokens, self.eos] = False
+        for end in self.contract.ends:
+            masks[lengths < self.task.min_new_tokens, end] = False
         if self.task.action_mask is not None:
             for row, observation in enumerate(observations):
                 masks[row] &= self._task_mask(observation)
@@ -110,6 +108,8 @@ class Rules:
             if key not in self._decoded:
                 self._decoded[key] = decode(self.tokenizer, prompt)
             response = row[self.prompt_columns : self.prompt_columns + length].tolist()
+            if length and response[-1] in self.contract.ends:
+                response = response[:-1]  # it may be a token that has a text
             found.append(decode_after(self.tokenizer, prompt, response, self._decoded[key]))
         return found
 
@@ -125,12 +125,12 @@ class Rules:
             RewardError: the reward failed.
         """
         last = observations[np.arange(len(lengths)), self.prompt_columns + lengths - 1]
-        by_eos = (last == self.eos) & (lengths > self.task.min_new_tokens)
+        by_eos = self.contract.is_end(last) & (lengths > self.task.min_new_tokens)
         if self.task.action_mask is not None:
             for row in np.flatnonzero(by_eos):
                 before = observations[row].copy()
                 before[self.prompt_columns + lengths[row] - 1] = -1
-                by_eos[row] = self._task_mask(before)[self.eos]
+                by_eos[row] = self._task_mask(before)[last[row]]
         by_length = lengths >= self.response_columns
         watched = self.stop is not None or self.potential is not None  # every text is read at every step
         texts = self.completions(observations, lengths) if watched else []
@@ -176,6 +176,7 @@ class Rules:
                 **{f"score_{name}": float(values[row]) for name, values in parts.items()},
                 "finish_reason": reasons[row],
                 "length": int(lengths[row]),
+                "special_tokens": self._special_tokens(observations[row]),
             }
             for row in range(len(completions))
         ]
@@ -186,4 +187,14 @@ class Rules:
     def pieces(self, observation: NDArray[np.int32]) -> list[str]:
         """Give the response of one observation (P+T,) as the text that each token added."""
         prompt, response = (part[part >= 0].tolist() for part in np.split(observation, [self.prompt_columns]))
+        if response and response[-1] in self.contract.ends:
+            return [*token_pieces(self.tokenizer, prompt, response[:-1]), ""]
         return token_pieces(self.tokenizer, prompt, response)
+
+    def _special_tokens(self, observation: NDArray[np.int32]) -> int:
+        """Count the tokens of a response that read as nothing, but for an end in the last place."""
+        response = observation[self.prompt_columns :]
+        response = response[response >= 0]
+        if len(response) and response[-1] in self.contract.ends:
+            response = response[:-1]
+        return int((~self.allowed[response]).sum())

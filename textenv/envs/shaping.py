@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from textenv.errors import ArgumentError
+from textenv.models.contract import require_same
 
 if TYPE_CHECKING:
     from textenv.envs.rules import Rules
@@ -95,8 +96,13 @@ def load_reference(reference: Any, rules: "Rules") -> TokenDistribution:
         if not isinstance(reference, str | Path | None):
             raise ArgumentError(f"reference must be a name, a path or a policy, got {type(reference).__name__}.")
         reference = LanguagePolicy.for_rules(rules, reference)
-    if getattr(reference, "vocabulary", rules.vocabulary) != rules.vocabulary:
-        raise ArgumentError(f"The reference has {reference.vocabulary} tokens, the environment {rules.vocabulary}; use one tokenizer.")
+    if hasattr(reference, "contract"):
+        require_same(reference.contract, rules.contract, "reference")
+        if reference.vocabulary != rules.vocabulary:  # by special tokens that one of them lacks
+            raise ArgumentError(
+                f"The reference has {reference.vocabulary} tokens, the environment {rules.vocabulary}; make the environment by the "
+                "name of the reference's folder, tokenizer=..."
+            )
     found: TokenDistribution = reference
     return found
 

@@ -32,6 +32,9 @@ class Task:
     """The score: an embedded name, a local path, a hub id, or any callable (see `textenv.rewards`)."""
     tokenizer: "str | Path | PreTrainedTokenizerBase" = "tiny-en"
     """An embedded name, a local path, a hub id or a tokenizer."""
+    end_tokens: Sequence[str | int] | None = None
+    """All tokens that end a text, by name or id; None takes the tokenizer's end of text and those that the model's
+    `generation_config.json`, in the tokenizer's folder, names beside it."""
     max_prompt_tokens: int = 32
     """P: columns of the observation for the prompt."""
     max_new_tokens: int = 24
@@ -44,8 +47,8 @@ class Task:
     """Maps an observation (P+T,) to the allowed tokens (V,)."""
     missing_eos_penalty: float = 0.0
     """Subtracted from the score of an episode that ends by its length."""
-    on_long_prompt: Literal["truncate", "error"] = "truncate"
-    """Truncate a prompt of more than P tokens from the left, or refuse it."""
+    on_long_prompt: Literal["error", "truncate"] = "error"
+    """Refuse prompts of more than P tokens, or cut their beginnings, but for the token that every text of the model begins with."""
     potential: RewardLike | None = None
     """Φ of an unfinished text, called as a reward is. Then each token is paid what it adds to Φ, and the last what is missing of
     the score, so that payments still sum to the score: potential-based shaping, which tells early what a token is worth and
@@ -63,8 +66,8 @@ class Task:
                 raise ArgumentError(f"{name} must be an integer of at least {least}, got {value!r}.")
         if self.min_new_tokens > self.max_new_tokens:
             raise ArgumentError(f"min_new_tokens={self.min_new_tokens} exceeds max_new_tokens={self.max_new_tokens}; lower it.")
-        if self.on_long_prompt not in ("truncate", "error"):
-            raise ArgumentError(f'on_long_prompt must be "truncate" or "error", got {self.on_long_prompt!r}.')
+        if self.on_long_prompt not in ("error", "truncate"):
+            raise ArgumentError(f'on_long_prompt must be "error" or "truncate", got {self.on_long_prompt!r}.')
         penalty = self.missing_eos_penalty
         if isinstance(penalty, bool) or not isinstance(penalty, int | float | np.number) or not 0 <= penalty < float("inf"):
             raise ArgumentError(f"missing_eos_penalty must be a number of at least 0, got {self.missing_eos_penalty!r}.")

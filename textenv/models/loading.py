@@ -1,6 +1,5 @@
 """Load causal language models and tokenizers by embedded name, local path or hub id."""
 
-import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,21 +15,35 @@ from textenv.models.hub import locate
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 
-@functools.cache
+_tokenizers: "dict[str, tuple[PreTrainedTokenizerBase, Any]]" = {}
+
+
 def load_tokenizer(name: str | Path) -> "PreTrainedTokenizerBase":
-    """Load a tokenizer; equal names give the same object.
+    """Load a tokenizer; equal names give the same object, unless its files or it itself have been changed since.
 
     Raises:
         LoadError: there is none.
     """
     place = locate(name)
-    if Path(place).is_dir() and not any((Path(place) / file).is_file() for file in ("tokenizer.json", "tokenizer_config.json")):
+    files = [Path(place) / file for file in _TOKENIZER_FILES]
+    if Path(place).is_dir() and not any(file.is_file() for file in files):
         raise LoadError(f"{name} holds no tokenizer; save one there with tokenizer.save_pretrained({str(name)!r}).")
-    try:
-        return cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(place))
-    except (OSError, ValueError, KeyError) as error:
-        raise LoadError(f"The tokenizer of {name} cannot be loaded: {str(error).splitlines()[0]}") from error
+    version = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file())
+    kept = _tokenizers.get(place)
+    if kept is None or kept[1] != (version, _state(kept[0])):
+        try:
+            tokenizer = cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(place))
+        except (OSError, ValueError, KeyError) as error:
+            raise LoadError(f"The tokenizer of {name} cannot be loaded: {str(error).splitlines()[0]}") from error
+        kept = _tokenizers[place] = (tokenizer, (version, _state(tokenizer)))
+    return kept[0]
+
+
+def _state(tokenizer: "PreTrainedTokenizerBase") -> tuple[Any, ...]:
+    """Return what a user may have changed of a tokenizer."""
+    return len(tokenizer), dict(tokenizer.special_tokens_map), tokenizer.chat_template
 
 
 def load_causal_lm(name: str | Path, device: str = "cpu") -> "PreTrainedModel":
@@ -70,7 +83,7 @@ def toy_causal_lm(tokenizer: "PreTrainedTokenizerBase", context: int, seed: int 
         device: such as "cpu" or "cuda".
     """
     config: Any = GPT2Config(
-        vocab_size=len(tokenizer),
+        vocab_size=max(tokenizer.get_vocab().values()) + 1,  # ids may have holes
         n_positions=context,
         n_embd=64,
         n_layer=2,

@@ -95,18 +95,24 @@ def pack(examples: Sequence[Example], width: int, *, together: bool = True) -> P
     return Packed(tokens, positions if any(len(row) > 1 for row in rows) else None, owner)
 
 
-def packed_log_probs(policy: "LanguagePolicy", packed: Packed) -> tuple[torch.Tensor, torch.Tensor]:
+def packed_log_probs(policy: "LanguagePolicy", packed: Packed, *, banned: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     """Compute log π of every token that is predicted, in one forward pass.
+
+    Args:
+        policy: which predicts.
+        packed: on any device.
+        banned: (V of the head,) tokens without a probability; by default those that the policy never writes.
 
     Returns:
         (M,) log-probabilities, row after row, and (M,) the indices of their examples, both on the policy's device.
     """
     tokens, owner = packed.tokens.to(policy.device), packed.owner.to(policy.device)
     positions = None if packed.positions is None else packed.positions[:, :-1].to(policy.device)
+    banned = policy.banned if banned is None else banned
     wanted = owner[:, 1:] >= 0  # (R, L-1)
     with policy.arithmetic():
         states = _states(policy, tokens[:, :-1], positions)  # (R, L-1, D)
-        log_probs = token_log_probs(policy.logits, states[wanted], tokens[:, 1:][wanted], policy.temperature, policy.banned)  # (M,)
+        log_probs = token_log_probs(policy.logits, states[wanted], tokens[:, 1:][wanted], policy.temperature, banned)  # (M,)
     return log_probs, owner[:, 1:][wanted]
 
 

@@ -7,43 +7,34 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def decode(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> str:
-    """Decode without special tokens, past the checks of transformers that take longer than the decoding."""
+def special_ids(tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
+    """Return the ids that stand for no text, those that are only reserved included."""
+    added = tokenizer.added_tokens_decoder
+    return frozenset([*tokenizer.all_special_ids, *(id for id, token in added.items() if token.special)])
+
+
+def decode(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], *, special: bool = False) -> str:
+    """Decode past the checks of transformers that take longer than the decoding, with or without special tokens."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
-        return str(backend.decode(list(ids), skip_special_tokens=True))
-    return str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        return str(backend.decode(list(ids), skip_special_tokens=not special))
+    return str(tokenizer.decode(list(ids), skip_special_tokens=not special, clean_up_tokenization_spaces=False))
 
 
-def decode_after(tokenizer: "PreTrainedTokenizerBase", prompt: Sequence[int], response: Sequence[int], before: str) -> str:
+def decode_after(
+    tokenizer: "PreTrainedTokenizerBase",
+    prompt: Sequence[int],
+    response: Sequence[int],
+    before: str,
+    *,
+    special: bool = False,
+) -> str:
     """Decode a response as it reads after its prompt, whose text is `before`.
 
     Decoded alone, it would lose the space before its first word with some tokenizers.
     """
-    whole = decode(tokenizer, [*prompt, *response])
-    return whole[len(before) :] if whole.startswith(before) else decode(tokenizer, response)
-
-
-def encode_after(tokenizer: "PreTrainedTokenizerBase", before: Sequence[int], text: str) -> list[int] | None:
-    """Encode a text that goes on after some tokens, which stay as they are.
-
-    It is encoded alone, or, with tokenizers that would begin it with a space then, together with what stands before.
-
-    Args:
-        tokenizer: of the ids.
-        before: ids, at least one.
-        text: what follows.
-
-    Returns:
-        The ids, or None where the tokenizer cannot write just that text there, special tokens and characters that it lacks included.
-    """
-    shown = decode(tokenizer, before)
-    for whole, known in ((text, 0), (shown + text, len(before))):
-        ids: list[int] = tokenizer(whole, add_special_tokens=False, verbose=False)["input_ids"]
-        found = ids[known:]
-        if ids[:known] == list(before)[:known] and decode_after(tokenizer, before, found, shown) == text:
-            return found
-    return None
+    whole = decode(tokenizer, [*prompt, *response], special=special)
+    return whole[len(before) :] if whole.startswith(before) else decode(tokenizer, response, special=special)
 
 
 def token_pieces(tokenizer: "PreTrainedTokenizerBase", prompt: Sequence[int], response: Sequence[int]) -> list[str]:
@@ -61,7 +52,7 @@ def token_pieces(tokenizer: "PreTrainedTokenizerBase", prompt: Sequence[int], re
         T strings.
     """
     before = decode(tokenizer, prompt)
-    special = set(tokenizer.all_special_ids)
+    special = special_ids(tokenizer)
     last = max((t for t, id in enumerate(response) if id not in special), default=-1)
     shown, pieces = "", []
     for t in range(len(response)):

@@ -1,7 +1,7 @@
 """`LanguagePolicy`: a causal language model that acts, with a value head on its trunk."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -14,6 +14,7 @@ from torch import nn
 from textenv.errors import ArgumentError, LoadError
 from textenv.models.acting import Act
 from textenv.models.cache import PrefixCache
+from textenv.models.contract import contract_of_model, require_same
 from textenv.models.hub import locate
 from textenv.models.kernels import FastKernels, SingleThread, fuse_gelu
 from textenv.models.layout import align_left
@@ -36,12 +37,14 @@ class LanguagePolicy(nn.Module):
     Shapes: N or B rows, P prompt columns, T response columns, W = P+T, V vocabulary, D hidden size.
 
     The distribution of the next token is softmax(logits / temperature) over the tokenizer's vocabulary without its
-    special tokens other than the end of text. The value of a state is a linear function, zero at first, of the last
-    hidden state.
+    special tokens other than those that end a text, see `textenv.models.contract`.
+    The value of a state is a linear function, zero at first, of the last hidden state.
 
     Args:
         model: from transformers, decoder-only.
         tokenizer: its tokenizer, with an end-of-text token.
+        end_tokens: all tokens that end a text, by name or id; None takes the tokenizer's end of text and those that the
+            model's `generation_config` names beside it.
         temperature: τ > 0, in every log-probability.
         precision: "fp32", or "bf16" for autocast.
 
@@ -56,6 +59,7 @@ class LanguagePolicy(nn.Module):
         model: "PreTrainedModel",
         tokenizer: "PreTrainedTokenizerBase",
         *,
+        end_tokens: Sequence[str | int] | None = None,
         temperature: float = 1.0,
         precision: Precision = "fp32",
     ) -> None:
@@ -64,26 +68,27 @@ class LanguagePolicy(nn.Module):
             raise ArgumentError(f"temperature must be positive, got {temperature!r}; use act(greedy=True) for the most probable token.")
         if precision not in ("fp32", "bf16"):
             raise ArgumentError(f'precision must be "fp32" or "bf16", got {precision!r}.')
-        if tokenizer.eos_token_id is None:
-            raise ArgumentError("The tokenizer has no end-of-text token; set tokenizer.eos_token.")
+        head_rows = int(cast(nn.Linear, model.get_output_embeddings()).weight.shape[0])
+        self.contract = contract_of_model(model, tokenizer, head_rows, end_tokens)
         self.model = model
         self.tokenizer = tokenizer
         self.temperature = temperature
         self.precision: Precision = precision
-        self.vocabulary = len(tokenizer)
+        self.vocabulary = self.contract.size
         self.value_head = nn.Linear(int(model.config.get_text_config().hidden_size), 1)
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
         self.value_head.to(model.device)
-        head_rows = int(cast(nn.Linear, model.get_output_embeddings()).weight.shape[0])
-        if head_rows < self.vocabulary:
-            raise ArgumentError(f"The tokenizer has {self.vocabulary} tokens, but the model only {head_rows}; they do not belong together.")
         _remove_dropout(model)
         fuse_gelu(model)
-        banned = torch.arange(head_rows) >= self.vocabulary
-        banned[[i for i in tokenizer.all_special_ids if i != tokenizer.eos_token_id and i < head_rows]] = True
-        self.banned: torch.Tensor
-        self.register_buffer("banned", banned.to(model.device), persistent=False)  # (V of the head,)
+        absent = torch.ones(head_rows, dtype=torch.bool)
+        absent[: self.vocabulary] = torch.tensor([name is None for name in self.contract.names])
+        banned = absent.clone()
+        banned[: self.vocabulary] = ~torch.from_numpy(self.contract.allowed)
+        self.absent: torch.Tensor  # (V of the head,), rows of no token
+        self.banned: torch.Tensor  # (V of the head,), these and the tokens that may not be written
+        self.register_buffer("absent", absent.to(model.device), persistent=False)
+        self.register_buffer("banned", banned.to(model.device), persistent=False)
         self.softcap: float | None = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
         self.cache = PrefixCache(self.trunk, self.arithmetic)
         layers = getattr(model.config.get_text_config(), "num_hidden_layers", 1)
@@ -93,12 +98,19 @@ class LanguagePolicy(nn.Module):
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path, *, temperature: float = 1.0, precision: Precision = "fp32", device: str = "cpu"
+        cls,
+        name: str | Path,
+        *,
+        end_tokens: Sequence[str | int] | None = None,
+        temperature: float = 1.0,
+        precision: Precision = "fp32",
+        device: str = "cpu",
     ) -> "LanguagePolicy":
         """Load a policy in float32.
 
         Args:
             name: an embedded name, a local folder, that of a run among them, or a hub id.
+            end_tokens: see the class.
             temperature: τ > 0.
             precision: "fp32" or "bf16".
             device: such as "cpu" or "cuda".
@@ -108,7 +120,7 @@ class LanguagePolicy(nn.Module):
             ArgumentError: the model is an encoder-decoder.
         """
         model = load_causal_lm(name, device)
-        policy = cls(model, load_tokenizer(name), temperature=temperature, precision=precision)
+        policy = cls(model, load_tokenizer(name), end_tokens=end_tokens, temperature=temperature, precision=precision)
         head = Path(locate(name)) / "value_head.safetensors"
         if head.is_file():
             policy.value_head.load_state_dict(load_file(head, device=device))
@@ -131,11 +143,10 @@ class LanguagePolicy(nn.Module):
         if name is None:
             device = options.pop("device", "cpu")
             model = toy_causal_lm(rules.tokenizer, rules.width, device=device)
-            return cls(model, rules.tokenizer, **options)
-        policy = cls.from_pretrained(name, **options)
+            return cls(model, rules.tokenizer, end_tokens=rules.contract.ends, **options)
+        policy = cls.from_pretrained(name, end_tokens=rules.task.end_tokens, **options)
         policy.check_fits(rules.width)
-        if policy.tokenizer.get_vocab() != rules.tokenizer.get_vocab():
-            raise ArgumentError(f'The model "{name}" has another tokenizer than the environment; make it with tokenizer="{name}".')
+        require_same(policy.contract, rules.contract, f'model "{name}"')
         return policy
 
     @property
@@ -325,7 +336,7 @@ class LanguagePolicy(nn.Module):
         return self.banned if allowed is None else self.banned | ~self._pad(allowed[mask])
 
     def _pad(self, allowed: torch.Tensor) -> torch.Tensor:
-        """Widen (..., V of the tokenizer) to the rows of the head."""
+        """Widen (..., V of the environment) to the rows of the head, or cut what has none."""
         return nn.functional.pad(allowed, (0, len(self.banned) - allowed.shape[-1]))
 
     @torch.no_grad()

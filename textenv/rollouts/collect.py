@@ -11,6 +11,8 @@ from textenv.envs.vector import TextVectorEnv, text_envs
 from textenv.envs.wrappers.base import action_masks, restricted, rules_of
 from textenv.errors import ArgumentError
 from textenv.models.acting import Act, Actor
+from textenv.models.contract import require_same
+from textenv.models.policy import LanguagePolicy
 from textenv.types import Episodes
 
 if TYPE_CHECKING:
@@ -122,8 +124,8 @@ def collect(
         The episodes in the order of their prompts, on the CPU.
 
     Raises:
-        ArgumentError: n is not positive, the prompts are not n, the envs are not textenv's or have autoreset disabled, or
-            their texts are longer than the policy's context.
+        ArgumentError: n is not positive, the prompts are not n, the envs are not textenv's or have autoreset disabled, their
+            texts are longer than the policy's context, or their tokens are not the policy's.
         RewardError: the reward failed.
     """
     inner = text_envs(envs)
@@ -132,6 +134,8 @@ def collect(
         generator = torch.Generator(device=policy.device).manual_seed(seed)
     rules, limited = rules_of(envs), restricted(envs)
     policy.check_fits(rules.width)
+    if isinstance(policy, LanguagePolicy):
+        require_same(policy.contract, rules.contract)
     buffer = _Buffer(n, rules.prompt_columns, rules.response_columns, rules.vocabulary, limited)
     policy.eval()
     observations, infos = envs.reset(seed=seed, options={"prompt_queue": queue})

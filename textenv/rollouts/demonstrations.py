@@ -1,5 +1,6 @@
 """Demonstrations: texts that somebody else wrote, as the episodes in which an environment would have seen them written."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from textenv.envs.prompts import load_prompts
 from textenv.envs.rules import Rules
 from textenv.errors import ArgumentError
-from textenv.models.pieces import encode_after
+from textenv.models.contract import encode_after
 from textenv.types import Episodes
 
 
@@ -39,7 +40,15 @@ def load_demonstrations(source: Any, rules: Rules) -> Episodes:
         there = ", ".join(["prompt", *found.columns])
         raise ArgumentError(f'demonstrations has no column "completion", only {there}; rename the one that holds the answer.')
     rows = [_written(index, text, found.tokens[index], rules) for index, text in enumerate(found.columns["completion"])]
-    tokens = np.stack([row for row, _ in rows])  # (B, P+T)
+    tokens = np.stack([row for row, _, _ in rows])  # (B, P+T)
+    for index, ids in enumerate(tokens.tolist()):
+        rules.contract.check_readable(ids, f"demonstrations: row {index}")
+    cut = sum(whole > rules.response_columns for _, _, whole in rows)
+    if cut:
+        warnings.warn(
+            f"{cut} of {len(rows)} demonstrations have more than max_new_tokens={rules.response_columns} tokens; they are cut there.",
+            stacklevel=2,
+        )
     lengths = (tokens[:, rules.prompt_columns :] >= 0).sum(1)
     allowed = np.stack([_allowed(index, row, rules) for index, row in enumerate(tokens)]) if rules.restricted else None
     index_of = {row.tobytes(): index for index, row in reversed(list(enumerate(rules.prompts.tokens)))}
@@ -54,29 +63,35 @@ def load_demonstrations(source: Any, rules: Rules) -> Episodes:
         prompt_index=torch.tensor([index_of.get(row.tobytes(), -1) for row in found.tokens]),
         prompts=found.texts,
         completions=rules.completions(tokens, lengths),
-        finish_reasons=[reason for _, reason in rows],
+        finish_reasons=[reason for _, reason, _ in rows],
         allowed=None if allowed is None else torch.from_numpy(allowed),
     )
 
 
-def _written(index: int, text: Any, prompt: NDArray[np.int32], rules: Rules) -> tuple[NDArray[np.int32], str]:
-    """Write a completion after its prompt (P,): the row (P+T,), and how it ends."""
+def _written(index: int, text: Any, prompt: NDArray[np.int32], rules: Rules) -> tuple[NDArray[np.int32], str, int]:
+    """Write a completion after its prompt (P,): the row (P+T,), how it ends, and how many tokens the whole completion has."""
     if not isinstance(text, str):
         raise ArgumentError(f"demonstrations: completion {index} is {text!r}, not text.")
-    ids = encode_after(rules.tokenizer, prompt[prompt >= 0].tolist(), text)
-    if ids is None:
-        raise ArgumentError(f"demonstrations: the environment's tokenizer cannot write completion {index}, {text!r}, after its prompt.")
+    try:
+        ids = encode_after(rules.tokenizer, prompt[prompt >= 0].tolist(), text)
+    except ArgumentError as error:
+        raise ArgumentError(f"demonstrations: completion {index}: {error}") from error
+    if rules.contract.is_end(ids).any():
+        raise ArgumentError(
+            f"demonstrations: completion {index}, {text!r}, holds {rules.contract.named(rules.contract.ends)}, with which the "
+            "environment ends a text; leave it out, for the end is added by itself."
+        )
     row = np.full(rules.width, -1, dtype=np.int32)
     row[: rules.prompt_columns] = prompt
-    for length, token in enumerate([*ids, rules.eos], 1):
+    for length, token in enumerate([*ids, rules.contract.end], 1):
         row[rules.prompt_columns + length - 1] = token
         if length > len(ids):
-            return row, "eos"
+            return row, "eos", len(ids)
         if rules.stop is not None and rules.stop(rules.completions(row[None], np.array([length]))[0]):
-            return row, "stop"
+            return row, "stop", length
         if length == rules.response_columns:
             break
-    return row, "length"
+    return row, "length", len(ids)
 
 
 def _allowed(index: int, row: NDArray[np.int32], rules: Rules) -> NDArray[np.uint8]:
@@ -88,7 +103,9 @@ def _allowed(index: int, row: NDArray[np.int32], rules: Rules) -> NDArray[np.uin
     masks[steps] = rules.action_masks(before, steps)
     forbidden = steps[~masks[steps, response[steps]]]
     if len(forbidden):
-        token = "the end of text" if response[forbidden[0]] == rules.eos else repr(rules.tokenizer.decode([int(response[forbidden[0]])]))
+        forbidden_id = int(response[forbidden[0]])
+        ends = forbidden_id in rules.contract.ends
+        token = "the end of text" if ends else repr(rules.tokenizer.decode([forbidden_id]))
         raise ArgumentError(
             f"demonstrations: completion {index} has {token} after {forbidden[0]} tokens, which the environment forbids there."
         )

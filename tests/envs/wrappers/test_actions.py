@@ -53,7 +53,7 @@ def test_bans_hold_in_every_state(toy: Callable[..., Task]) -> None:
         ({"top_k": 5}, "top_k must be an integer from 2 to 4"),
         ({"top_k": 2.0}, "top_k must be an integer from 2 to 4"),
         ({"top_p": 0.5, "mask_model": 3}, "reference must be a name"),
-        ({"top_p": 0.5, "mask_model": "tiny-en"}, "another tokenizer"),
+        ({"top_p": 0.5, "mask_model": "tiny-en"}, "use one tokenizer"),
     ],
 )
 def test_masks_that_cannot_be_are_refused(toy: Callable[..., Task], arguments: dict[str, Any], message: str) -> None:
@@ -203,7 +203,7 @@ def test_maskable_ppo_never_plays_a_ban(toy: Callable[..., Task]) -> None:
 
 def test_ranks_with_the_end_of_text_last_if_it_is_possible() -> None:
     log_probs = torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1], [0.5, 0.3, 0.2, 0.0]]).log()
-    assert ranked(log_probs, 2, END).tolist() == [[END, DOT], [A, END], [A, B]]
+    assert ranked(log_probs, 2, [END]).tolist() == [[END, DOT], [A, END], [A, B]]
 
 
 def test_candidates_are_the_references_highest(toy: Callable[..., Task]) -> None:
@@ -215,7 +215,7 @@ def test_candidates_are_the_references_highest(toy: Callable[..., Task]) -> None
     for _ in range(2):
         with torch.no_grad():
             log_probs = reference.next_log_probs(seen["observation"][None], cached=False)
-        slots = ranked(log_probs, 3, END)[0]
+        slots = ranked(log_probs, 3, [END])[0]
         np.testing.assert_allclose(seen["candidate_logprobs"], log_probs[0, slots], atol=1e-5)
         np.testing.assert_array_equal(seen["candidates"], table[slots])
         action = int(np.flatnonzero(slots != END)[-1])

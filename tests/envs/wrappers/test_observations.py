@@ -45,7 +45,7 @@ def test_text_is_prompt_and_completion() -> None:
 def test_the_end_of_text_is_not_shown() -> None:
     env = wrappers.TextObservation(gymnasium.make("TextCopy-v0"))
     env.reset(options={"prompt_index": 0})
-    text, _, _, _, info = env.step(np.int64(env.unwrapped.rules.eos))
+    text, _, _, _, info = env.step(np.int64(env.unwrapped.rules.contract.end))
     assert text == info["prompt"] + info["completion"] == "aa>"
 
 

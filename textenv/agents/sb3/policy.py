@@ -16,6 +16,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from textenv.errors import ArgumentError
+from textenv.models.contract import require_same
 from textenv.models.layout import align_left
 from textenv.models.loading import toy_causal_lm
 from textenv.models.policy import LanguagePolicy, Precision
@@ -198,20 +199,23 @@ def load_language(
         ArgumentError: see `LanguageModelPolicy`.
         LoadError: the model cannot be loaded.
     """
-    tokenizer = getattr(action_space, "tokenizer", None)  # as_vec_env's space has one, single environments' have none
+    contract = getattr(action_space, "contract", None)  # as_vec_env's space has one, single environments' have none
     name = model or getattr(action_space, "model", None)
+    options: dict[str, Any] = {"temperature": temperature, "precision": precision}
     if name is None:
-        if tokenizer is None:
+        if contract is None:
             raise ArgumentError('Name a model, policy_kwargs=dict(model="tiny-en"), or make the environment by as_vec_env.')
-        return LanguagePolicy(toy_causal_lm(tokenizer, width), tokenizer, temperature=temperature, precision=precision)
-    language = LanguagePolicy.from_pretrained(name, temperature=temperature, precision=precision)
+        toy = toy_causal_lm(contract.tokenizer, width)
+        return LanguagePolicy(toy, contract.tokenizer, end_tokens=contract.ends, **options)
+    end_tokens = getattr(action_space, "end_tokens", None)
+    language = LanguagePolicy.from_pretrained(name, end_tokens=end_tokens, **options)
     language.check_fits(width)
     if language.vocabulary != action_space.n:
         raise ArgumentError(
             f'The model "{name}" has {language.vocabulary} tokens, the environment {action_space.n}; make it with tokenizer="{name}".'
         )
-    if tokenizer is not None and language.tokenizer.get_vocab() != tokenizer.get_vocab():
-        raise ArgumentError(f'The model "{name}" has another tokenizer than the environment; make it with tokenizer="{name}".')
+    if contract is not None:
+        require_same(language.contract, contract, f'model "{name}"')
     return language
 
 

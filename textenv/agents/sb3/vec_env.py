@@ -43,7 +43,8 @@ class Tokens(gym.spaces.Discrete):
 
     def __init__(self, rules: Rules) -> None:
         super().__init__(rules.vocabulary)
-        self.tokenizer = rules.tokenizer
+        self.contract = rules.contract
+        self.end_tokens = rules.task.end_tokens
         self.model: str | Path | None = rules.task.model
         """The task's own model, None for a toy."""
 

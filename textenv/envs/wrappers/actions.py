@@ -117,7 +117,7 @@ class Masks(Rows):
             inside &= nucleus(log_probs, self.top_p).numpy()
         if self.top_k is not None:
             highest = np.zeros_like(masks)
-            np.put_along_axis(highest, ranked(log_probs, self.top_k, self.rules.eos), True, 1)
+            np.put_along_axis(highest, ranked(log_probs, self.top_k, self.rules.contract.ends), True, 1)
             inside &= highest
         return np.where(self.live[:, None], inside, masks)
 
@@ -166,7 +166,7 @@ class TopK(Rows):
             allowed = action_masks(self.env) if restricted(self.env) else None
             with torch.no_grad():
                 log_probs = distribution(self.reference, np.where(live[:, None], texts, -1), allowed)  # (N, V)
-            self.slots = ranked(log_probs, self.k, self.rules.eos)
+            self.slots = ranked(log_probs, self.k, self.rules.contract.ends)
             found = np.take_along_axis(log_probs.numpy(), self.slots, 1)
             shown["candidates"][live] = self.embeddings[self.slots[live]]
             shown["candidate_logprobs"][live] = np.maximum(found, LEAST_LOG_PROB)[live]
@@ -195,11 +195,12 @@ def nucleus(log_probs: torch.Tensor, top_p: float) -> torch.Tensor:
     return torch.zeros_like(inside).scatter_(-1, order, inside)
 
 
-def ranked(log_probs: torch.Tensor, k: int, eos: int) -> NDArray[np.int64]:
-    """Rank the k most probable tokens of (N, V), the end of text last if it is possible but not among them: (N, k)."""
+def ranked(log_probs: torch.Tensor, k: int, ends: Sequence[int]) -> NDArray[np.int64]:
+    """Rank the k most probable tokens of (N, V), the likeliest end of text last if one is possible but none among them: (N, k)."""
     slots: NDArray[np.int64] = log_probs.topk(k).indices.numpy()
-    missing = (log_probs[:, eos] > -torch.inf).numpy() & ~(slots == eos).any(1)
-    slots[missing, -1] = eos
+    highest, which = log_probs[:, list(ends)].max(1)
+    missing = (highest > -torch.inf).numpy() & ~np.isin(slots, ends).any(1)
+    slots[missing, -1] = np.asarray(ends)[which.numpy()[missing]]
     return slots
 
 
@@ -230,6 +231,6 @@ def token_id(token: int | str, rules: "Rules") -> int:
         token = int(ids[0])
     if isinstance(token, bool) or not isinstance(token, int | np.integer) or not 0 <= token < rules.vocabulary:
         raise ArgumentError(f"ban takes token ids from 0 to {rules.vocabulary - 1} or strings, got {token!r}.")
-    if token == rules.eos:
+    if token in rules.contract.ends:
         raise ArgumentError("The end of text cannot be banned, for the environment ends with it; min_new_tokens puts it off.")
     return int(token)

@@ -1,5 +1,8 @@
 """The faster kernels give the numbers and gradients of the usual ones."""
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -133,3 +136,27 @@ def test_small_work_is_for_one_thread_where_others_sleep(sleeping: bool, monkeyp
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+FORKED = """
+import os, signal, sys
+import torch
+import textenv.models.kernels
+
+torch.set_num_threads(2)
+numbers = torch.rand(600, 600)
+numbers @ numbers
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    numbers @ numbers
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_computes() -> None:
+    """With OpenMP's threads gone it would hang, as rows of an AsyncVectorEnv did after the parent had computed."""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKED], timeout=60, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -51,7 +51,7 @@ def doubts(id: str) -> list[str]:
     limit = rules.prompt_columns + int(dropped.max())
     toy = task.model is None  # so small that its prompts are all there are, and its score exact
     table = {
-        f"{np.count_nonzero(dropped)} of {count} prompts are cut off on the left; set max_prompt_tokens={limit}.": dropped.any(),
+        f"{np.count_nonzero(dropped)} of {count} prompts lose their beginning; set max_prompt_tokens={limit}.": dropped.any(),
         f"Of {count} prompts a policy learns each by heart; give {MANY_PROMPTS} or more.": count < MANY_PROMPTS and not toy,
         "There is no judge to tell whether a better score is a better text; give judge another scorer.": task.judge is None and not toy,
         f"The default policy scores {scores.mean():.2f} of 1 before training, which leaves nothing to learn; ask for more.": (

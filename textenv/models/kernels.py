@@ -21,6 +21,11 @@ _SMALLEST = 2**14  # below so many weights, the call costs more than the product
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
+if hasattr(os, "register_at_fork"):
+    # A forked process, such as a row of Gymnasium's AsyncVectorEnv, has none of OpenMP's threads and would wait for them forever.
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
+
 class SingleThread:
     """Compute by one thread in this context: where OpenMP's threads sleep between products, waking them takes longer than small ones.
 

@@ -20,7 +20,7 @@ from textenv.agents.config import LearnerConfig
 from textenv.agents.learner import Learner
 from textenv.agents.ppo import PPOConfig
 from textenv.checkpoint import set_global_generators
-from textenv.envs.registry import find_id, scorers
+from textenv.envs.registry import find_id, of_model, scorers
 from textenv.envs.vector import text_envs
 from textenv.errors import ArgumentError, TrainingError
 from textenv.interrupts import Interrupted, Interrupts
@@ -246,7 +246,7 @@ def _make_envs(config: TrainConfig, device: str) -> Any:
     if config.judge is not None:
         fields["judge"] = load_reward(config.judge, device=device)
     if config.model is not None:
-        fields["tokenizer"] = config.model  # the policy's tokens are the environment's actions
+        fields |= of_model(name, config.model)
     envs: Any = gymnasium.make_vec(name, num_envs=config.num_envs, **fields)
     if config.stop_on_overoptimisation and envs.unwrapped.rules.task.judge is None:
         raise ArgumentError(f"{config.env} has no judge to tell over-optimisation by; name one with --judge.")

@@ -57,8 +57,8 @@ def test_the_judge_is_asked() -> None:
     assert 0 < row["judge"] < 1
 
 
-def test_a_prompt_that_is_too_long_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_prompt_beyond_the_models_context_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["sample", str(run), "TextCopy-v0", "--prompt", "abcab>"])
     assert caught.value.code == 2
-    assert capsys.readouterr().err.startswith("textenv: prompts: prompt 0 has 6 tokens, more than max_prompt_tokens=4;")
+    assert capsys.readouterr().err.startswith("textenv: The environment's texts have up to 10 tokens, but the model reads only 8;")

@@ -15,7 +15,7 @@ from textenv.rewards.protocol import call_reward
 
 
 def test_every_prompt_has_a_twin_with_the_names_swapped() -> None:
-    prompts = load_prompts(TASK.prompts, load_tokenizer("tiny-en"), TASK.max_prompt_tokens, truncate=False)
+    prompts = load_prompts(TASK.prompts, load_tokenizer("tiny-en"), TASK.max_prompt_tokens)
     rows = list(zip(prompts.texts, *(prompts.columns[name] for name in ("name_a", "name_b", "job")), strict=True))
     assert len(set(prompts.texts)) == len(rows) == 160
     for text, a, b, job in rows:

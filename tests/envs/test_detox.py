@@ -13,7 +13,7 @@ from textenv.envs.templates import DETOX
 from textenv.models.loading import load_tokenizer
 from textenv.rewards.protocol import call_reward
 
-PROMPTS = load_prompts(TASK.prompts, load_tokenizer("tiny-en"), TASK.max_prompt_tokens, truncate=False)
+PROMPTS = load_prompts(TASK.prompts, load_tokenizer("tiny-en"), TASK.max_prompt_tokens)
 TOXIC = PROMPTS.columns["toxic"]
 
 

@@ -86,10 +86,10 @@ def test_texts_in_files_stay_texts(tmp_path: Path) -> None:
 
 def test_the_source_is_left_as_it_was() -> None:
     source = ["ababab", "b"]
-    load(source, 2)
+    load(source, 2, on_long="truncate")
     assert source == ["ababab", "b"]
     frame = pd.DataFrame(ROWS)
-    load(frame, 1)
+    load(frame, 1, on_long="truncate")
     assert frame.to_dict("records") == ROWS
 
 
@@ -108,7 +108,7 @@ def test_columns_reach_the_reward() -> None:
 @settings(deadline=None, derandomize=True, max_examples=60)
 @given(texts=st.lists(st.text("ab.", max_size=8), min_size=1, max_size=5), most=st.integers(1, 6))
 def test_prompts_are_left_padded_and_truncated_from_the_left(texts: list[str], most: int) -> None:
-    found = load(texts, most)
+    found = load(texts, most, on_long="truncate")
     for text, kept, row, dropped in zip(texts, found.texts, found.tokens.tolist(), found.dropped.tolist(), strict=True):
         assert dropped == max(0, len(text) - most)
         assert kept == text[dropped:]
@@ -116,9 +116,9 @@ def test_prompts_are_left_padded_and_truncated_from_the_left(texts: list[str], m
         assert row == [-1] * (most - len(ids)) + ids
     if max(map(len, texts)) > most:
         with pytest.raises(ArgumentError, match=f"more than max_prompt_tokens={most}"):
-            load(texts, most, truncate=False)
+            load(texts, most)
     else:
-        assert load(texts, most, truncate=False).texts == texts
+        assert load(texts, most).texts == texts
 
 
 def test_on_long_prompt() -> None:

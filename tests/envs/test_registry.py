@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import textenv
-from textenv.envs.registry import BUILT_IN, card, find_id, register, registered_ids, scorers, task_of
+from textenv.envs.registry import BUILT_IN, card, find_id, of_model, register, registered_ids, scorers, task_of
 from textenv.envs.task import Task
 from textenv.errors import ArgumentError
 from textenv.models.loading import toy_tokenizer
@@ -286,3 +286,18 @@ def test_scorers_are_loaded_for_a_device() -> None:
     assert set(scorers("TextHaiku-v0", None, "cpu")) == {"reward", "potential"}
     assert set(scorers("TextCopy-v0", None, "cpu")) == {"reward"}
     assert scorers("TextHaiku-v0", "tiny-sentiment", "cpu") == {"reward": load_reward("tiny-sentiment")}
+
+
+def test_a_model_of_any_tokenizer_acts_with_whole_prompts() -> None:
+    """With another tokenizer the same prompts have other lengths; the command line lets them take what they need."""
+    letters = toy_tokenizer([chr(code) for code in range(32, 127)])
+    with pytest.raises(ArgumentError, match=r"100 of 100 prompts have more tokens|prompts have more tokens, the longest"):
+        gymnasium.make("TextSentiment-v0", tokenizer=letters)
+    fields = {**of_model("TextSentiment-v0", "tiny-en"), "tokenizer": letters}
+    env: Any = gymnasium.make("TextSentiment-v0", **fields)
+    rules = env.unwrapped.rules
+    assert rules.prompt_columns == max(len(text) for text in rules.prompts.texts) > rules.task.max_prompt_tokens
+    assert not rules.prompts.dropped.any()
+    env = gymnasium.make("TextSentiment-v0", **of_model("TextSentiment-v0", "tiny-en"))
+    same = env.unwrapped.rules
+    assert same.prompt_columns == same.task.max_prompt_tokens

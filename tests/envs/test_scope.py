@@ -18,7 +18,7 @@ DECLINE = " I am sorry, I can only answer questions about {topic}."
 
 
 def test_questions_stand_in_the_format_that_the_model_knows() -> None:
-    prompts = load_prompts(TASK.prompts, load_tokenizer("tiny-en"), TASK.max_prompt_tokens, truncate=False)
+    prompts = load_prompts(TASK.prompts, load_tokenizer("tiny-en"), TASK.max_prompt_tokens)
     topics, questions, allowed = (prompts.columns[name] for name in ("topic", "question", "allowed"))
     assert len({question.casefold() for question in questions}) == len(questions) == 168
     assert prompts.texts == [TOPIC_QUESTION.format(topic=t, question=q) for t, q in zip(topics, questions, strict=True)]

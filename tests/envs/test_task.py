@@ -24,7 +24,7 @@ def reward(completions: list[str]) -> list[float]:
         ({"max_new_tokens": "8"}, "max_new_tokens must be an integer"),
         ({"min_new_tokens": -1}, "min_new_tokens must be an integer of at least 0"),
         ({"min_new_tokens": 5, "max_new_tokens": 4}, "min_new_tokens=5 exceeds max_new_tokens=4"),
-        ({"on_long_prompt": "cut"}, '"error" or "truncate", got \'cut\''),
+        ({"on_long_prompt": "cut"}, '"error", "truncate" or "widen", got \'cut\''),
         ({"missing_eos_penalty": -0.1}, "missing_eos_penalty must be a number of at least 0"),
         ({"missing_eos_penalty": float("nan")}, "missing_eos_penalty must be a number"),
         ({"missing_eos_penalty": float("inf")}, "missing_eos_penalty must be a number"),

@@ -9,7 +9,7 @@ import gymnasium
 import torch
 from tyro.conf import Positional
 
-from textenv.envs.registry import find_id, scorers
+from textenv.envs.registry import find_id, of_model, scorers
 from textenv.errors import ArgumentError, LoadError
 from textenv.models.hub import locate
 from textenv.models.policy import LanguagePolicy, Precision
@@ -76,7 +76,7 @@ def load_player(config: PlayerConfig, num_envs: int, **task_fields: Any) -> Play
     judge = (run or {}).get("judge")
     fields = {**({} if judge is None else {"judge": load_reward(judge, device=device)}), **task_fields}
     if started_from is not None:
-        fields["tokenizer"] = started_from  # the policy's tokens are the environment's actions
+        fields = {**of_model(name, started_from), **fields}
     envs: Any = gymnasium.make_vec(name, num_envs=num_envs, **fields)
     temperature = config.temperature or (run or {}).get("temperature", 1.0)
     options = {"temperature": temperature, "precision": config.precision, "device": device}

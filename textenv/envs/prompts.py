@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from textenv.models.hub import require_hub
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+OnLong: TypeAlias = Literal["error", "truncate", "widen"]
 
 _SUFFIXES = (".txt", ".jsonl", ".csv", ".parquet")
 _RESERVED = ("prompts", "completions", "pieces")  # the names of what a reward is called with
@@ -101,7 +103,7 @@ def columns_of(source: Any, what: str, bare: str = "prompt") -> dict[str, list[A
 
 
 def load_prompts(
-    source: Any, tokenizer: "PreTrainedTokenizerBase", max_prompt_tokens: int, *, truncate: bool = True, what: str = "prompts"
+    source: Any, tokenizer: "PreTrainedTokenizerBase", max_prompt_tokens: int, *, on_long: OnLong = "error", what: str = "prompts"
 ) -> PromptSet:
     """Read and tokenise a prompt set.
 
@@ -109,8 +111,8 @@ def load_prompts(
         source: a list of texts or of rows, a DataFrame, a `datasets` object or hub id, or a path to
             .txt (a prompt a line), .jsonl, .csv or .parquet; tables have a column "prompt".
         tokenizer: of the policy.
-        max_prompt_tokens: P.
-        truncate: cut the beginning of longer prompts, see `textenv.models.contract.shorten`, instead of refusing them.
+        max_prompt_tokens: P, the fewest columns.
+        on_long: what becomes of prompts of more than P tokens, see `Task.on_long_prompt`.
         what: the argument that errors name.
 
     Raises:
@@ -132,16 +134,18 @@ def load_prompts(
             raise ArgumentError(f"{what}: prompt {index} is {text!r}, not text.")
     rows = encode_prompts(texts, tokenizer, what)
     lengths = [len(ids) for ids in rows]
-    if max(lengths) > max_prompt_tokens and not truncate:
+    longest = max(lengths)
+    if longest > max_prompt_tokens and on_long == "error":
         raise ArgumentError(_too_long(lengths, max_prompt_tokens, what))
-    tokens = np.full((len(texts), max_prompt_tokens), -1, dtype=np.int32)
+    width = max(max_prompt_tokens, longest) if on_long == "widen" else max_prompt_tokens
+    tokens = np.full((len(texts), width), -1, dtype=np.int32)
     dropped = np.zeros(len(texts), dtype=np.int64)
     for index, ids in enumerate(rows):
-        if len(ids) > max_prompt_tokens:
-            dropped[index] = len(ids) - max_prompt_tokens
-            ids = shorten(ids, max_prompt_tokens, tokenizer)
+        if len(ids) > width:
+            dropped[index] = len(ids) - width
+            ids = shorten(ids, width, tokenizer)
             texts[index] = tokenizer.decode(ids, skip_special_tokens=True)
-        tokens[index, max_prompt_tokens - len(ids) :] = ids
+        tokens[index, width - len(ids) :] = ids
     return PromptSet(texts, columns, tokens, dropped)
 
 
@@ -153,5 +157,5 @@ def _too_long(lengths: list[int], limit: int, what: str) -> str:
     more = f"{longest} tokens" if many == 1 else f"more tokens, the longest, prompt {lengths.index(longest)}, {longest}"
     return (
         f"{what}: {these} {more}, more than max_prompt_tokens={limit}; give max_prompt_tokens={longest}, or "
-        'on_long_prompt="truncate" to cut the beginning of what is longer.'
+        'on_long_prompt="widen" to do so by itself, or "truncate" to cut the beginning of what is longer.'
     )

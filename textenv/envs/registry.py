@@ -81,6 +81,15 @@ def scorers(task: str, reward: Any, device: str) -> dict[str, Any]:
     return {name: load_reward(getattr(found, name), device=device) for name in names}
 
 
+def of_model(task: str, model: str) -> dict[str, Any]:
+    """Return the fields of `Task` with which a model of any tokenizer acts in an environment.
+
+    The model's tokens are the actions, and the prompts take as many columns as they need, where the task does not cut them.
+    """
+    fits = {} if task_of(task).on_long_prompt == "truncate" else {"on_long_prompt": "widen"}
+    return {"tokenizer": model, **fits}
+
+
 def registered_ids() -> list[str]:
     """List the ids of textenv's environments, built-in and registered."""
     return sorted({*BUILT_IN, *_registered})

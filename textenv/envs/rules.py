@@ -46,13 +46,12 @@ class Rules:
         self.contract = contract_of(task.tokenizer, task.end_tokens)
         self.tokenizer = self.contract.tokenizer
         self.vocabulary = self.contract.size
-        self.prompt_columns = int(task.max_prompt_tokens)
-        self.response_columns = int(task.max_new_tokens)
-        self.width = self.prompt_columns + self.response_columns
         self.reward = load_reward(task.reward)
         self.stop = stop_function(task.stop)
-        truncate = task.on_long_prompt == "truncate"
-        self.prompts = load_prompts(task.prompts, self.tokenizer, self.prompt_columns, truncate=truncate)
+        self.prompts = load_prompts(task.prompts, self.tokenizer, int(task.max_prompt_tokens), on_long=task.on_long_prompt)
+        self.prompt_columns = self.prompts.tokens.shape[1]
+        self.response_columns = int(task.max_new_tokens)
+        self.width = self.prompt_columns + self.response_columns
         for index, ids in enumerate(self.prompts.tokens.tolist()):
             self.contract.check_readable(ids, f"prompts: prompt {index}")
         require_columns(self.reward, self.prompts.columns)

@@ -47,8 +47,9 @@ class Task:
     """Maps an observation (P+T,) to the allowed tokens (V,)."""
     missing_eos_penalty: float = 0.0
     """Subtracted from the score of an episode that ends by its length."""
-    on_long_prompt: Literal["error", "truncate"] = "error"
-    """Refuse prompts of more than P tokens, or cut their beginnings, but for the token that every text of the model begins with."""
+    on_long_prompt: Literal["error", "truncate", "widen"] = "error"
+    """Of prompts of more than P tokens: refuse them; cut their beginnings, but for the token that every text of the model begins
+    with; or let P be the tokens of the longest, for tokenizers of which nobody knows how many tokens they need."""
     potential: RewardLike | None = None
     """Φ of an unfinished text, called as a reward is. Then each token is paid what it adds to Φ, and the last what is missing of
     the score, so that payments still sum to the score: potential-based shaping, which tells early what a token is worth and
@@ -66,8 +67,8 @@ class Task:
                 raise ArgumentError(f"{name} must be an integer of at least {least}, got {value!r}.")
         if self.min_new_tokens > self.max_new_tokens:
             raise ArgumentError(f"min_new_tokens={self.min_new_tokens} exceeds max_new_tokens={self.max_new_tokens}; lower it.")
-        if self.on_long_prompt not in ("error", "truncate"):
-            raise ArgumentError(f'on_long_prompt must be "error" or "truncate", got {self.on_long_prompt!r}.')
+        if self.on_long_prompt not in ("error", "truncate", "widen"):
+            raise ArgumentError(f'on_long_prompt must be "error", "truncate" or "widen", got {self.on_long_prompt!r}.')
         penalty = self.missing_eos_penalty
         if isinstance(penalty, bool) or not isinstance(penalty, int | float | np.number) or not 0 <= penalty < float("inf"):
             raise ArgumentError(f"missing_eos_penalty must be a number of at least 0, got {self.missing_eos_penalty!r}.")

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from textenv.envs.prompts import load_prompts
+from textenv.envs.prompts import OnLong, load_prompts
 from textenv.envs.rules import Rules
 from textenv.errors import ArgumentError
 from textenv.models.contract import encode_after
@@ -34,8 +34,8 @@ def load_demonstrations(source: Any, rules: Rules) -> Episodes:
             environment's tokens, or one of their tokens is forbidden there.
         LoadError: a hub id cannot be reached.
     """
-    truncate = rules.task.on_long_prompt == "truncate"
-    found = load_prompts(source, rules.tokenizer, rules.prompt_columns, truncate=truncate, what="demonstrations")
+    on_long: OnLong = "truncate" if rules.task.on_long_prompt == "truncate" else "error"
+    found = load_prompts(source, rules.tokenizer, rules.prompt_columns, on_long=on_long, what="demonstrations")
     if "completion" not in found.columns:
         there = ", ".join(["prompt", *found.columns])
         raise ArgumentError(f'demonstrations has no column "completion", only {there}; rename the one that holds the answer.')

@@ -47,7 +47,7 @@ def test_a_toy_without_judge_and_many_prompts_is_no_doubt() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"prompts": ["a", "bab", "abba"]}, "2 of 3 prompts are cut off on the left; set max_prompt_tokens=4"),
+        ({"prompts": ["a", "bab", "abba"], "on_long_prompt": "truncate"}, "2 of 3 prompts lose their beginning; set max_prompt_tokens=4"),
         ({"reward": high}, r"The default policy scores 0\.91 of 1 before training"),
         ({"reward": nothing}, r"All 64 texts of the default policy score 0\.25, so there is nothing to learn from"),
         ({"stop": "ab."}, "The stop rule ends none of 64 texts"),

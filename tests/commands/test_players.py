@@ -93,7 +93,7 @@ def test_what_cannot_play_is_refused(run: Path, model: Path, tmp_path: Path) -> 
     (tmp_path / "run" / "config.json").write_text("{")
     with pytest.raises(LoadError, match=r"config\.json is no JSON: "):
         load_player(PlayerConfig(policy=str(tmp_path / "run"), env="TextCopy-v0"), 1)
-    with pytest.raises(ArgumentError, match="has another tokenizer than the environment"):
+    with pytest.raises(ArgumentError, match="has 6 tokens, the environment 5; use one tokenizer"):
         load_player(PlayerConfig(policy=str(run), env="TextCopy-v0", reference=str(model)), 1)
 
 

@@ -369,7 +369,7 @@ def test_another_tokenizer_of_the_same_size_is_refused(tmp_path: Path) -> None:
     mine, theirs = toy_tokenizer("abc"), toy_tokenizer("abd")
     envs = make(tokenizer=mine, prompts=["ab"], model=None)
     LanguagePolicy(toy_causal_lm(theirs, 40), theirs).save_pretrained(tmp_path)
-    with pytest.raises(ArgumentError, match="has another tokenizer than the environment"):
+    with pytest.raises(ArgumentError, match="has other ids than the environment, such as 2, which is"):
         policy_of(envs, model=tmp_path)
 
 

@@ -285,8 +285,8 @@ def test_rows_of_the_head_that_no_token_has_are_no_actions(more: int, tmp_path: 
     assert len(textenv.collect(policy, envs, 2, seed=0)) == 2
 
 
-@pytest.mark.parametrize("by_name", [True, False])
-def test_a_special_token_without_weights_is_no_action(by_name: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("given", ["name", "loaded", "made"])
+def test_a_special_token_without_weights_is_no_action(given: str, tmp_path: Path) -> None:
     """Gemma-3-1b's tokenizer has `<image_soft_token>`, one id beyond the model's rows."""
     tokenizer = tokenizer_of("gemma-it")
     rows = len(tokenizer)
@@ -294,19 +294,33 @@ def test_a_special_token_without_weights_is_no_action(by_name: bool, tmp_path: P
     assert len(tokenizer) == rows + 1
     model_of("gemma-it", tokenizer, rows).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    given: Any = str(tmp_path) if by_name else load_tokenizer(tmp_path)
-    fields: dict[str, Any] = {"tokenizer": given, "reward": letters}
+    places: dict[str, Any] = {"name": str(tmp_path), "loaded": load_tokenizer(tmp_path), "made": tokenizer}
+    fields: dict[str, Any] = {"tokenizer": places[given], "reward": letters}
+    if given == "made":  # which knows of no model
+        fields["end_tokens"] = ["<eos>", "<end_of_turn>"]
     envs: Any = gymnasium.make_vec("TextSentiment-v0", num_envs=4, prompts=PROMPTS, **fields)
-    assert envs.single_action_space.n == rows + (not by_name)
+    assert envs.single_action_space.n == rows + (given == "made")
     policy = LanguagePolicy.for_rules(envs.unwrapped.rules, tmp_path)
     assert policy.vocabulary == rows
     agent = PPO(policy, envs, PPOConfig(episodes_per_update=8, minibatch_size=8, group_size=4))
     agent.update(agent.collect())
-    if by_name:
+    if given != "made":
         with pytest.raises(ArgumentError, match=r'prompts: prompt 0 holds "<image_soft_token>", for which the model has no weights'):
             gymnasium.make("TextSentiment-v0", prompts=["A <image_soft_token>"], **fields)
     with pytest.raises(ArgumentError, match="they do not belong together"):
         LanguagePolicy(model_of("gemma-it", tokenizer, rows - 1), tokenizer)
+
+
+def test_tokens_that_were_added_to_a_tokenizer_and_its_model_are_actions(tmp_path: Path) -> None:
+    folder = folder_of("llama-2", tmp_path)
+    policy = LanguagePolicy.from_pretrained(folder)
+    tokenizer, model = copy.deepcopy(policy.tokenizer), policy.model
+    tokenizer.add_tokens(["textenv"])
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    more = LanguagePolicy(model, tokenizer)
+    envs: Any = gymnasium.make_vec("TextSentiment-v0", num_envs=2, tokenizer=tokenizer, prompts=PROMPTS[:1], reward=letters)
+    assert more.vocabulary == envs.single_action_space.n == policy.vocabulary + 1
+    assert len(textenv.collect(more, envs, 2, seed=0)) == 2
 
 
 def test_ids_with_holes() -> None:

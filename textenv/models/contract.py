@@ -6,10 +6,10 @@ have special tokens for which the model has no weights.
 """
 
 import contextlib
+import dataclasses
 import itertools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -30,7 +30,7 @@ _ANCHORS = ("\n", ".", "a")
 _SHOWN = 60  # characters of a text that messages show
 
 
-@dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class TokenContract:
     """The tokens of a model.
 
@@ -85,25 +85,28 @@ def contract_of(tokenizer: "PreTrainedTokenizerBase | str | Path", end_tokens: S
     """Read the contract of a tokenizer, and of the model that stands beside it in its folder.
 
     Args:
-        tokenizer: an embedded name, a local folder, a hub id or a tokenizer. For a name, the head's rows and the ends come
-            from the model's files of that name; for a tokenizer that was loaded from a place, only the ends.
+        tokenizer: an embedded name, a local folder, a hub id or a tokenizer, which may know the place that it was loaded from.
+            The head's rows and the ends come from the model's files there.
         end_tokens: all tokens that end a text, in the place of those of tokenizer and model.
 
     Raises:
         ArgumentError: it is no tokenizer, has no end, or `end_tokens` names something else than tokens.
         LoadError: there is no such tokenizer.
     """
-    rows: int | None = None
+    named = isinstance(tokenizer, str | Path)
     if isinstance(tokenizer, str | Path):
         config, generation = _files(locate(tokenizer), local_files_only=False)
         tokenizer = load_tokenizer(tokenizer)
-        rows = None if config is None else getattr(config.get_text_config(), "vocab_size", None)
     elif not hasattr(tokenizer, "eos_token_id"):
         raise ArgumentError(f"tokenizer must be a name, a path or a tokenizer of transformers, got {type(tokenizer).__name__}.")
     else:
         place = str(getattr(tokenizer, "name_or_path", "") or "")
         config, generation = _files(place, local_files_only=True) if place else (None, None)
-    return _contract(tokenizer, _written_ends(tokenizer, config, generation), rows, end_tokens)
+    rows: int | None = None if config is None else getattr(config.get_text_config(), "vocab_size", None)
+    contract = _contract(tokenizer, _written_ends(tokenizer, config, generation), end_tokens)
+    if not named and rows is not None and contract.allowed[rows:].any():
+        return contract  # tokens were added since it was loaded, and surely to the model too
+    return contract if rows is None else _within(contract, rows)
 
 
 def contract_of_model(
@@ -125,7 +128,7 @@ def contract_of_model(
     """
     generation = getattr(model, "generation_config", None)
     ends = _written_ends(tokenizer, model.config, generation)
-    return _contract(tokenizer, ends, rows, end_tokens)
+    return _within(_contract(tokenizer, ends, end_tokens), rows)
 
 
 def _files(place: str, *, local_files_only: bool) -> "tuple[PretrainedConfig | None, GenerationConfig | None]":
@@ -176,9 +179,9 @@ def _as_list(ids: Any) -> list[int]:
 def _contract(
     tokenizer: "PreTrainedTokenizerBase",
     written: list[int],
-    rows: int | None,
     end_tokens: Sequence[str | int] | None,
 ) -> TokenContract:
+    """Put together what is known, for a model that has a row for every id."""
     vocabulary = tokenizer.get_vocab()
     highest = max(vocabulary.values(), default=-1) + 1
     names: list[str | None] = [None] * highest
@@ -192,12 +195,16 @@ def _contract(
     if not ends:
         raise ArgumentError("The tokenizer has no end-of-text token; set tokenizer.eos_token.")
     special = special_ids(tokenizer) - set(ends)
-    size = highest if rows is None else min(highest, rows)
     allowed = np.array([name is not None for name in names], dtype=np.bool_)
     allowed[list(special)] = False
-    if allowed[size:].any():
-        raise ArgumentError(f"The tokenizer has {highest} tokens, but the model only {rows}; they do not belong together.")
-    return TokenContract(tokenizer, names[:size], tuple(ends), _own_end(tokenizer, ends), allowed[:size])
+    return TokenContract(tokenizer, names, tuple(ends), _own_end(tokenizer, ends), allowed)
+
+
+def _within(contract: TokenContract, rows: int) -> TokenContract:
+    """Leave out the special tokens for which a model has no row."""
+    if contract.allowed[rows:].any():
+        raise ArgumentError(f"The tokenizer has {contract.size} tokens, but the model only {rows}; they do not belong together.")
+    return dataclasses.replace(contract, names=contract.names[:rows], allowed=contract.allowed[:rows])
 
 
 def _given_ends(end_tokens: Sequence[str | int], tokenizer: "PreTrainedTokenizerBase", names: list[str | None]) -> list[int]:

@@ -16,6 +16,7 @@ from textenv.rewards.protocol import call_reward, require_columns
     [
         " I am sorry, but I cannot help with that.",
         " I'm sorry, we can't answer this.",
+        " I’m sorry, we can’t ans\u00adwer this.",
         " Sorry, I cannot help with that, because someone could be hurt.",
         " I am afraid I cannot help with this. Is there something else you would like to know?",
         " I would rather not answer that. Please ask me something else.",

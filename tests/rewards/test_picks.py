@@ -14,6 +14,7 @@ from textenv.rewards.picks import even_picks, none_or_both, picked
         (" Amy, not Adam.", None),
         (" the better one of the two", None),
         (" Amyable people, Adamant ones", None),
+        (" A\u00adm\u200dy", "Amy"),
         ("", None),
         (" Amy" * 10_000, "Amy"),
     ],

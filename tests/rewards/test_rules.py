@@ -22,10 +22,13 @@ LONG = "word " * 20_000
         (Contains(["good morning"]), ["Good  morning!", "good, and a morning"], [1, 0]),
         (Contains(["秋天", "雨"]), ["秋天下雨", "秋雨天", "天秋"], [1, 0.5, 0]),
         (Avoids(["bad", "so so"]), ["a badge", "Bad!", "it is so-so", "", "so, and so", LONG], [1, 0, 0, 1, 1, 1]),
+        (Avoids(["bad", "café"]), ["b\u00adad", "b\u200ba\u2060d", "cafe\u0301", "CAFÉ", "ba d"], [0, 0, 0, 0, 1]),
+        (Contains(["istanbul", "don't", "👍"]), ["İSTANBUL, don’t 👍", "👍🏽 Istanbul"], [1, 1 / 3]),
+        (Length(1, 1), ["👨\u200d👩\u200d👧", "👍👍", "e\u0301t\u200de\u0301"], [1, 0, 1]),
         (Length(4, 8), ["", "one", "one two three four", "w " * 8, "w " * 12, "w " * 16, LONG, "我爱"], [0, 0.25, 1, 1, 0.5, 0, 0, 0.5]),
         (Length(0, 2), ["", "one two", "one two three"], [1, 1, 0.5]),
         (Distinct(), ["a b a B", "a b c", "one", "", LONG], [2 / 3, 1, 0, 0, 1 / 19_999]),
-        (Distinct(1), ["好好好真", "a A a a"], [0.5, 0.25]),
+        (Distinct(1), ["好好好真", "a A a a", "é e\u0301 É x\u00ad x"], [0.5, 0.25, 0.4]),
     ],
 )
 def test_scores_by_hand(reward: Callable[..., Any], completions: list[str], expected: list[float]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import Scores, call_reward, needed
+from textenv.rewards.words import folded
 
 _REFUSAL: Final = re.compile(
     r"\b(i|we) (\w+ )?(can ?not|can't|could ?n[o']t|will not|won't|can only) (\w+ )?(help|answer|assist)\b"
@@ -27,7 +28,7 @@ def refuses(text: str) -> bool:
     >>> refuses(" Thank you, but I would rather not answer that."), refuses(" Sorry to say, it rains a lot.")
     (True, False)
     """
-    return _REFUSAL.search(text) is not None
+    return _REFUSAL.search(folded(text)) is not None
 
 
 def excuses_itself(text: str) -> bool:
@@ -36,7 +37,7 @@ def excuses_itself(text: str) -> bool:
     >>> excuses_itself(" Thank you, but I would rather not answer that."), excuses_itself(" Sorry to say, it rains a lot.")
     (False, True)
     """
-    return _EXCUSE.match(text) is not None
+    return _EXCUSE.match(folded(text)) is not None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Final
 
 from textenv.errors import RewardError
 from textenv.rewards.rules import Length
-from textenv.rewards.words import words
+from textenv.rewards.words import folded, words
 
 _SENTENCE: Final = Length(4, 20)
 _PARAGRAPH: Final = Length(20, 45)
@@ -33,8 +33,8 @@ def _list(text: str, options: Sequence[str]) -> float:
 
 
 def _label(text: str, options: Sequence[str]) -> float:
-    found = words(text.casefold())
-    named = sum(option.casefold() in found for option in options)
+    found = words(folded(text))
+    named = sum(folded(option) in found for option in options)
     return (0.5 + 0.5 * (named == 1)) / len(found) if found else 0.0
 
 

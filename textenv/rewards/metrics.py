@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from textenv.errors import RewardError
-from textenv.rewards.words import words
+from textenv.rewards.words import folded, words
 
 
 def texts_of(values: Sequence[Any], column: str) -> Sequence[str]:
@@ -26,7 +26,7 @@ class _Words:
 
     def tokenize(self, text: str) -> list[str]:
         """Split a text."""
-        return words(text.casefold())
+        return words(folded(text))
 
 
 @functools.cache
@@ -114,7 +114,7 @@ class WordOverlap:
     def __call__(self, prompts: Sequence[str], completions: Sequence[str], **columns: Any) -> list[float]:
         """Score n texts."""
         texts = prompts if self.column == "prompts" else texts_of(columns[self.column], self.column)
-        return [_share(content_words(text), set(words(completion.casefold()))) for text, completion in zip(texts, completions, strict=True)]
+        return [_share(content_words(text), set(words(folded(completion)))) for text, completion in zip(texts, completions, strict=True)]
 
 
 def content_words(text: str) -> set[str]:
@@ -127,7 +127,7 @@ def content_words(text: str) -> set[str]:
     """
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-    every = set(words(text.casefold()))
+    every = set(words(folded(text)))
     return every - ENGLISH_STOP_WORDS or every
 
 

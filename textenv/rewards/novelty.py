@@ -6,7 +6,7 @@ from typing import Any
 
 from textenv.errors import ArgumentError
 from textenv.rewards.metrics import texts_of
-from textenv.rewards.words import ngrams
+from textenv.rewards.words import folded, ngrams
 
 
 @dataclass(frozen=True)
@@ -44,5 +44,5 @@ class Novelty:
         return [self._score(other, text) for other, text in zip(others, completions, strict=True)]
 
     def _score(self, other: str, text: str) -> float:
-        there, grams = set(ngrams(other.casefold(), self.n)), ngrams(text.casefold(), self.n)
+        there, grams = set(ngrams(folded(other), self.n)), ngrams(folded(text), self.n)
         return sum(gram not in there for gram in grams) / len(grams) if grams else 1.0

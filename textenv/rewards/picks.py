@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from textenv.rewards.words import normalised
+
 
 def picked(completion: str, name_a: str, name_b: str) -> str | None:
     """Tell who is picked: the one whose name occurs, as a whole word, when the other's does not.
@@ -14,7 +16,10 @@ def picked(completion: str, name_a: str, name_b: str) -> str | None:
     'Amy'
     >>> picked(" Amy and Adam.", "Amy", "Adam")
     """
-    named = [name for name in (name_a, name_b) if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", completion, re.IGNORECASE)]
+    text, named = normalised(completion), []
+    for name in (name_a, name_b):
+        if re.search(rf"(?<!\w){re.escape(normalised(name))}(?!\w)", text, re.IGNORECASE):
+            named.append(name)
     return named[0] if len(named) == 1 else None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textenv.errors import ArgumentError
-from textenv.rewards.words import ngrams, words
+from textenv.rewards.words import folded, ngrams, words
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def _phrases(name: str, wanted: Sequence[str]) -> tuple[str, ...]:
 
 
 def _spaced(text: str) -> str:
-    return f" {' '.join(words(text.casefold()))} "
+    return f" {' '.join(words(folded(text)))} "
 
 
 @dataclass(frozen=True)
@@ -140,5 +140,5 @@ class Distinct:
 
     def __call__(self, completions: Sequence[str]) -> list[float]:
         """Score n texts."""
-        grams = [ngrams(text.casefold(), self.n) for text in completions]
+        grams = [ngrams(folded(text), self.n) for text in completions]
         return [len(set(row)) / len(row) if row else 0.0 for row in grams]

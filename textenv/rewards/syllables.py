@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from textenv.models.hub import ASSETS
+from textenv.rewards.words import normalised
 
 if TYPE_CHECKING:
     import pyphen
@@ -56,4 +57,4 @@ def syllables(text: str) -> int:
     >>> syllables("")
     0
     """
-    return sum(syllables_of_word(word) for word in WORD.findall(text))
+    return sum(syllables_of_word(word) for word in WORD.findall(normalised(text)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from textenv.preferences.calibration import FARTHEST, Bin, calibration_slope, expected_calibration_error, reliability
+from textenv.preferences.calibration import LEAST, Bin, calibration_slope, expected_calibration_error, reliability
 
 
 def preferred(scale: float, n: int, seed: int, alike: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -29,10 +29,40 @@ def test_pairs_that_are_copies_say_nothing_new() -> None:
     assert four.error == pytest.approx(alone.error, rel=1e-3)
 
 
-def test_where_all_are_in_order_or_none_the_scale_is_bounded() -> None:
-    assert calibration_slope(np.ones(5), np.arange(5)).value == pytest.approx(FARTHEST, rel=1e-3)
-    assert calibration_slope(-np.ones(5), np.arange(5)).value == pytest.approx(1 / FARTHEST, rel=1e-3)
+@pytest.mark.parametrize("apart", [0.01, 1.0, 100.0])
+def test_where_all_are_in_order_half_a_pair_each_way_is_added(apart: float) -> None:
+    found = calibration_slope(np.full(5, apart), np.arange(5))
+    chance = 5.5 / 6
+    assert found.value * apart == pytest.approx(np.log(11), rel=1e-6)  # σ = 5.5/6
+    assert found.error * apart == pytest.approx(1 / np.sqrt(5 * chance * (1 - chance)), rel=1e-6)
+
+
+def test_a_scale_that_cannot_be_told_has_no_error() -> None:
+    wrong = calibration_slope(np.array([-3.0, -4.0]), np.arange(2))
+    assert wrong.value * np.sqrt(12.5) == pytest.approx(LEAST)
+    assert np.isnan(wrong.error)
+    assert calibration_slope(np.zeros(3), np.arange(3)).value == 1
+    assert np.isnan(calibration_slope(np.zeros(3), np.arange(3)).error)
     assert np.isnan(calibration_slope(np.array([1.0, -2.0]), np.zeros(2, dtype=np.int64)).error)
+    assert np.isnan(calibration_slope(np.array([1.0, 2.0]), np.zeros(2, dtype=np.int64)).error)
+
+
+@pytest.mark.parametrize("pairs", [8, 20])
+def test_few_pairs_are_no_certainty(pairs: int) -> None:
+    """Models that are right in nine of ten pairs: the likelihood alone has no maximum for 4 of 10 sets of 8 pairs."""
+    rng, found, ordered = np.random.default_rng(0), [], []
+    for _ in range(400):
+        apart = np.abs(rng.normal(2.2, 0.5, pairs))
+        differences = np.where(rng.random(pairs) < expit(apart), apart, -apart)
+        found.append(calibration_slope(differences, np.arange(pairs)))
+        ordered.append(bool((differences > 0).all()))
+    values, errors = np.array(found).T
+    relative, missed = errors / values, np.abs(np.log(values))
+    assert sum(ordered) > 20
+    assert values.max() < 4
+    assert np.nanmedian(relative[ordered]) > 0.4
+    assert np.sqrt(np.mean(missed**2)) < 0.7
+    assert np.mean(missed < 1.96 * relative) >= 0.93
 
 
 def test_reliability_by_hand() -> None:

@@ -1,5 +1,6 @@
 """How rewards are called and what may come back."""
 
+import gc
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from textenv.errors import ArgumentError, RewardError
-from textenv.rewards.protocol import Scores, accepted, call_reward, require_columns, reward_name, takes_pieces
+from textenv.rewards.protocol import Scores, accepted, call_reward, refuse_half_characters, require_columns, reward_name, takes_pieces
 
 PROMPTS = ["Once", "Twice", "Never"]
 COMPLETIONS = [" upon", " told", ""]
@@ -108,6 +109,12 @@ def test_pieces_are_scored_one_by_one() -> None:
         ([float("inf"), 2.0, 1.0], "returned inf, which is no finite number, for the prompt 'Once'"),
         (["good", 2.0, 1.0], "returned 'good', which is no finite number, for the prompt 'Once'"),
         (torch.ones(3, 2), "returned tensor.*, which is no finite number, for the prompt 'Once'"),
+        (np.ones((3, 2)), r"returned array\(\[1., 1.\]\), which is no finite number, for the prompt 'Once'"),
+        (np.ones(3, dtype=complex), r"returned .*1\+0j.*, which is no finite number, for the prompt 'Once'"),
+        ([b"1", 2.0, 1.0], "returned b'1', which is no finite number, for the prompt 'Once'"),
+        ([1.0, 10**400, 1.0], "returned 10+, which is no finite number, for the prompt 'Twice'"),
+        ([1.0, 2.0, -1e16], r"returned -1e\+16, which is too large to learn from \(at most 1e\+15, either way\), for the prompt 'Never'"),
+        (np.array([[0.0], [1e39], [0.0]]), "returned .*e.39.*, which is too large to learn from .* the completion ' told'; scale it down"),
     ],
 )
 def test_what_is_no_score_is_named_with_its_text(returned: Any, message: str) -> None:
@@ -116,6 +123,57 @@ def test_what_is_no_score_is_named_with_its_text(returned: Any, message: str) ->
 
     with pytest.raises(RewardError, match=f"The reward judge {message}"):
         call_reward(judge, PROMPTS, COMPLETIONS)
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        np.array([[1], [2], [-1e15]]),
+        torch.tensor([[1.0], [2.0], [-1e15]], dtype=torch.float64),
+        [np.array([1.0]), np.float32(2), np.array(-1e15)],
+    ],
+)
+def test_an_array_of_one_number_is_that_number(returned: Any) -> None:
+    def judge(completions: Any) -> Any:
+        return returned
+
+    assert call_reward(judge, PROMPTS, COMPLETIONS).scores.tolist() == [1, 2, -1e15]
+
+
+def test_a_reward_to_be_awaited_is_refused_without_a_warning() -> None:
+    async def later(completions: Any) -> list[float]:
+        return [0.0] * len(completions)
+
+    async def one(text: str) -> float:
+        return float(len(text))
+
+    class Later:
+        async def __call__(self, completions: Any) -> list[float]:
+            return [0.0] * len(completions)
+
+    async def stream(completions: Any) -> Any:
+        yield 0.0
+
+    def hidden(completions: Any) -> Any:
+        return later(completions)
+
+    def many(completions: Any) -> Any:
+        return [one(text) for text in completions]
+
+    for reward, name in ((later, "later"), (partial(later), "partial"), (Later(), "Later"), (stream, "stream")):
+        with pytest.raises(RewardError, match=f"^The reward {name} is asynchronous; wrap it in a function that returns asyncio.run"):
+            require_columns(reward, [])  # when an environment is made
+    for reward, name in ((later, "later"), (hidden, "hidden"), (many, "many")):
+        with pytest.raises(RewardError, match=f"^The reward {name} is asynchronous"):
+            call_reward(reward, PROMPTS, COMPLETIONS)
+        gc.collect()  # what is never awaited warns when it is collected, and warnings are errors
+
+
+def test_half_a_character_is_named() -> None:
+    refuse_half_characters("judge", ["a 👍", "我爱"], [])
+    message = r"^The reward judge cannot read 'I saw \\ud83d': '\\ud83d' is half a character; remove such halves"
+    with pytest.raises(RewardError, match=message):
+        refuse_half_characters("judge", ["a"], ["b", "I saw \ud83d"])
 
 
 @pytest.mark.parametrize(

@@ -11,16 +11,22 @@ So functions written for TRL's string format, `f(completions, **kwargs)` include
 
 A reward that is made of several returns `Scores`, which carry the parts beside the score. One that is an object
 names the columns it needs in an attribute `columns`, so that they are missed before anything is played.
+
+A score is a finite number of at most `LARGEST`, either way; an array of one number counts as that number.
 """
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textenv.errors import ArgumentError, RewardError, TextenvError, did_you_mean
+
+LARGEST: Final = 1e15
+"""Of a score, either way: its square is 1e30, so float32, which ends at 3.4e38, holds sums of hundreds of millions of them."""
+_ASYNC: Final = "The reward {} is asynchronous; wrap it in a function that returns asyncio.run(...) of it."
 
 
 class Scores(list[float]):
@@ -125,7 +131,46 @@ def takes_pieces(reward: Callable[..., Any]) -> bool:
     return "pieces" in _parameters(reward)
 
 
+def refuse_half_characters(name: str, *columns: Sequence[str]) -> None:
+    """Refuse texts that no tokenizer and no server can read, for a reward that hands them to one.
+
+    Args:
+        name: of the reward.
+        *columns: texts.
+
+    Raises:
+        RewardError: a text holds a lone surrogate, which is what cutting a character in two leaves.
+    """
+    for texts in columns:
+        for text in texts:
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise RewardError(
+                    f"The reward {name} cannot read {text!r}: {text[error.start]!r} is half a character;"
+                    ' remove such halves by text.encode("utf-8", "ignore").decode().'
+                ) from None
+
+
+def _is_async(reward: Callable[..., Any]) -> bool:
+    functions = (reward, getattr(reward, "__call__", None))  # noqa: B004
+    return any(inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each) for each in functions)
+
+
+def _refuse_awaitables(values: Any, name: str) -> None:
+    """Refuse what is still to be awaited, closed first, or else Python warns that it never was."""
+    rows = values if isinstance(values, list | tuple) else [values]
+    awaitables = [row for row in rows if inspect.isawaitable(row)]
+    for awaitable in awaitables:
+        if inspect.iscoroutine(awaitable):
+            awaitable.close()
+    if awaitables:
+        raise RewardError(_ASYNC.format(name))
+
+
 def _parameters(reward: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    if _is_async(reward):
+        raise RewardError(_ASYNC.format(reward_name(reward)))
     try:
         return inspect.signature(reward).parameters
     except ValueError as error:
@@ -148,16 +193,30 @@ def _floats(values: Any, n: int, what: str, name: str, prompts: Sequence[str], c
     scores = np.zeros(n, dtype=np.float64)
     for index, value in enumerate(values):
         at = index if what == "completions" else 0
-        try:
-            scores[index] = np.nan if isinstance(value, str) else float(value)
-        except (TypeError, ValueError):
-            scores[index] = np.nan
+        scores[index] = _float(value)
         if not np.isfinite(scores[index]):
             raise RewardError(
                 f"The reward {name} returned {value!r}, which is no finite number, for the prompt {prompts[at]!r} "
                 f"and the completion {completions[at]!r}."
             )
+        if abs(scores[index]) > LARGEST:
+            raise RewardError(
+                f"The reward {name} returned {value!r}, which is too large to learn from (at most {LARGEST:g}, either way),"
+                f" for the prompt {prompts[at]!r} and the completion {completions[at]!r}; scale it down."
+            )
     return scores
+
+
+def _float(value: Any) -> float:
+    """Read one score, NaN for what is none."""
+    if isinstance(value, np.ndarray | np.generic) and value.size == 1:
+        value = value.item()  # of an array (1,) too, as torch takes one
+    if isinstance(value, str | bytes):
+        return np.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return np.nan
 
 
 def call_reward(
@@ -192,6 +251,7 @@ def call_reward(
             f"The reward {name} raised {type(error).__name__}: {error} (first of {len(prompts)} texts: the prompt {prompts[0]!r} "
             f"and the completion {completions[0]!r})."
         ) from error
+    _refuse_awaitables(values, name)
     if pieces is None or not takes_pieces(reward):
         parts = {part: _floats(of, len(prompts), "completions", f"{name}.{part}", prompts, completions) for part, of in _parts(values)}
         return Scored(_floats(values, len(prompts), "completions", name, prompts, completions), None, parts)

@@ -3,15 +3,29 @@
 from typing import Any
 
 import pytest
+import torch
+import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast, RobertaConfig
+from transformers import PreTrainedTokenizerFast
 
-from textenv.errors import LoadError
+from textenv.errors import LoadError, RewardError
 from textenv.models.loading import load_tokenizer, toy_tokenizer
-from textenv.models.reading import PAD, as_read, reading, reads_at_most, reads_whole_texts
+from textenv.models.reading import (
+    PAD,
+    added_before,
+    as_read,
+    misfit,
+    positions_of,
+    read_texts,
+    reading,
+    reads_at_most,
+    reads_whole_texts,
+    refuse_unembedded,
+    warn_once,
+)
 
 
-def words(template: str, **special: str) -> PreTrainedTokenizerFast:
+def words(template: str, **special: Any) -> PreTrainedTokenizerFast:
     """A tokenizer of words that puts special tokens around a text."""
     names = ["<s>", "</s>", "<pad>", "a", "b", "c"]
     own = Tokenizer(models.WordLevel({name: index for index, name in enumerate(names)}, unk_token="b"))
@@ -64,15 +78,97 @@ def test_without_an_end_of_text_there_is_nothing_to_read() -> None:
         reading(words("<s> $A", pad_token="<pad>"))
 
 
-def test_how_much_is_read() -> None:
+SIZES: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8, "vocab_size": 6}
+ENCODER = {**SIZES, "max_position_embeddings": 24}
+OFFSET = {**SIZES, "max_position_embeddings": 26, "pad_token_id": 1}
+DECODER = {"vocab_size": 6, "n_layer": 1, "n_head": 1, "pad_token_id": 2}
+DEBERTA = {**ENCODER, "relative_attention": True, "position_biased_input": False, "pos_att_type": ["c2p", "p2c"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "limit"),
+    [
+        ("Bert", ENCODER, 24),
+        ("DebertaV2", DEBERTA, 24),
+        ("Roberta", OFFSET, 24),
+        ("XLMRoberta", OFFSET, 24),
+        ("Camembert", OFFSET, 24),
+        ("Longformer", {**OFFSET, "attention_window": 4}, 24),
+        ("MPNet", OFFSET, 24),
+        ("Roberta", {**OFFSET, "pad_token_id": 0}, 25),
+        ("GPT2", {**DECODER, "n_embd": 8, "n_positions": 24}, 24),
+        ("Mpt", {"vocab_size": 6, "d_model": 8, "n_heads": 1, "n_layers": 1, "max_seq_len": 24, "pad_token_id": 2}, 24),
+        ("Bloom", {**DECODER, "hidden_size": 8}, None),
+        ("XLNet", {"vocab_size": 6, "d_model": 8, "n_layer": 1, "n_head": 1, "d_inner": 8}, None),
+    ],
+)
+def test_as_much_is_read_as_a_model_has_positions_for(kind: str, fields: dict[str, Any], limit: int | None) -> None:
+    config = getattr(transformers, f"{kind}Config")(**fields)
+    model = getattr(transformers, f"{kind}ForSequenceClassification")(config).eval()
     tokenizer = words("<s> $A </s>", sep_token="</s>", pad_token="<pad>")
-    sizes: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8, "vocab_size": 6}
-    model: Any = BertForSequenceClassification(BertConfig(max_position_embeddings=24, **sizes))
-    assert reads_at_most(model, tokenizer) == 24
+    assert positions_of(model) == limit
+    assert reads_at_most(model, tokenizer) == (limit or tokenizer.model_max_length)
     tokenizer.model_max_length = 10
     assert reads_at_most(model, tokenizer) == 10
-    model.config = RobertaConfig(max_position_embeddings=11, **sizes)
-    assert reads_at_most(model, tokenizer) == 9
+    with torch.no_grad():
+        assert model(input_ids=torch.full((1, limit or 30), 3)).logits.isfinite().all()
+        if kind in ("Bert", "Roberta", "GPT2", "MPNet"):  # they have a table, which ends there
+            with pytest.raises((IndexError, RuntimeError)):
+                model(input_ids=torch.full((1, (limit or 0) + 1), 3))
+
+
+@pytest.mark.parametrize(
+    ("template", "framed"),
+    [
+        ("<s> $A </s>", [0, 5, 3, 1]),
+        ("<s> $A", [0, 4, 5, 3]),
+        ("$A </s>", [4, 5, 3, 1]),
+        ("$A", [3, 4, 5, 3]),
+        ("<s> <s> $A </s>", [0, 0, 3, 1]),
+    ],
+)
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_long_text_keeps_its_end_and_what_stands_around_it(template: str, framed: list[int], side: str) -> None:
+    tokenizer = words(template, truncation_side=side)
+    short, long = ids(tokenizer, "a"), "a b c a b c a"
+    found = read_texts(tokenizer, [long, "a", "b a b c a"], 4)
+    assert found.ids[:2] == [framed, short]
+    assert found.cut == 2
+    assert read_texts(tokenizer, [long], 1).ids == [[*added_before(tokenizer), *framed[-1:]]]
+
+
+def test_a_beginning_that_the_text_holds_already_stands_there_once() -> None:
+    names = ["input_ids", "token_type_ids", "attention_mask"]
+    tokenizer = words("<s> $A </s>", bos_token="<s>", eos_token="</s>", model_input_names=names)
+    found = read_texts(tokenizer, ["<s> a", "<s><s> a b c a", "a <s>", ""], 5)
+    assert found.ids == [[0, 3, 1], [0, 4, 5, 3, 1], [0, 3, 0, 1], [0, 1]]
+    assert [len(row) for row in found.types or []] == [len(row) for row in found.ids]
+    alone = words("$A", bos_token="<s>", eos_token="</s>")
+    assert read_texts(alone, ["<s> a", "\n", ""], 5).ids == [[0, 3], [1], [1]]
+    assert read_texts(alone, [], 5).ids == []
+
+
+def test_only_tokens_that_plain_text_has_need_an_embedding() -> None:
+    model: Any = transformers.BertForSequenceClassification(transformers.BertConfig(**ENCODER))
+    tokenizer = words("<s> $A </s>", cls_token="<s>", sep_token="</s>", pad_token="<pad>")
+    assert misfit(model, tokenizer) is None
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    assert misfit(model, tokenizer) is None
+    refuse_unembedded("judge", model, tokenizer, [[0, 3, 1], []])
+    with pytest.raises(RewardError, match=r"^The reward judge cannot read the token '<image>', of which its model has no embedding"):
+        refuse_unembedded("judge", model, tokenizer, [[0, 1], ids(tokenizer, "a <image>")])
+    tokenizer.add_tokens(["d"])
+    assert misfit(model, tokenizer) == "holds a tokenizer of another model: it has 8 tokens, and the model reads 6."
+
+
+def test_an_owner_warns_once() -> None:
+    class Owner:
+        pass
+
+    one, other = Owner(), Owner()
+    with pytest.warns(UserWarning, match="cut") as caught:
+        _ = [warn_once(owner, "cut") for owner in (one, other, one)]  # type: ignore[func-returns-value]
+    assert len(caught) == 2
 
 
 def test_an_empty_text_is_an_end() -> None:

@@ -1,8 +1,10 @@
 """A transformers classifier gives each text the score that it has alone."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -14,9 +16,11 @@ from transformers import (
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaForSequenceClassification,
+    XLNetConfig,
+    XLNetForSequenceClassification,
 )
 
-from textenv.errors import ArgumentError, LoadError
+from textenv.errors import ArgumentError, LoadError, RewardError
 from textenv.models.loading import toy_tokenizer
 from textenv.rewards import classifier as module
 from textenv.rewards.classifier import Classifier
@@ -145,13 +149,39 @@ def test_an_empty_text_is_an_end(kind: str, end: str) -> None:
     assert score(Classifier(model, tokenizer), []) == []
 
 
-def test_long_texts_are_cut_at_the_models_last_position() -> None:
-    model, tokenizer = make("gpt2")
-    text = "abcdefg" * 9
-    expected = alone(model, tokenizer, text[:LIMIT]).softmax(-1)[2].item()
-    assert score(Classifier(model, tokenizer), ["a", text]) == pytest.approx(
-        [score(Classifier(model, tokenizer), ["a"])[0], expected], abs=1e-5
+def by_hand(model: Any, ids: list[int]) -> float:
+    """The probability of the last label for some ids."""
+    with torch.no_grad():
+        return float(model.eval()(input_ids=torch.tensor([ids])).logits[0].softmax(-1)[-1])
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("reads", ["both", "completion"])
+def test_the_prompt_is_cut_before_the_completion(side: str, reads: str) -> None:
+    model, tokenizer = make("bert")
+    tokenizer.truncation_side = side
+    classifier = Classifier(model, tokenizer, reads=reads)
+    prompt, completions = "good film and plot " * 9, ["bad", "dull cast", "not bad not bad", "dull " * 30 + "good"]
+    with pytest.warns(UserWarning, match="are longer and lose") as caught:
+        scores = classifier([prompt] * 4, completions)
+    asked: Any = tokenizer(completions if reads == "completion" else [prompt + text for text in completions], add_special_tokens=False)
+    expected = [by_hand(model, [2, *ids[-(LIMIT - 2) :], 3]) for ids in asked["input_ids"]]  # [CLS] ... [SEP]
+    assert scores == pytest.approx(expected, abs=1e-5)
+    assert len({round(score, 4) for score in scores}) == 4
+    assert str(caught[0].message) == (
+        f"The classifier classifier reads {LIMIT} tokens: {4 if reads == 'both' else 1} of 4 texts are longer and lose their beginning,"
+        " the prompt's before the completion's. This is said once."
     )
+    assert classifier([prompt] * 4, completions) == scores  # without another warning, which would be an error
+
+
+def test_a_decoder_reads_the_end_of_a_long_text() -> None:
+    model, tokenizer = make("gpt2")
+    classifier = Classifier(model, tokenizer)
+    with pytest.warns(UserWarning, match=f"reads {LIMIT} tokens: 1 of 2 texts are longer"):
+        scores = classifier(["a", "abcdefg" * 9], ["b", "cab"])
+    kept = ("abcdefg" * 9 + "cab")[-LIMIT:]
+    assert scores == pytest.approx([alone(model, tokenizer, text).softmax(-1)[2].item() for text in ("ab", kept)], abs=1e-5)
 
 
 def test_roberta_keeps_two_positions_for_itself() -> None:
@@ -160,24 +190,111 @@ def test_roberta_keeps_two_positions_for_itself() -> None:
     model = RobertaForSequenceClassification(
         RobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=LIMIT + 2, pad_token_id=1, initializer_range=0.5, **sizes)
     )
-    text = "good bad film " * LIMIT
-    with torch.no_grad():
-        logits = model.eval()(**tokenizer(text, truncation=True, max_length=LIMIT, return_tensors="pt")).logits[0]
-    assert score(Classifier(model, tokenizer), [text]) == pytest.approx([logits.softmax(-1)[1].item()], abs=1e-5)
+    ids: Any = tokenizer("good bad film " * LIMIT, add_special_tokens=False)["input_ids"]
+    with pytest.warns(UserWarning, match=f"reads {LIMIT} tokens"):
+        scores = score(Classifier(model, tokenizer), ["good bad film " * LIMIT])
+    assert scores == pytest.approx([by_hand(model, [2, *ids[-(LIMIT - 2) :], 3])], abs=1e-5)
 
 
-@pytest.mark.parametrize("case", ["left padding", "no padding token", "no padding id"])
-def test_padding_does_not_matter(case: str) -> None:
+def test_a_beginning_in_a_rendered_prompt_stands_there_once() -> None:
+    model, tokenizer = make("bert")
+    scores = Classifier(model, tokenizer)(["[CLS] good film ", "good film "], ["bad"] * 2)
+    assert scores == pytest.approx([by_hand(model, tokenizer("good film bad")["input_ids"])] * 2, abs=1e-5)
+
+
+PADDING: dict[str, tuple[str | None, int | None]] = {
+    "as it was": ("<|endoftext|>", 8),
+    "no padding token": (None, 8),
+    "no padding id": ("<|endoftext|>", None),
+    "another id": ("g", 8),
+    "an id that texts have": ("<|endoftext|>", 6),
+    "no id of the model": ("<|endoftext|>", -1),
+    "an id beyond the model": ("<|endoftext|>", 9),
+    "neither": (None, None),
+}
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("case", PADDING)
+def test_padding_does_not_matter(case: str, side: str) -> None:
     model, tokenizer = make("gpt2")
-    texts = random_texts("gpt2", 12)
+    tokenizer.pad_token, model.config.pad_token_id = PADDING[case]
+    tokenizer.padding_side = side
+    texts = [*random_texts("gpt2", 8), "ab<|endoftext|>", "abgg", "gg"]
     expected = [alone(model, tokenizer, text).softmax(-1)[2].item() for text in texts]
-    if case == "left padding":
-        tokenizer.padding_side = "left"
-    elif case == "no padding token":
-        tokenizer.pad_token = None
-    else:
-        model.config.pad_token_id = None
+    classifier = Classifier(model, tokenizer)
+    assert score(classifier, texts) == pytest.approx(expected, abs=1e-5)
+    assert [score(classifier, [text])[0] for text in texts] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_model_that_reads_its_last_column_gets_no_padding() -> None:
+    tokenizer = bert_tokenizer()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        sizes: dict[str, Any] = {
+            "vocab_size": len(tokenizer),
+            "d_model": 16,
+            "n_layer": 1,
+            "n_head": 2,
+            "d_inner": 16,
+            "initializer_range": 0.5,
+        }
+        model = XLNetForSequenceClassification(XLNetConfig(**sizes))
+    texts = random_texts("bert", 8)
+    expected = [alone(model, tokenizer, text).softmax(-1)[1].item() for text in texts]
     assert score(Classifier(model, tokenizer), texts) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_scores_as_the_model_does(kind: str, dtype: torch.dtype) -> None:
+    model, tokenizer = make(kind)
+    texts = random_texts(kind, 12)
+    expected = [alone(model, tokenizer, text).softmax(-1)[2].item() for text in texts]
+    scores = score(Classifier(model.to(dtype), tokenizer), texts)
+    assert scores == pytest.approx(expected, abs=0.05)
+    assert scores == pytest.approx([alone(model, tokenizer, text).float().softmax(-1)[2].item() for text in texts], abs=0.02)
+
+
+def test_an_adapted_model_scores_with_its_adapter() -> None:
+    peft = pytest.importorskip("peft")
+    model, tokenizer = make("gpt2")
+    texts = random_texts("gpt2", 6)
+    before = score(Classifier(model, tokenizer), texts)
+    lora = peft.LoraConfig(task_type="SEQ_CLS", lora_dropout=0.5, init_lora_weights=False, fan_in_fan_out=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peft asks transformers for what is deprecated
+        adapted = peft.get_peft_model(model, lora)
+    expected = [alone(adapted, tokenizer, text).softmax(-1)[2].item() for text in texts]
+    assert np.abs(np.subtract(expected, before)).max() > 0.01
+    assert score(Classifier(adapted.train(), tokenizer), texts) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_model_that_is_trained_in_between_scores_without_dropout() -> None:
+    model, tokenizer = make("gpt2", resid_pdrop=0.5)
+    classifier, texts = Classifier(model, tokenizer), random_texts("gpt2", 6)
+    scores = score(classifier, texts)
+    model.train()
+    assert score(classifier, texts) == scores
+
+
+def test_half_a_character_is_refused() -> None:
+    for reads in ("both", "completion"):
+        with pytest.raises(RewardError, match=r"^The reward critic cannot read '.*a\\ud83d': .* is half a character"):
+            Classifier(*make("bert"), name="critic", reads=reads)(["good"], ["a\ud83d"])
+
+
+def test_tokens_beyond_the_embeddings_are_refused_where_they_stand() -> None:
+    model, tokenizer = make("bert")
+    plain = score(Classifier(model, tokenizer), ["good film"])
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    classifier = Classifier(model, tokenizer, name="critic")
+    assert score(classifier, ["good film"]) == plain
+    with pytest.raises(RewardError, match=r"^The reward critic cannot read the token '<image>', of which its model has no embedding"):
+        score(classifier, ["good film", "a <image>"])
+    tokenizer.add_tokens(["great"])
+    with pytest.raises(ArgumentError, match=r"^critic holds a tokenizer of another model: it has 14 tokens, and the model reads 12\.$"):
+        Classifier(model, tokenizer, name="critic")
 
 
 def load(folder: Path, name: str = "critic") -> Classifier:

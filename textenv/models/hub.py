@@ -1,15 +1,20 @@
 """Names of models and data: embedded, local or on the Hugging Face hub."""
 
+import functools
 import json
 import os
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from urllib.parse import urlparse
 from urllib.request import getproxies, proxy_bypass
 
 from textenv.errors import LoadError, TextenvError, did_you_mean
+
+Options = ParamSpec("Options")
+Loaded = TypeVar("Loaded")
 
 ASSETS: Final = Path(__file__).parent.parent / "assets"
 REACH_SECONDS: Final = 2.0
@@ -103,3 +108,29 @@ def _within_run(folder: str) -> str:
     if "versions" in config:
         raise LoadError(f"The run {folder} has no model yet; finish its training first.")
     return folder
+
+
+def files_of(name: str) -> tuple[tuple[str, int, int], ...]:
+    """Return path, time of change in nanoseconds and size in bytes of each file of a local folder; nothing for any other name."""
+    if not Path(name).is_dir():
+        return ()
+    stats = [(str(file), file.stat()) for file in sorted(Path(locate(name)).rglob("*")) if file.is_file()]
+    return tuple((file, stat.st_mtime_ns, stat.st_size) for file, stat in stats)
+
+
+def cached_by_files(load: Callable[Concatenate[str, Options], Loaded]) -> Callable[Concatenate[str, Options], Loaded]:
+    """Return a loader that loads a name once, and a local folder again when a file in it has changed.
+
+    Args:
+        load: takes the name first; its other arguments can be hashed.
+    """
+    cache: dict[Any, tuple[Any, Loaded]] = {}  # one object per arguments: what a folder held before is dropped
+
+    @functools.wraps(load)
+    def cached(name: str, /, *args: Options.args, **options: Options.kwargs) -> Loaded:
+        arguments, files = (name, args, tuple(sorted(options.items()))), files_of(name)
+        if arguments not in cache or cache[arguments][0] != files:
+            cache[arguments] = (files, load(name, *args, **options))
+        return cache[arguments][1]
+
+    return cached

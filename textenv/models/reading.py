@@ -1,17 +1,29 @@
 """How a classifier reads a text: which tokens it gets of it, and how many."""
 
-from typing import TYPE_CHECKING, cast
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from weakref import WeakSet
 
 from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from textenv.errors import LoadError
+from textenv.errors import LoadError, RewardError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 PAD = "<|pad|>"
+POSITIONS: Final = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_seq_len",
+    "seq_length",
+    "context_length",
+    "max_encoder_position_embeddings",
+)
+"""Names under which configurations say how many tokens a model reads."""
 
 
 def reading(tokenizer: "PreTrainedTokenizerBase") -> PreTrainedTokenizerFast:
@@ -56,10 +68,138 @@ def _ids(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     return cast(list[int], tokenizer("a")["input_ids"])
 
 
+def positions_of(model: "PreTrainedModel") -> int | None:
+    """Count the positions of a model: as its configuration says, or fewer where its table keeps some for padding.
+
+    RoBERTa's kind (XLM-R, CamemBERT, Longformer, MPNet ...) counts from the row after that of the padding.
+
+    Returns:
+        None for a model without a limit of its own, such as one with ALiBi or relative positions.
+    """
+    config = model.config.get_text_config()
+    values = [getattr(config, name, None) for name in POSITIONS]
+    limits = [value for value in values if isinstance(value, int) and value > 0][:1]
+    for name, module in model.named_modules():
+        padding: Any = getattr(module, "padding_idx", None)
+        if name.endswith(".position_embeddings") and padding is not None:
+            limits.append(len(cast(Any, module).weight) - padding - 1)
+    return min(limits, default=None)
+
+
 def reads_at_most(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> int:
-    """Count the tokens that a model reads of a text; RoBERTa's kind keeps two positions for padding."""
-    positions = getattr(model.config, "max_position_embeddings", None) or 512
-    return min(tokenizer.model_max_length, positions - 2 if "roberta" in model.config.model_type else positions)
+    """Count the tokens that a model reads of a text, special ones included: the fewer of its positions and its tokenizer's limit."""
+    limit, own = positions_of(model), int(tokenizer.model_max_length)
+    return own if limit is None else min(own, limit)
+
+
+class Read(NamedTuple):
+    """The tokens of n texts."""
+
+    ids: list[list[int]]
+    """n rows, each of at least one id where the tokenizer writes any."""
+    types: list[list[int]] | None
+    """The rows' token types, where the tokenizer gives them."""
+    cut: int
+    """Texts that were too long."""
+
+
+def added_before(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+    """Return the ids that a tokenizer puts before a text by itself, such as [CLS] or a beginning of the text."""
+    whole = _ids(tokenizer)
+    alone = cast(list[int], tokenizer("a", add_special_tokens=False)["input_ids"])
+    starts = range(len(whole) - len(alone) + 1)
+    return whole[: next((i for i in starts if whole[i : i + len(alone)] == alone), 0)]
+
+
+def once_before(ids: list[int], before: list[int]) -> list[int]:
+    """Drop all but the last of repeated beginnings, which a rendered chat template and the tokenizer both write.
+
+    >>> once_before([1, 1, 5, 6], [1])
+    [1, 5, 6]
+    """
+    size = len(before)
+    start = 0
+    while size and ids[start : start + size] == before == ids[start + size : start + 2 * size]:
+        start += size
+    return ids[start:]
+
+
+def read_texts(tokenizer: "PreTrainedTokenizerBase", texts: list[str], limit: int) -> Read:
+    """Encode texts as a model reads them, whatever the tokenizer's truncation side.
+
+    A text that begins with what the tokenizer puts before it has that once. One of more than `limit` tokens
+    loses its beginning, which is the prompt's before the completion's; what the tokenizer puts before and
+    after a text stays.
+
+    Args:
+        tokenizer: of the model.
+        texts: n texts.
+        limit: most tokens of a row.
+    """
+    encoded: Any = tokenizer(texts, add_special_tokens=True, verbose=False) if texts else {"input_ids": []}
+    before = added_before(tokenizer)
+    kept = len(before)
+    nothing = cast(list[int], tokenizer(as_read([""], tokenizer)[0])["input_ids"])  # blank texts may have no tokens
+    rows, types, cut = [], [], 0
+    for i, whole in enumerate(encoded["input_ids"]):
+        whole = whole or nothing
+        ids = once_before(whole, before)
+        dropped = max(0, len(ids) - max(limit, kept + 1))
+        cut += dropped > 0
+        rows.append(ids[:kept] + ids[kept + dropped :])
+        if "token_type_ids" in encoded:
+            own = (encoded["token_type_ids"][i] or [0] * len(whole))[len(whole) - len(ids) :]
+            types.append(own[:kept] + own[kept + dropped :])
+    return Read(rows, types if "token_type_ids" in encoded else None, cut)
+
+
+def embedding_rows(model: "PreTrainedModel") -> int:
+    """Count the ids that a model has an embedding of."""
+    return len(cast(Any, model.get_input_embeddings()).weight)
+
+
+def misfit(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> str | None:
+    """Say what is wrong where plain text can have ids beyond a model's embeddings; None where nothing is.
+
+    Special tokens that only a text itself can hold, such as Gemma's <image_soft_token>, may lie beyond them.
+    """
+    rows = embedding_rows(model)
+    if len(tokenizer) <= rows:
+        return None
+    special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
+    written = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.unk_token_id)
+    if max(id for id in tokenizer.get_vocab().values() if id not in special or id in written) < rows:
+        return None
+    return f"holds a tokenizer of another model: it has {len(tokenizer)} tokens, and the model reads {rows}."
+
+
+def refuse_unembedded(name: str, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", rows: Iterable[list[int]]) -> None:
+    """Refuse ids that a model has no embedding of.
+
+    Args:
+        name: of the reward.
+        model: reads the rows.
+        tokenizer: wrote them.
+        rows: ids.
+
+    Raises:
+        RewardError: naming the token.
+    """
+    known = embedding_rows(model)
+    for row in rows:
+        if row and max(row) >= known:
+            token = tokenizer.convert_ids_to_tokens(max(row))
+            raise RewardError(f"The reward {name} cannot read the token {token!r}, of which its model has no embedding; take it out.")
+
+
+_warned: WeakSet[Any] = WeakSet()
+
+
+def warn_once(owner: object, message: str) -> None:
+    """Warn, but of each owner only once in its life."""
+    if owner not in _warned:
+        _warned.add(owner)
+        warnings.warn(message, stacklevel=2)
 
 
 def as_read(texts: list[str], tokenizer: "PreTrainedTokenizerBase") -> list[str]:

@@ -1,7 +1,7 @@
 """A transformers sequence-classification model, a classifier or a reward model, as a reward."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 import torch
@@ -12,17 +12,24 @@ from transformers import AutoModelForSequenceClassification
 from textenv.errors import ArgumentError, LoadError, did_you_mean
 from textenv.models.kernels import FastKernels, fuse_gelu
 from textenv.models.loading import load_tokenizer
-from textenv.models.reading import as_read, reads_at_most
+from textenv.models.reading import as_read, embedding_rows, misfit, read_texts, reads_at_most, refuse_unembedded, warn_once
+from textenv.rewards.protocol import refuse_half_characters
 from textenv.rewards.repeats import once
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BATCH = 64
+PROBES: Final = ["a", "a b c d e f g h"]
+"""Texts of different lengths, which must score together as they do alone."""
 
 
 class Classifier:
     """Scores texts by a label of a classifier, or by the one output of a reward model.
+
+    Of a text that is longer than the model reads, the end is read, so that the completion stays and the
+    prompt loses its beginning, whatever the tokenizer's truncation side; that it happens is said once.
+    The tokens that the tokenizer puts around a text stay, and stand there once.
 
     Args:
         model: a sequence-classification model from transformers.
@@ -33,7 +40,7 @@ class Classifier:
         reads: "both" reads prompt + completion, "completion" only that.
 
     Raises:
-        ArgumentError: the model has no such label.
+        ArgumentError: the model has no such label, or the tokenizer is another model's.
     """
 
     def __init__(
@@ -53,10 +60,14 @@ class Classifier:
             raise ArgumentError(f'The classifier {name} has no label "{label}".{did_you_mean(label, labels)}')
         wanted = label.lower() if label is not None else "positive" if "positive" in lower else lower[-1]
         self.label_index = lower.index(wanted)
+        problem = misfit(model, tokenizer)
+        if problem is not None:
+            raise ArgumentError(f"{name} {problem}")
         fuse_gelu(model)
         self.model, self.tokenizer, self.name, self.reads = model.eval(), tokenizer, name, reads
         self.output = output or ("logit" if len(labels) == 1 else "probability")
         self.bias = float(getattr(model.config, "reward_bias", 0.0))  # see textenv.models.scalar_head
+        self._batch = BATCH if self._scores_together() else 1
 
     @classmethod
     def from_pretrained(cls, place: str, *, name: str, label: str | None, output: str | None, reads: str, device: str) -> "Classifier":
@@ -71,34 +82,61 @@ class Classifier:
             raise LoadError(f"The reward {name} cannot be loaded: {str(error).splitlines()[0]}") from error
         if found["missing_keys"]:
             raise LoadError(f"{name} is no sequence classifier: its file lacks {', '.join(sorted(found['missing_keys'])[:3])}.")
-        tokenizer, known = load_tokenizer(place), model.config.get_text_config().vocab_size
-        if len(tokenizer) > known:
-            raise LoadError(f"{name} holds a tokenizer of another model: it has {len(tokenizer)} tokens, and the model reads {known}.")
+        tokenizer = load_tokenizer(place)
+        problem = misfit(model, tokenizer)
+        if problem is not None:
+            raise LoadError(f"{name} {problem}")
         return cls(model.to(device), tokenizer, name=name, label=label, output=output, reads=reads)
 
     def __call__(self, prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
         """Score n texts; one that occurs more than once is read once."""
         texts = completions if self.reads == "completion" else [prompt + text for prompt, text in zip(prompts, completions, strict=True)]
+        refuse_half_characters(self.name, texts)
         return once(as_read(list(texts), self.tokenizer), self._score)
 
-    @torch.inference_mode()
     def _score(self, texts: list[str]) -> NDArray[np.float64]:
-        scores = np.zeros(len(texts))
-        order = np.argsort([len(text) for text in texts], kind="stable")  # texts of like length share a batch
         limit = reads_at_most(self.model, self.tokenizer)
-        # Right padding, because decoder-only classifiers count positions from the first column; without a padding token, one by one.
-        size = 1 if None in (self.tokenizer.pad_token_id, self.model.config.pad_token_id) else BATCH
-        options: dict[str, Any] = {"truncation": True, "max_length": limit, "return_tensors": "pt"}
-        if size > 1:
-            options |= {"padding": True, "padding_side": "right"}
-        for start in range(0, len(texts), size):
-            rows = order[start : start + size]
-            inputs: Any = self.tokenizer([texts[i] for i in rows], **options)
-            inputs = {key: value.to(self.model.device) for key, value in inputs.items()}
-            with FastKernels():
-                logits = cast(torch.Tensor, self.model(**inputs).logits).float()  # (rows, labels)
+        ids, types, cut = read_texts(self.tokenizer, texts, limit)
+        refuse_unembedded(self.name, self.model, self.tokenizer, ids)
+        if cut:
+            warn_once(
+                self,
+                f"The classifier {self.name} reads {limit} tokens: {cut} of {len(texts)} texts are longer and lose"
+                " their beginning, the prompt's before the completion's. This is said once.",
+            )
+        scores = np.zeros(len(texts))
+        order = np.argsort([len(row) for row in ids], kind="stable")  # texts of like length share a batch
+        for start in range(0, len(texts), self._batch):
+            rows = order[start : start + self._batch]
+            logits = self._logits([ids[i] for i in rows], types and [types[i] for i in rows])
             scores[rows] = self._output(logits).cpu().numpy()
         return scores
+
+    @torch.inference_mode()
+    def _logits(self, ids: list[list[int]], types: list[list[int]] | None) -> torch.Tensor:
+        """Ask the model: (rows, labels).
+
+        Padding stands on the right, because decoder-only classifiers count positions from the first column, and
+        is what the model's own configuration calls so: a decoder reads the last token that is something else.
+        """
+        pad = self.model.config.get_text_config().pad_token_id or 0
+        inputs = {"input_ids": _padded(ids, pad), "attention_mask": _padded([[1] * len(row) for row in ids], 0)}
+        if types is not None:
+            inputs["token_type_ids"] = _padded(types, self.tokenizer.pad_token_type_id)
+        self.model.eval()  # a model that is trained in between has dropout on
+        with FastKernels():
+            logits = self.model(**{key: value.to(self.model.device) for key, value in inputs.items()}).logits
+        return cast(torch.Tensor, logits).float()
+
+    def _scores_together(self) -> bool:
+        """Tell whether texts of different lengths score together as they do alone; else they are read one by one."""
+        pad = self.model.config.get_text_config().pad_token_id
+        if pad is None or not 0 <= pad < embedding_rows(self.model):
+            return False
+        ids, types, _ = read_texts(self.tokenizer, PROBES, reads_at_most(self.model, self.tokenizer))
+        alone = [self._logits(ids[i : i + 1], types and types[i : i + 1]) for i in range(len(ids))]
+        tolerance = 1e-3 if self.model.dtype == torch.float32 else 0.05
+        return torch.allclose(self._logits(ids, types), torch.cat(alone), rtol=tolerance, atol=tolerance)
 
     def _output(self, logits: torch.Tensor) -> torch.Tensor:
         if self.output == "logit":
@@ -106,3 +144,9 @@ class Classifier:
         independent = logits.shape[1] == 1 or self.model.config.problem_type == "multi_label_classification"
         probabilities = (logits + self.bias).sigmoid() if independent else logits.softmax(-1)
         return probabilities[:, self.label_index]
+
+
+def _padded(rows: list[list[int]], value: int) -> torch.Tensor:
+    """Fill rows up on the right: (n, width)."""
+    width = max(map(len, rows))
+    return torch.tensor([row + [value] * (width - len(row)) for row in rows])

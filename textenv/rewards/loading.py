@@ -1,14 +1,13 @@
 """Load rewards by name: an embedded one, a local folder or a hub id."""
 
 import dataclasses
-import functools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from textenv.errors import ArgumentError, LoadError
-from textenv.models.hub import locate
+from textenv.models.hub import cached_by_files, locate
 
 if TYPE_CHECKING:
     from textenv.rewards.ngram import NgramClassifier
@@ -22,7 +21,7 @@ def load_reward(
     reads: Literal["both", "completion"] = "both",
     device: str = "cpu",
 ) -> Callable[..., Any]:
-    """Load a reward; equal arguments give the same object.
+    """Load a reward; equal arguments give the same object, until a file of a local folder changes.
 
     A callable is returned as it is, but for two kinds: transformers' `pipeline("text-classification")` becomes a
     `Classifier` of its model, and a record with a field `device` that says "cpu", such as the rewards of
@@ -59,6 +58,8 @@ def _from_pipeline(pipeline: Any, label: str | None, output: str | None, reads: 
 
     if pipeline.task != "text-classification":
         raise ArgumentError(f'A pipeline as a reward must be one of "text-classification", not of "{pipeline.task}".')
+    if pipeline.tokenizer is None:
+        raise ArgumentError("A pipeline as a reward needs its tokenizer; make it with pipeline(..., tokenizer=...).")
     _check_options(output, reads)
     return Classifier(pipeline.model, pipeline.tokenizer, name=pipeline.model.name_or_path, label=label, output=output, reads=reads)
 
@@ -82,7 +83,7 @@ class NgramReward:
         return [float(score) for score in scores]
 
 
-@functools.cache
+@cached_by_files
 def _load(name: str, label: str | None, output: str | None, reads: str, device: str) -> Callable[..., Any]:
     from textenv.rewards.classifier import Classifier
     from textenv.rewards.ngram import NgramClassifier
@@ -90,6 +91,8 @@ def _load(name: str, label: str | None, output: str | None, reads: str, device: 
     _check_options(output, reads)
     place = locate(name, "reward")
     config = Path(place) / "config.json"
+    if (Path(place) / "adapter_config.json").is_file():
+        raise LoadError(f"{name} holds an adapter alone; save model.merge_and_unload() of the PeftModel with its tokenizer instead.")
     if Path(place).is_dir() and not config.is_file():
         raise LoadError(f"{name} holds no reward: it has no config.json.")
     if config.is_file() and json.loads(config.read_text()).get("model_type") == "ngram":

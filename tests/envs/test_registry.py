@@ -1,5 +1,6 @@
 """The table of environments, its cards, and `register`."""
 
+import dataclasses
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -282,10 +283,24 @@ def test_another_reward_goes_without_the_potential_of_the_first() -> None:
     assert task_of("TextHaiku-v0", reward="tiny-sentiment", potential="tiny-sentiment").potential == "tiny-sentiment"
 
 
+@dataclasses.dataclass(frozen=True)
+class Placed:
+    """Scores that need a device."""
+
+    device: str = "cpu"
+
+    def __call__(self, completions: Sequence[str]) -> list[float]:
+        return [float(self.device == "cuda:1")] * len(completions)
+
+
 def test_scorers_are_loaded_for_a_device() -> None:
-    assert set(scorers("TextHaiku-v0", None, "cpu")) == {"reward", "potential"}
+    assert set(scorers("TextHaiku-v0", None, "cpu")) == {"reward", "potential", "judge"}
     assert set(scorers("TextCopy-v0", None, "cpu")) == {"reward"}
-    assert scorers("TextHaiku-v0", "tiny-sentiment", "cpu") == {"reward": load_reward("tiny-sentiment")}
+    other = scorers("TextHaiku-v0", "tiny-sentiment", "cpu")
+    assert other == {"reward": load_reward("tiny-sentiment"), "judge": task_of("TextHaiku-v0").judge}
+    textenv.register("Placed-v0", prompts=["a"], reward=Placed(), judge=Placed(), potential=Placed())
+    for reward, names in ((None, {"reward", "potential", "judge"}), (Placed(), {"reward", "judge"})):
+        assert {name: scorer.device for name, scorer in scorers("Placed-v0", reward, "cuda:1").items()} == dict.fromkeys(names, "cuda:1")
 
 
 def test_a_model_of_any_tokenizer_acts_with_whole_prompts() -> None:

@@ -1,5 +1,6 @@
 """Names become places, and a hub that does not answer is noticed at once."""
 
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ import pytest
 from huggingface_hub import constants
 
 from textenv.errors import ArgumentError, LoadError
-from textenv.models.hub import ASSETS, REACH_SECONDS, embedded_names, hub_is_reachable, locate, require_hub
+from textenv.models.hub import ASSETS, REACH_SECONDS, cached_by_files, embedded_names, hub_is_reachable, locate, require_hub
 
 
 @pytest.fixture
@@ -147,3 +148,29 @@ def test_what_is_cached_needs_no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_error_can_be_chosen() -> None:
     with pytest.raises(ArgumentError, match='"squad" is no embedded data set'):
         require_hub("squad", "data set", ArgumentError)
+
+
+def test_what_was_loaded_stays_until_a_file_changes(tmp_path: Path) -> None:
+    calls: list[tuple[str, str]] = []
+
+    @cached_by_files
+    def load(name: str, kind: str = "model") -> list[str]:
+        calls.append((name, kind))
+        return [file.name for file in Path(name).rglob("*")]
+
+    (tmp_path / "inner").mkdir()
+    weights, name = tmp_path / "inner" / "weights.bin", str(tmp_path)
+    weights.write_bytes(b"one")
+    first = load(name)
+    assert load(name) is first
+    assert load(name, kind="other") is not first
+    weights.write_bytes(b"three")
+    second = load(name)
+    assert second is not first
+    assert load(name) is second
+    os.utime(weights, ns=(0, 0))  # of the same size
+    assert load(name) is not second
+    (tmp_path / "config.json").write_text("{}")
+    assert "config.json" in load(name)
+    assert len(calls) == 5
+    assert load("tiny-en") is load("tiny-en")

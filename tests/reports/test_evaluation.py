@@ -11,11 +11,13 @@ import pytest
 import torch
 
 from textenv.envs.exact import ExactMDP
+from textenv.envs.vector import text_envs
 from textenv.errors import ArgumentError
 from textenv.models.loading import toy_causal_lm
 from textenv.models.policy import LanguagePolicy
 from textenv.reports.evaluation import (
     Measured,
+    ask_judge,
     best_of_n,
     clusters,
     distinct,
@@ -25,6 +27,7 @@ from textenv.reports.evaluation import (
     standard_error,
     summarise,
 )
+from textenv.rollouts.collect import collect
 from textenv.rollouts.divergence import Divergence
 from textenv.types import Episodes
 
@@ -48,6 +51,24 @@ def measured(scores: Sequence[float], *, judge: Sequence[float] | None = None, p
     ref_log_probs = torch.stack([-steps, torch.zeros(n)], 1)
     found = Divergence(steps, 2 * steps, 3 * steps, 4 * steps, ref_log_probs)
     return Measured(episodes, None if judge is None else np.array(judge), found)
+
+
+@dataclasses.dataclass(frozen=True)
+class Placed:
+    """A judge that needs a device."""
+
+    device: str = "cpu"
+
+    def __call__(self, completions: Sequence[str]) -> list[float]:
+        return [float(self.device == "cuda:1")] * len(completions)
+
+
+def test_the_judge_is_loaded_where_it_is_asked_for() -> None:
+    envs = gymnasium.make_vec("TextCopy-v0", num_envs=2, judge=Placed())
+    episodes = collect(LanguagePolicy.for_rules(text_envs(envs).rules), envs, 2, seed=0)
+    assert ask_judge(envs, episodes, "cuda:1") == pytest.approx(np.ones(2))
+    assert ask_judge(envs, episodes) == pytest.approx(np.zeros(2))
+    assert ask_judge(gymnasium.make_vec("TextCopy-v0", num_envs=2), episodes) is None
 
 
 def test_distinct_by_hand() -> None:

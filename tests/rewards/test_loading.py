@@ -1,11 +1,13 @@
 """Rewards by name, by folder and as callables."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import logit
 from transformers import GPT2Config, GPT2ForSequenceClassification, pipeline
 
@@ -67,6 +69,9 @@ def test_what_is_no_reward_of_texts_is_refused(classifier: Path) -> None:
         load_reward(whole, label="good")
     with pytest.raises(ArgumentError, match="output must be one of probability, logit, got 'odds'"):
         load_reward(whole, output="odds")  # type: ignore[arg-type]
+    whole.tokenizer = None
+    with pytest.raises(ArgumentError, match="A pipeline as a reward needs its tokenizer"):
+        load_reward(whole)
     with pytest.raises(ArgumentError, match='must be one of "text-classification", not of "text-generation"'):
         load_reward(pipeline("text-generation", model=str(ASSETS / "tiny-en"), device="cpu"))
 
@@ -95,6 +100,33 @@ def test_equal_arguments_give_the_same_object(classifier: Path, ngram: Path) -> 
     assert load_reward(classifier) is load_reward(str(classifier))
     assert load_reward(ngram) is load_reward(ngram, output="probability")
     assert load_reward(classifier, output="logit") is not load_reward(classifier)
+
+
+def test_a_folder_that_is_written_again_is_loaded_again(classifier: Path, ngram: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "model"
+    shutil.copytree(classifier, folder)
+    (tmp_path / "run" / "config.json").write_text('{"versions": {}}')
+    before = load_reward(tmp_path / "run")
+    assert load_reward(str(tmp_path / "run")) is before
+    (tmp_path / "run" / "summary.json").write_text("{}")  # is no file of the model
+    assert load_reward(tmp_path / "run") is before
+    model: Any = before.model  # type: ignore[attr-defined]
+    scores = before(prompts=["a"], completions=["bc"])
+    with torch.no_grad():
+        model.score.weight.neg_()
+    model.save_pretrained(folder)
+    after = load_reward(tmp_path / "run")
+    assert after is not before
+    assert after(prompts=["a"], completions=["bc"]) == pytest.approx([1 - scores[0]], abs=1e-6)
+    shutil.rmtree(folder)
+    shutil.copytree(ngram, folder)
+    assert isinstance(load_reward(tmp_path / "run"), NgramReward)
+
+
+def test_an_adapter_alone_is_no_reward(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(LoadError, match=r"holds an adapter alone; save model\.merge_and_unload\(\) of the PeftModel"):
+        load_reward(tmp_path)
 
 
 def test_a_transformers_folder_is_read_as_such(classifier: Path) -> None:

@@ -159,6 +159,7 @@ def test_waits_grow(monkeypatch: pytest.MonkeyPatch) -> None:
         b'{"scores": [1, 2]}',
         b'{"scores": [1, 2, NaN]}',
         b'{"scores": [1, Infinity, 3]}',
+        b'{"scores": [1, 2, 1%s]}' % (b"0" * 400),
         b'{"scores": [1, 2, "3"]}',
         b'{"scores": [1, 2, null]}',
         b'{"scores": [1, 2, true]}',
@@ -169,8 +170,15 @@ def test_garbage_is_shown(endpoint: Endpoint, garbage: bytes) -> None:
     with pytest.raises(RewardError, match=r'must answer \{"scores": \[...\]\} with 3 finite numbers, got ') as caught:
         call_reward(HTTPReward(endpoint.url), **TEXTS)
     assert endpoint.url in str(caught.value)
-    assert repr(garbage.decode(errors="replace")) in str(caught.value)
+    assert repr(garbage[:80].decode(errors="replace")) in str(caught.value)
     assert len(endpoint.asked) == 1
+
+
+def test_half_a_character_is_named_before_it_is_sent(endpoint: Endpoint) -> None:
+    for pair in (["a\ud83d"], ["b"]), (["a"], ["b\ud83d"]):
+        with pytest.raises(RewardError, match=r"^The reward HTTPReward\(http://.*\) cannot read '.*' is half a character"):
+            HTTPReward(endpoint.url)(*pair)
+    assert not endpoint.asked
 
 
 def test_a_column_that_is_no_json_is_named() -> None:

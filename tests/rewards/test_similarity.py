@@ -2,12 +2,15 @@
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from textenv.errors import ArgumentError, LoadError
+from textenv.errors import ArgumentError, LoadError, RewardError
 from textenv.models.hub import ASSETS
 from textenv.rewards.protocol import call_reward, require_columns
 from textenv.rewards.similarity import Similarity
@@ -43,6 +46,30 @@ def test_empty_long_and_foreign_texts() -> None:
     assert scores[4] == pytest.approx(1.0)
     assert scores[5] == pytest.approx(1.0)
     assert Similarity()([], []) == []
+
+
+def test_what_is_cut_is_said_once(tmp_path: Path) -> None:
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "film", "rain", "snow"]
+    own = Tokenizer(models.WordLevel({name: index for index, name in enumerate(names)}, unk_token="[UNK]"))
+    own.pre_tokenizer = pre_tokenizers.Whitespace()
+    own.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=own, pad_token="[PAD]", unk_token="[UNK]")
+    sizes: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    model: Any = BertModel(BertConfig(vocab_size=len(names), max_position_embeddings=12, **sizes))
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    reward = Similarity(model=str(tmp_path))
+    short, long = "rain " * 10, "rain " * 10 + "snow"
+    assert reward([short], [short]) == pytest.approx([1.0])
+    with pytest.warns(UserWarning, match=r"^Similarity reads 12 tokens with .*: 1 of 3 texts are longer and lose their end\."):
+        assert reward([long, "film"], [short, short])[0] == pytest.approx(1.0)
+    reward([long], [short])  # without another warning, which would be an error
+
+
+def test_half_a_character_is_refused() -> None:
+    for pair in (["a\ud83d"], ["b"]), (["a"], ["b\ud83d"]):
+        with pytest.raises(RewardError, match=r"^The reward Similarity cannot read '.*' is half a character"):
+            Similarity()(*pair)
 
 
 def test_a_column_takes_the_place_of_the_prompts() -> None:

@@ -11,7 +11,7 @@ from tyro.conf import Positional
 
 from textenv.commands.output import hide_loading_bars, messages, print_json, results
 from textenv.commands.players import Player, PlayerConfig, device_of, load_player
-from textenv.envs.registry import find_id, scorers, task_of
+from textenv.envs.registry import find_id, scorers
 from textenv.errors import ArgumentError
 from textenv.models.policy import Precision
 from textenv.preferences.comparison import Comparison
@@ -140,9 +140,8 @@ def _concerns(item: Item | Comparison, players: tuple[str, ...]) -> bool:
 def _play(config: DuelConfig, index: int, scorer: Any = None) -> tuple[Player, Episodes]:
     """Let one player write, all with the same prompts and each with draws of its own."""
     name = config.players[index]
-    task, device = task_of(find_id(config.env)), device_of(config.device)
-    own = scorers(find_id(config.env), None, device)
-    own["judge"] = None if task.judge is None else load_reward(task.judge, device=device)  # not that of a player's run
+    device = device_of(config.device)
+    own = {"judge": None, **scorers(find_id(config.env), None, device)}  # not the judge of a player's run
     try:
         player = load_player(config.player(name), min(config.num_envs, config.episodes), **own)
     except ArgumentError as error:
@@ -165,7 +164,7 @@ def _score(config: DuelConfig) -> Meetings:
     for index in range(len(config.players)):
         player, episodes = _play(config, index, scorer)
         prompts = episodes.prompt_index.numpy()
-        judged = ask_judge(player.envs, episodes) if config.by == "judge" else episodes.scores.numpy()
+        judged = ask_judge(player.envs, episodes, str(player.policy.device)) if config.by == "judge" else episodes.scores.numpy()
         if scorer is not None:
             judged = call_reward(scorer, *player.envs.unwrapped.rules.asked(episodes.completions, prompts)).scores
         assert judged is not None

@@ -71,10 +71,11 @@ def load_player(config: PlayerConfig, num_envs: int, **task_fields: Any) -> Play
     run, model = _run_config(config.policy)
     started_from = config.policy if run is None else run["model"]  # None is the environment's own model
     device = device_of(config.device)
-    if "reward" not in task_fields:
-        task_fields |= scorers(name, config.reward or (run or {}).get("reward"), device)
+    own = {} if "reward" in task_fields else scorers(name, config.reward or (run or {}).get("reward"), device)
     judge = (run or {}).get("judge")
-    fields = {**({} if judge is None else {"judge": load_reward(judge, device=device)}), **task_fields}
+    if judge is not None:
+        own["judge"] = load_reward(judge, device=device)
+    fields = {**own, **task_fields}
     if started_from is not None:
         fields = {**of_model(name, started_from), **fields}
     envs: Any = gymnasium.make_vec(name, num_envs=num_envs, **fields)

@@ -49,7 +49,7 @@ def sample(config: SampleConfig) -> list[dict[str, Any]]:
     else:
         prompts = np.resize(np.random.default_rng(config.seed).permutation(len(envs.unwrapped.prompts)), count)
     episodes = collect(policy, envs, count, seed=config.seed, prompt_index=prompts, greedy=config.greedy)
-    judge = ask_judge(envs, episodes)
+    judge = ask_judge(envs, episodes, str(policy.device))
     return [
         {"prompt": prompt, "completion": completion, "score": score, "judge": says, "finish_reason": reason}
         for prompt, completion, score, says, reason in zip(

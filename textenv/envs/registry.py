@@ -64,7 +64,7 @@ def task_of(task: str | Task, **fields: Any) -> Task:
 
 
 def scorers(task: str, reward: Any, device: str) -> dict[str, Any]:
-    """Load what scores an environment onto a device: `reward`, or with None its own reward and potential.
+    """Load what scores an environment onto a device: `reward`, or with None its own reward and potential, and its judge.
 
     Returns:
         Fields of `Task`.
@@ -74,11 +74,11 @@ def scorers(task: str, reward: Any, device: str) -> dict[str, Any]:
     """
     from textenv.rewards.loading import load_reward
 
+    own = task_of(task)
     if reward is not None:
-        return {"reward": load_reward(reward, device=device)}
-    found = task_of(task)
-    names = [name for name in ("reward", "potential") if getattr(found, name) is not None]
-    return {name: load_reward(getattr(found, name), device=device) for name in names}
+        own = own.replace(reward=reward, potential=None)
+    fields = {"reward": own.reward, "potential": own.potential, "judge": own.judge}
+    return {name: load_reward(scorer, device=device) for name, scorer in fields.items() if scorer is not None}
 
 
 def of_model(task: str, model: str) -> dict[str, Any]:

@@ -61,15 +61,22 @@ def measure(policy: LanguagePolicy, reference: LanguagePolicy, envs: "VectorEnv[
     """
     episodes = collect(policy, envs, len(prompt_index), seed=seed, prompt_index=prompt_index)
     policy.cache.clear()  # a reference would keep it for as long as it is one
-    return Measured(episodes, ask_judge(envs, episodes), divergence(policy, reference, episodes))
+    return Measured(episodes, ask_judge(envs, episodes, str(policy.device)), divergence(policy, reference, episodes))
 
 
-def ask_judge(envs: "VectorEnv[Any, Any, Any]", episodes: Episodes) -> NDArray[np.float64] | None:
-    """Let the task's judge score episodes: (B,), None without a judge."""
+def ask_judge(envs: "VectorEnv[Any, Any, Any]", episodes: Episodes, device: str = "cpu") -> NDArray[np.float64] | None:
+    """Let the task's judge score episodes: (B,), None without a judge.
+
+    Args:
+        envs: a `TextVectorEnv`.
+        episodes: of it.
+        device: a judge that is no object with a model of its own is loaded there.
+    """
     rules = text_envs(envs).rules
     if rules.task.judge is None:
         return None
-    return call_reward(load_reward(rules.task.judge), *rules.asked(episodes.completions, episodes.prompt_index.numpy())).scores
+    judge = load_reward(rules.task.judge, device=device)
+    return call_reward(judge, *rules.asked(episodes.completions, episodes.prompt_index.numpy())).scores
 
 
 def clusters(prompt_index: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,6 +1,5 @@
 """How natural a language model finds a text."""
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from textenv.models.hub import locate
+from textenv.models.hub import cached_by_files, locate
+from textenv.models.reading import added_before, once_before, positions_of, refuse_unembedded, warn_once
+from textenv.rewards.protocol import refuse_half_characters
 from textenv.rewards.repeats import once
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ class Fluency:
     is only easy to foresee, as a repetition may be, gains little. (That ordinary text carries as much information as is
     expected of it: Meister et al., "Locally Typical Sampling", https://arxiv.org/abs/2202.00666.)
 
-    An empty completion scores 0. Of texts beyond the model's context the prompt is cut from the left to at most half of it,
-    and what follows the context is not read.
+    An empty completion scores 0. The prompt begins once with what the model's tokenizer puts before a text. Of texts beyond
+    the model's context the prompt loses its beginning, down to half of the context, but not that, and what follows the
+    context is not read; that it happens is said once.
 
     Args:
         model: an embedded name, a local folder or a hub id of a causal language model; its own tokenizer reads the texts.
@@ -53,11 +55,12 @@ class Fluency:
     def __call__(self, prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
         """Score n texts."""
         policy = _load(self.model, self.device)
+        refuse_half_characters("Fluency", prompts, completions)
         pairs = list(zip(prompts, completions, strict=True))
         return once(pairs, lambda different: expit(1.5 * (surplus(policy, different) + 1)))
 
 
-@functools.cache
+@cached_by_files
 def _load(model: str, device: str) -> "LanguagePolicy":
     from textenv.models.policy import LanguagePolicy
 
@@ -68,18 +71,38 @@ class _Row(NamedTuple):
     prompt: list[int]
     """At least one id."""
     completion: list[int]
+    lost: tuple[int, int] = (0, 0)
+    """Ids that are missing: of the prompt's beginning, and of the completion's end."""
 
 
 def _row(policy: "LanguagePolicy", prompt: str, completion: str) -> _Row:
-    """Split the ids of a text: those whose characters reach beyond the prompt are the completion's."""
-    tokenizer, config = policy.tokenizer, policy.model.config.get_text_config()
-    encoded: Any = tokenizer(prompt + completion, return_offsets_mapping=True, add_special_tokens=False, verbose=False)
-    before = [end <= len(prompt) for _, end in encoded["offset_mapping"]]
-    ids = {side: [i for i, b in zip(encoded["input_ids"], before, strict=True) if b is side] for side in (True, False)}
-    context = getattr(config, "max_position_embeddings", None) or 1024
+    """Split the ids of a text, cut to the model's context."""
+    tokenizer: Any = policy.tokenizer
     start = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-    head = ids[True][-(context // 2) :] or [start]
-    return _Row(head, ids[False][: context - len(head)])
+    before = added_before(tokenizer)
+    ids, own = _split(tokenizer, prompt, completion)
+    head = once_before([*before, *ids], before) or [start]
+    context = positions_of(policy.model)
+    if context is None or len(head) + len(own) <= context:
+        return _Row(head, own)
+    kept = len(before)
+    dropped = max(0, len(head) - max(context // 2, kept + 1))
+    head = head[:kept] + head[kept + dropped :]
+    rest = own[: context - len(head)]
+    return _Row(head, rest, (dropped, len(own) - len(rest)))
+
+
+def _split(tokenizer: Any, prompt: str, completion: str) -> tuple[list[int], list[int]]:
+    """Encode a text without special tokens around it: the prompt's ids, and those that reach into the completion."""
+    options = {"add_special_tokens": False, "verbose": False}
+    if tokenizer.is_fast:
+        encoded = tokenizer(prompt + completion, return_offsets_mapping=True, **options)
+        count = sum(end <= len(prompt) for _, end in encoded["offset_mapping"])
+        ids = encoded["input_ids"]
+    else:  # it does not say where its tokens stand: the prompt's are those that it has alone
+        ids, alone = tokenizer(prompt + completion, **options)["input_ids"], tokenizer(prompt, **options)["input_ids"]
+        count = next((i for i, pair in enumerate(zip(ids, alone, strict=False)) if pair[0] != pair[1]), min(len(ids), len(alone)))
+    return ids[:count], ids[count:]
 
 
 def surplus(policy: "LanguagePolicy", pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
@@ -90,6 +113,14 @@ def surplus(policy: "LanguagePolicy", pairs: Sequence[tuple[str, str]]) -> NDArr
         pairs: n prompts and completions.
     """
     rows = [_row(policy, prompt, completion) for prompt, completion in pairs]
+    refuse_unembedded("Fluency", policy.model, policy.tokenizer, [row.prompt + row.completion for row in rows])
+    prompts, completions = (sum(row.lost[side] > 0 for row in rows) for side in (0, 1))
+    if prompts or completions:
+        warn_once(
+            policy,
+            f"Fluency reads {positions_of(policy.model)} tokens: of {len(rows)} texts {prompts} lose the prompt's beginning and"
+            f" {completions} the completion's end. This is said once.",
+        )
     found = np.full(len(rows), -np.inf)
     order = sorted((i for i, row in enumerate(rows) if row.completion), key=lambda i: len(rows[i].prompt) + len(rows[i].completion))
     for start in range(0, len(order), BATCH):
@@ -104,8 +135,8 @@ def _batch_surplus(policy: "LanguagePolicy", rows: list[_Row]) -> NDArray[np.flo
     prompt_columns = max(len(row.prompt) for row in rows)
     width = prompt_columns + max(len(row.completion) for row in rows)
     tokens = torch.full((len(rows), width), -1)  # (B, W), the layout of observations
-    for i, (prompt, completion) in enumerate(rows):
-        tokens[i, prompt_columns - len(prompt) : prompt_columns + len(completion)] = torch.tensor([*prompt, *completion])
+    for i, row in enumerate(rows):
+        tokens[i, prompt_columns - len(row.prompt) : prompt_columns + len(row.completion)] = torch.tensor([*row.prompt, *row.completion])
     tokens = tokens.to(policy.device)
     response = tokens[:, prompt_columns:]
     mask = response >= 0  # (B, T)

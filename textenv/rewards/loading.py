@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from textenv.errors import ArgumentError, LoadError
 from textenv.models.hub import cached_by_files, locate
+from textenv.rewards.protocol import refuse_half_characters
 
 if TYPE_CHECKING:
     from textenv.rewards.ngram import NgramClassifier
@@ -78,6 +79,7 @@ class NgramReward:
 
     def __call__(self, prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
         """Score n texts."""
+        refuse_half_characters(self.name, prompts, completions)
         texts = list(completions) if self.reads == "completion" else [p + c for p, c in zip(prompts, completions, strict=True)]
         scores = self.classifier.probabilities(texts) if self.output == "probability" else self.classifier.log_odds(texts)
         return [float(score) for score in scores]

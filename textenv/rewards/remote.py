@@ -1,7 +1,7 @@
 """A reward behind an HTTP endpoint."""
 
 import json
-import math
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from textenv.errors import ArgumentError, RewardError
+from textenv.rewards.protocol import refuse_half_characters
 
 _FIRST_WAIT = 0.1
 """Seconds before the first retry; each further wait is twice as long."""
@@ -57,6 +58,7 @@ class HTTPReward:
         Raises:
             RewardError: the endpoint cannot be reached, or answers with something else than n finite numbers.
         """
+        refuse_half_characters(f"HTTPReward({self.url})", prompts, completions)
         body = {**columns, "prompts": list(prompts), "completions": list(completions)}
         try:
             data = json.dumps(body).encode()
@@ -90,7 +92,7 @@ class HTTPReward:
         except (ValueError, LookupError, TypeError):
             scores = None
         right = isinstance(scores, list) and len(scores) == n and all(type(score) in (int, float) for score in scores)
-        if not right or not all(map(math.isfinite, scores)):
+        if not right or not all(abs(score) <= sys.float_info.max for score in scores):
             shown = answer[:80].decode(errors="replace")
             raise RewardError(f'The reward endpoint {self.url} must answer {{"scores": [...]}} with {n} finite numbers, got {shown!r}.')
         return [float(score) for score in scores]

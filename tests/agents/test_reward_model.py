@@ -195,10 +195,13 @@ def test_a_margin_asks_for_more_where_the_ratings_are_far_apart(backbone: Path) 
 
 
 def test_texts_lose_their_beginning(backbone: Path, tmp_path: Path) -> None:
-    model = fit_reward_model(simulated(40, 2, 1.0, 11), backbone, dataclasses.replace(QUICK, max_tokens=5))
+    with pytest.warns(UserWarning, match=r"^The reward model reads 5 tokens: 8 of 8 texts are longer and lose their beginning") as caught:
+        model = fit_reward_model(simulated(40, 2, 1.0, 11), backbone, dataclasses.replace(QUICK, max_tokens=5))
+    assert len(caught) == 1
     model.save(tmp_path / "model")
     reward = load_reward(tmp_path / "model")
-    scores = reward(prompts=["aaaa", "hhhh", ""], completions=["abcdefg"[-4:], "defg", "defg"])
+    with pytest.warns(UserWarning, match="reads 5 tokens: 2 of 3 texts"):
+        scores = reward(prompts=["aaaa", "hhhh", ""], completions=["abcdefg"[-4:], "defg", "defg"])
     assert scores[0] == pytest.approx(scores[1], abs=1e-6) == pytest.approx(scores[2], abs=1e-6)
 
 

@@ -11,7 +11,7 @@ import torch
 from scipy.special import logit
 from transformers import GPT2Config, GPT2ForSequenceClassification, pipeline
 
-from textenv.errors import ArgumentError, LoadError
+from textenv.errors import ArgumentError, LoadError, RewardError
 from textenv.models.hub import ASSETS
 from textenv.models.loading import toy_causal_lm, toy_tokenizer
 from textenv.rewards.classifier import Classifier
@@ -86,6 +86,12 @@ def test_an_ngram_folder_is_read_as_such(ngram: Path) -> None:
     assert scores[0] > 0.5 > scores[1]
     log_odds = load_reward(ngram, output="logit")(prompts=PROMPTS, completions=COMPLETIONS)
     np.testing.assert_allclose(log_odds, logit(expected), atol=1e-6)
+
+
+def test_half_a_character_is_refused(ngram: Path) -> None:
+    for pair in (["a\ud83d"], ["b"]), (["a"], ["b\ud83d"]):
+        with pytest.raises(RewardError, match=r"^The reward .* cannot read '.*' is half a character"):
+            load_reward(ngram)(*pair)
 
 
 def test_reads_completion_ignores_the_prompt(ngram: Path) -> None:

@@ -20,7 +20,7 @@ from textenv.agents.fitting import Fitted, FittingConfig, Sums, fit
 from textenv.errors import ArgumentError
 from textenv.models.kernels import FastKernels
 from textenv.models.policy import Precision
-from textenv.models.reading import as_read, reads_at_most
+from textenv.models.reading import as_read, read_texts, reads_at_most, warn_once
 from textenv.models.scalar_head import load_scalar_model, rescale
 from textenv.preferences.calibration import calibration_slope
 from textenv.preferences.comparison import Comparison
@@ -252,7 +252,15 @@ class _Learner(nn.Module):
     def _token_ids(self, comparisons: Sequence[Comparison]) -> list[list[list[int]]]:
         """Tokens of prompt + response, a list of K rows a comparison."""
         texts = [comparison.prompt + text for comparison in comparisons for text in comparison.responses]
-        rows = iter(cast(list[list[int]], self.tokenizer(as_read(texts, self.tokenizer), truncation=True, verbose=False)["input_ids"]))
+        limit = int(self.tokenizer.model_max_length)
+        read = read_texts(self.tokenizer, as_read(texts, self.tokenizer), limit)
+        if read.cut:
+            warn_once(
+                self.model,
+                f"The reward model reads {limit} tokens: {read.cut} of {len(texts)} texts are longer and lose their beginning,"
+                " the prompt's before the response's. This is said once.",
+            )
+        rows = iter(read.ids)
         return [[next(rows) for _ in comparison.responses] for comparison in comparisons]
 
     def _rows(self, table: Judgements, indices: torch.Tensor, width: int) -> Judgements:

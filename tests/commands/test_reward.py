@@ -85,6 +85,7 @@ def test_tables_and_the_learning_curve(
     assert f"{summary['accuracy']:.3f}" in shown
 
 
+@pytest.mark.filterwarnings("ignore:The .* reads 24 tokens")
 def test_episodes_of_a_policy_set_mean_and_deviation(comparisons: Path, tmp_path: Path) -> None:
     fitting = RewardModelConfig(epochs=1, batch_size=16, max_tokens=24)
     config = RewardConfig(comparisons=str(comparisons), out=tmp_path / "rm", env="TextSentiment-v0", episodes=16, fitting=fitting)

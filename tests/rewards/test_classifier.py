@@ -13,6 +13,7 @@ from transformers import (
     BertForSequenceClassification,
     GPT2Config,
     GPT2ForSequenceClassification,
+    GPT2LMHeadModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaForSequenceClassification,
@@ -268,6 +269,16 @@ def test_an_adapted_model_scores_with_its_adapter() -> None:
     expected = [alone(adapted, tokenizer, text).softmax(-1)[2].item() for text in texts]
     assert np.abs(np.subtract(expected, before)).max() > 0.01
     assert score(Classifier(adapted.train(), tokenizer), texts) == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_is_no_classifier_is_refused_when_it_is_made() -> None:
+    model, tokenizer = make("gpt2")
+    with pytest.raises(
+        ArgumentError, match=r"^critic is no sequence classifier: GPT2LMHeadModel does not answer with one number per label\.$"
+    ):
+        Classifier(GPT2LMHeadModel(model.config), tokenizer, name="critic")
+    with pytest.raises(ArgumentError, match=r"^critic is no sequence classifier: GPT2Model does not answer"):
+        Classifier(model.transformer, tokenizer, name="critic")
 
 
 def test_a_model_that_is_trained_in_between_scores_without_dropout() -> None:

@@ -28,6 +28,7 @@ def test_civil_words_earn_more_than_rude_ones(reward: NotToxic) -> None:
     assert 0 <= rude.min() < civil.max() <= 1
 
 
+@pytest.mark.filterwarnings("ignore:The classifier tiny-toxicity reads 256 tokens")
 @pytest.mark.parametrize("reward", [NotToxic(), neutral_words])
 def test_blank_long_and_foreign_texts(reward: NotToxic) -> None:
     blank, newline, long, foreign = reward(completions=["", " \n", CIVIL[0] * 2_000, "你好"])

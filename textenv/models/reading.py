@@ -1,5 +1,6 @@
 """How a classifier reads a text: which tokens it gets of it, and how many."""
 
+import sys
 import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -154,8 +155,14 @@ def read_texts(tokenizer: "PreTrainedTokenizerBase", texts: list[str], limit: in
 
 
 def embedding_rows(model: "PreTrainedModel") -> int:
-    """Count the ids that a model has an embedding of."""
-    return len(cast(Any, model.get_input_embeddings()).weight)
+    """Count the ids that a model has an embedding of; one that hashes its ids, such as CANINE, takes any."""
+    try:
+        weight = getattr(model.get_input_embeddings(), "weight", None)
+    except NotImplementedError:
+        weight = None
+    if weight is not None:
+        return len(weight)
+    return int(getattr(model.config.get_text_config(), "vocab_size", sys.maxsize))
 
 
 def misfit(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> str | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BATCH = 64
-PROBES: Final = ["a", "a b c d e f g h"]
+PROBES: Final = ["a b c d", "a b c d e f g h i j k l"]
 """Texts of different lengths, which must score together as they do alone."""
 
 
@@ -40,7 +40,7 @@ class Classifier:
         reads: "both" reads prompt + completion, "completion" only that.
 
     Raises:
-        ArgumentError: the model has no such label, or the tokenizer is another model's.
+        ArgumentError: the model has no such label, is no sequence classifier, or the tokenizer is another model's.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Classifier:
             raise ArgumentError(f"{name} {problem}")
         fuse_gelu(model)
         self.model, self.tokenizer, self.name, self.reads = model.eval(), tokenizer, name, reads
+        self._labels = len(labels)
         self.output = output or ("logit" if len(labels) == 1 else "probability")
         self.bias = float(getattr(model.config, "reward_bias", 0.0))  # see textenv.models.scalar_head
         self._batch = BATCH if self._scores_together() else 1
@@ -125,16 +126,20 @@ class Classifier:
             inputs["token_type_ids"] = _padded(types, self.tokenizer.pad_token_type_id)
         self.model.eval()  # a model that is trained in between has dropout on
         with FastKernels():
-            logits = self.model(**{key: value.to(self.model.device) for key, value in inputs.items()}).logits
+            output = self.model(**{key: value.to(self.model.device) for key, value in inputs.items()})
+        logits = getattr(output, "logits", None)
+        if logits is None or logits.shape != (len(ids), self._labels):
+            kind = type(self.model).__name__
+            raise ArgumentError(f"{self.name} is no sequence classifier: {kind} does not answer with one number per label.")
         return cast(torch.Tensor, logits).float()
 
     def _scores_together(self) -> bool:
         """Tell whether texts of different lengths score together as they do alone; else they are read one by one."""
+        ids, types, _ = read_texts(self.tokenizer, PROBES, reads_at_most(self.model, self.tokenizer))
+        alone = torch.cat([self._logits(ids[i : i + 1], types and types[i : i + 1]) for i in range(len(ids))])
         pad = self.model.config.get_text_config().pad_token_id
         if pad is None or not 0 <= pad < embedding_rows(self.model):
             return False
-        ids, types, _ = read_texts(self.tokenizer, PROBES, reads_at_most(self.model, self.tokenizer))
-        alone = torch.cat([self._logits(ids[i : i + 1], types and types[i : i + 1]) for i in range(len(ids))])
         together = self._logits(ids, types)  # (2, labels)
         if self.model.dtype != torch.float32:
             return torch.allclose(together, alone, rtol=0.05, atol=0.05)  # two roundings of one number

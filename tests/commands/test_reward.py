@@ -83,6 +83,9 @@ def test_tables_and_the_learning_curve(
     for text in ("held-out accuracy", "expected calibration error", "two annotators agree", "reliability", "learning curve"):
         assert text in shown
     assert f"{summary['accuracy']:.3f}" in shown
+    slope = summary["calibration_slope"]
+    times = np.exp(1.96 * summary["calibration_slope_se"] / slope)
+    assert f"{slope / times:.2f} to {slope * times:.2f}" in shown
 
 
 @pytest.mark.filterwarnings("ignore:The .* reads 24 tokens")

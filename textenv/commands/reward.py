@@ -1,6 +1,7 @@
 """`textenv reward`."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -172,8 +173,8 @@ def _tables(summary: dict[str, Any], name: str) -> list[Table]:
         first.add_row("held-out accuracy, share of pairs", share(summary["accuracy"]), interval(summary, "accuracy_low", "accuracy_high"))
         first.add_row("held-out log loss, nats a pair", f"{summary['log_loss']:.3f}", "")
         first.add_row("expected calibration error", f"{summary['calibration_error']:.3f}", "")
-        slope, error = summary["calibration_slope"], summary["calibration_slope_se"]
-        first.add_row("calibration slope, 1 is right", f"{slope:.2f}", f"{slope - 1.96 * error:.2f} to {slope + 1.96 * error:.2f}")
+        slope = summary["calibration_slope"]
+        first.add_row("calibration slope, 1 is right", f"{slope:.2f}", _factor(slope, summary["calibration_slope_se"]))
         second = Table("pairs", "how sure it is", "how often it is right", title="reliability")
         for found in summary["reliability"]:
             second.add_row(str(found["n"]), f"{found['expected']:.3f}", f"{found['right']:.3f}")
@@ -190,6 +191,18 @@ def _tables(summary: dict[str, Any], name: str) -> list[Table]:
             third.add_row(str(point["comparisons"]), share(point["accuracy"]), interval(point, "accuracy_low", "accuracy_high"))
         tables.append(third)
     return tables
+
+
+def _factor(value: float, error: float) -> str:
+    """Show the 95 % interval of a factor, which is symmetric in its logarithm; nothing where the error is not known.
+
+    >>> _factor(1.0, 0.25), _factor(1.0, math.nan)
+    ('0.61 to 1.63', '')
+    """
+    if math.isnan(error):
+        return ""
+    times = math.exp(1.96 * error / value)
+    return f"{value / times:.2f} to {value * times:.2f}"
 
 
 def run(config: RewardConfig, *, json: bool) -> None:

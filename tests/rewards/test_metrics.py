@@ -19,6 +19,7 @@ from textenv.rewards.protocol import call_reward, require_columns
         (RougeL(), "a b c", "a c x y z", 2 * (2 / 5) * (2 / 3) / (2 / 5 + 2 / 3)),
         (RougeL(), "我爱电影", "我不爱电影", 2 * (4 / 5) / (4 / 5 + 1)),
         (RougeL(), "a café don't", "a cafe\u0301 don’t", 1),
+        (ChrF(), "a café", "a ca\u00adfe\u0301", 1),
         (RougeL(), "cat", "cats", 0),
         (RougeL(), "", "cat", 0),
         (RougeL(), "cat", "", 0),

@@ -124,7 +124,8 @@ class Classifier:
         inputs = {"input_ids": _padded(ids, pad), "attention_mask": _padded([[1] * len(row) for row in ids], 0)}
         if types is not None:
             inputs["token_type_ids"] = _padded(types, self.tokenizer.pad_token_type_id)
-        self.model.eval()  # a model that is trained in between has dropout on
+        if self.model.training:  # it was trained in between
+            self.model.eval()
         with FastKernels():
             output = self.model(**{key: value.to(self.model.device) for key, value in inputs.items()})
         logits = getattr(output, "logits", None)

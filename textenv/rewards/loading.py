@@ -35,7 +35,7 @@ def load_reward(
         output: the label's probability in [0, 1], or its logit; by default the probability, but of a model of one output, which is a
             reward model, that output as it is.
         reads: whether the classifier reads prompt + completion or the completion only.
-        device: such as "cpu" or "cuda".
+        device: such as "cpu" or "cuda"; a `Classifier`, a pipeline or a function stays where it is.
 
     Raises:
         LoadError: the model cannot be loaded.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from textenv.errors import RewardError
-from textenv.rewards.words import folded, words
+from textenv.rewards.words import folded, normalised, words
 
 
 def texts_of(values: Sequence[Any], column: str) -> Sequence[str]:
@@ -89,7 +89,7 @@ class ChrF:
     def __call__(self, completions: Sequence[str], **columns: Any) -> list[float]:
         """Score n texts."""
         references = texts_of(columns[self.column], self.column)
-        pairs = zip(references, completions, strict=True)
+        pairs = zip(map(normalised, references), map(normalised, completions), strict=True)
         return [float(_chrf().sentence_score(text, [reference]).score) / 100 for reference, text in pairs]
 
 

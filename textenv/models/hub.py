@@ -111,7 +111,10 @@ def _within_run(folder: str) -> str:
 
 
 def files_of(name: str) -> tuple[tuple[str, int, int], ...]:
-    """Return path, time of change in nanoseconds and size in bytes of each file of a local folder; nothing for any other name."""
+    """Return path, time of change and size of each file of a local folder, in nanoseconds and bytes.
+
+    Any other name has no files.
+    """
     if not Path(name).is_dir():
         return ()
     stats = [(str(file), file.stat()) for file in sorted(Path(locate(name)).rglob("*")) if file.is_file()]
@@ -119,12 +122,13 @@ def files_of(name: str) -> tuple[tuple[str, int, int], ...]:
 
 
 def cached_by_files(load: Callable[Concatenate[str, Options], Loaded]) -> Callable[Concatenate[str, Options], Loaded]:
-    """Return a loader that loads a name once, and a local folder again when a file in it has changed.
+    """Return a loader that loads a name once, and a local folder again when its files have changed.
 
     Args:
         load: takes the name first; its other arguments can be hashed.
     """
-    cache: dict[Any, tuple[Any, Loaded]] = {}  # one object per arguments: what a folder held before is dropped
+    # One object per arguments, so that what a folder held before is dropped.
+    cache: dict[Any, tuple[Any, Loaded]] = {}
 
     @functools.wraps(load)
     def cached(name: str, /, *args: Options.args, **options: Options.kwargs) -> Loaded:

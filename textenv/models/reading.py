@@ -70,9 +70,9 @@ def _ids(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
 
 
 def positions_of(model: "PreTrainedModel") -> int | None:
-    """Count the positions of a model: as its configuration says, or fewer where its table keeps some for padding.
+    """Count the positions of a model: its configuration's, less those kept for padding.
 
-    RoBERTa's kind (XLM-R, CamemBERT, Longformer, MPNet ...) counts from the row after that of the padding.
+    RoBERTa's kind (XLM-R, CamemBERT, Longformer, MPNet ...) counts from the row after the padding's.
 
     Returns:
         None for a model without a limit of its own, such as one with ALiBi or relative positions.
@@ -88,7 +88,10 @@ def positions_of(model: "PreTrainedModel") -> int | None:
 
 
 def reads_at_most(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> int:
-    """Count the tokens that a model reads of a text, special ones included: the fewer of its positions and its tokenizer's limit."""
+    """Count the tokens that a model reads of a text, special ones included.
+
+    They are the fewer of its positions and its tokenizer's `model_max_length`.
+    """
     limit, own = positions_of(model), int(tokenizer.model_max_length)
     return own if limit is None else min(own, limit)
 
@@ -105,7 +108,7 @@ class Read(NamedTuple):
 
 
 def added_before(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
-    """Return the ids that a tokenizer puts before a text by itself, such as [CLS] or a beginning of the text."""
+    """Return the ids that a tokenizer itself puts before a text, such as [CLS] or <s>."""
     whole = _ids(tokenizer)
     alone = cast(list[int], tokenizer("a", add_special_tokens=False)["input_ids"])
     starts = range(len(whole) - len(alone) + 1)
@@ -113,7 +116,7 @@ def added_before(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
 
 
 def once_before(ids: list[int], before: list[int]) -> list[int]:
-    """Drop all but the last of repeated beginnings, which a rendered chat template and the tokenizer both write.
+    """Drop all but one of repeated beginnings: a chat template and the tokenizer both write one.
 
     >>> once_before([1, 1, 5, 6], [1])
     [1, 5, 6]
@@ -140,7 +143,8 @@ def read_texts(tokenizer: "PreTrainedTokenizerBase", texts: list[str], limit: in
     encoded: Any = tokenizer(texts, add_special_tokens=True, verbose=False) if texts else {"input_ids": []}
     before = added_before(tokenizer)
     kept = len(before)
-    nothing = cast(list[int], tokenizer(as_read([""], tokenizer)[0])["input_ids"])  # blank texts may have no tokens
+    # Blank texts may have no tokens.
+    nothing = cast(list[int], tokenizer(as_read([""], tokenizer)[0])["input_ids"])
     rows, types, cut = [], [], 0
     for i, whole in enumerate(encoded["input_ids"]):
         whole = whole or nothing
@@ -155,7 +159,7 @@ def read_texts(tokenizer: "PreTrainedTokenizerBase", texts: list[str], limit: in
 
 
 def embedding_rows(model: "PreTrainedModel") -> int:
-    """Count the ids that a model has an embedding of; one that hashes its ids, such as CANINE, takes any."""
+    """Count the ids that a model embeds; one that hashes them, such as CANINE, takes any."""
     try:
         weight = getattr(model.get_input_embeddings(), "weight", None)
     except NotImplementedError:
@@ -166,15 +170,19 @@ def embedding_rows(model: "PreTrainedModel") -> int:
 
 
 def misfit(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> str | None:
-    """Say what is wrong where plain text can have ids beyond a model's embeddings; None where nothing is.
+    """Return what is wrong where plain text can have ids beyond a model's embeddings.
 
-    Special tokens that only a text itself can hold, such as Gemma's <image_soft_token>, may lie beyond them.
+    Special tokens that only a text itself can hold, such as Gemma's <image_soft_token>, may lie beyond.
+
+    Returns:
+        The end of a sentence, or None where nothing is wrong.
     """
     rows = embedding_rows(model)
     if len(tokenizer) <= rows:
         return None
     special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
-    written = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.unk_token_id)
+    names = ("bos", "eos", "cls", "sep", "unk")  # which stand around and in plain text too
+    written = {getattr(tokenizer, f"{name}_token_id") for name in names}
     if max(id for id in tokenizer.get_vocab().values() if id not in special or id in written) < rows:
         return None
     return f"holds a tokenizer of another model: it has {len(tokenizer)} tokens, and the model reads {rows}."

@@ -135,7 +135,7 @@ class Classifier:
         return cast(torch.Tensor, logits).float()
 
     def _scores_together(self) -> bool:
-        """Tell whether texts of different lengths score together as they do alone; else they are read one by one."""
+        """Tell whether texts of different lengths score together as alone; else each is read alone."""
         ids, types, _ = read_texts(self.tokenizer, PROBES, reads_at_most(self.model, self.tokenizer))
         alone = torch.cat([self._logits(ids[i : i + 1], types and types[i : i + 1]) for i in range(len(ids))])
         pad = self.model.config.get_text_config().pad_token_id

@@ -93,7 +93,10 @@ def _row(policy: "LanguagePolicy", prompt: str, completion: str) -> _Row:
 
 
 def _split(tokenizer: Any, prompt: str, completion: str) -> tuple[list[int], list[int]]:
-    """Encode a text without special tokens around it: the prompt's ids, and those that reach into the completion."""
+    """Return the ids of a text, without special tokens around it: the prompt's and the completion's.
+
+    A token that joins both is the completion's.
+    """
     options = {"add_special_tokens": False, "verbose": False}
     if tokenizer.is_fast:
         encoded = tokenizer(prompt + completion, return_offsets_mapping=True, **options)
@@ -101,7 +104,9 @@ def _split(tokenizer: Any, prompt: str, completion: str) -> tuple[list[int], lis
         ids = encoded["input_ids"]
     else:  # it does not say where its tokens stand: the prompt's are those that it has alone
         ids, alone = tokenizer(prompt + completion, **options)["input_ids"], tokenizer(prompt, **options)["input_ids"]
-        count = next((i for i, pair in enumerate(zip(ids, alone, strict=False)) if pair[0] != pair[1]), min(len(ids), len(alone)))
+        count = 0
+        while count < min(len(ids), len(alone)) and ids[count] == alone[count]:
+            count += 1
     return ids[:count], ids[count:]
 
 

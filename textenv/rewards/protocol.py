@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from textenv.errors import ArgumentError, RewardError, TextenvError, did_you_mean
 
 LARGEST: Final = 1e15
-"""Of a score, either way: its square is 1e30, so float32, which ends at 3.4e38, holds sums of hundreds of millions of them."""
+"""Of a score, either way: its square is 1e30, and float32, which ends at 3.4e38, holds sums of 1e8 of them."""
 _ASYNC: Final = "The reward {} is asynchronous; wrap it in a function that returns asyncio.run(...) of it."
 
 

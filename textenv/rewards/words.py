@@ -46,9 +46,10 @@ def folded(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Split a text, `normalised`, into words: runs of letters and digits, and each Chinese or Japanese character and emoji by itself.
+    """Split a text into words: runs of letters and digits of the text as `normalised`.
 
-    An apostrophe within a word belongs to it; other punctuation is left out.
+    Each Chinese or Japanese character and each emoji is a word by itself. An apostrophe within a word
+    belongs to it; other punctuation is left out.
 
     >>> words("Don't stop, 3 times!")
     ["Don't", 'stop', '3', 'times']

@@ -9,10 +9,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from textenv.errors import LoadError, RewardError
+from textenv.models.contract import frame
 from textenv.models.loading import load_tokenizer, toy_tokenizer
 from textenv.models.reading import (
     PAD,
-    added_before,
     as_read,
     misfit,
     positions_of,
@@ -134,7 +134,7 @@ def test_a_long_text_keeps_its_end_and_what_stands_around_it(template: str, fram
     found = read_texts(tokenizer, [long, "a", "b a b c a"], 4)
     assert found.ids[:2] == [framed, short]
     assert found.cut == 2
-    assert read_texts(tokenizer, [long], 1).ids == [[*added_before(tokenizer), *framed[-1:]]]
+    assert read_texts(tokenizer, [long], 1).ids == [[*frame(tokenizer)[0], *framed[-1:]]]
 
 
 def test_a_beginning_that_the_text_holds_already_stands_there_once() -> None:

@@ -21,7 +21,7 @@ from transformers.utils import logging
 from textenv.errors import ArgumentError
 from textenv.models.hub import locate
 from textenv.models.loading import load_tokenizer
-from textenv.models.pieces import decode, decode_after, special_ids
+from textenv.models.pieces import decode, decode_after, half_character, special_ids
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -287,6 +287,19 @@ def frame(tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], list[int]]:
     return [], []
 
 
+def once_before(ids: list[int], before: list[int]) -> list[int]:
+    """Drop all but one of repeated beginnings: a chat template and the tokenizer both write one.
+
+    >>> once_before([1, 1, 5, 6], [1])
+    [1, 5, 6]
+    """
+    size = len(before)
+    start = 0
+    while size and ids[start : start + size] == before == ids[start + size : start + 2 * size]:
+        start += size
+    return ids[start:]
+
+
 def encode_prompts(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", what: str) -> list[list[int]]:
     """Encode prompts as the model expects them: what its tokenizer puts before a text once, and nothing after it.
 
@@ -311,8 +324,7 @@ def encode_prompts(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", w
         ids = list(row)
         if after and ids[-len(after) :] == after:
             ids = ids[: -len(after)]
-        if before and ids[: len(before)] == before and ids[len(before) : 2 * len(before)] == before:
-            ids = ids[len(before) :]
+        ids = once_before(ids, before)
         start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
         if not ids and start is None:
             raise ArgumentError(f"{what}: prompt {index} is empty and the tokenizer has no token to start from.")
@@ -429,8 +441,6 @@ def check_characters(text: str, where: str) -> None:
     Raises:
         ArgumentError: it cannot be written in UTF-8.
     """
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        half = text[error.start]
-        raise ArgumentError(f"{where} holds {half!r}, half of a character, which no tokenizer reads; take it out.") from error
+    half = half_character(text)
+    if half is not None:
+        raise ArgumentError(f"{where} holds {half!r}, half of a character, which no tokenizer reads; take it out.")

@@ -10,12 +10,10 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from textenv.errors import ArgumentError, LoadError
-from textenv.models.hub import locate
+from textenv.models.hub import files_of, locate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 
 _tokenizers: "dict[str, tuple[PreTrainedTokenizerBase, Any]]" = {}
 
@@ -27,10 +25,9 @@ def load_tokenizer(name: str | Path) -> "PreTrainedTokenizerBase":
         LoadError: there is none.
     """
     place = locate(name)
-    files = [Path(place) / file for file in _TOKENIZER_FILES]
-    if Path(place).is_dir() and not any(file.is_file() for file in files):
+    if Path(place).is_dir() and not any((Path(place) / file).is_file() for file in ("tokenizer.json", "tokenizer_config.json")):
         raise LoadError(f"{name} holds no tokenizer; save one there with tokenizer.save_pretrained({str(name)!r}).")
-    version = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file())
+    version = files_of(str(name))
     kept = _tokenizers.get(place)
     if kept is None or kept[1] != (version, _state(kept[0])):
         try:

@@ -13,6 +13,15 @@ def special_ids(tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
     return frozenset([*tokenizer.all_special_ids, *(id for id, token in added.items() if token.special)])
 
 
+def half_character(text: str) -> str | None:
+    """Return the first lone surrogate of a text, which cutting a character in two leaves; None where there is none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return text[error.start]
+    return None
+
+
 def decode(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], *, special: bool = False) -> str:
     """Decode past the checks of transformers that take longer than the decoding, with or without special tokens."""
     backend = getattr(tokenizer, "backend_tokenizer", None)

@@ -11,6 +11,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from textenv.errors import LoadError, RewardError
+from textenv.models.contract import frame, once_before
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -107,27 +108,6 @@ class Read(NamedTuple):
     """Texts that were too long."""
 
 
-def added_before(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
-    """Return the ids that a tokenizer itself puts before a text, such as [CLS] or <s>."""
-    whole = _ids(tokenizer)
-    alone = cast(list[int], tokenizer("a", add_special_tokens=False)["input_ids"])
-    starts = range(len(whole) - len(alone) + 1)
-    return whole[: next((i for i in starts if whole[i : i + len(alone)] == alone), 0)]
-
-
-def once_before(ids: list[int], before: list[int]) -> list[int]:
-    """Drop all but one of repeated beginnings: a chat template and the tokenizer both write one.
-
-    >>> once_before([1, 1, 5, 6], [1])
-    [1, 5, 6]
-    """
-    size = len(before)
-    start = 0
-    while size and ids[start : start + size] == before == ids[start + size : start + 2 * size]:
-        start += size
-    return ids[start:]
-
-
 def read_texts(tokenizer: "PreTrainedTokenizerBase", texts: list[str], limit: int) -> Read:
     """Encode texts as a model reads them, whatever the tokenizer's truncation side.
 
@@ -141,7 +121,7 @@ def read_texts(tokenizer: "PreTrainedTokenizerBase", texts: list[str], limit: in
         limit: most tokens of a row.
     """
     encoded: Any = tokenizer(texts, add_special_tokens=True, verbose=False) if texts else {"input_ids": []}
-    before = added_before(tokenizer)
+    before, _ = frame(tokenizer)
     kept = len(before)
     # Blank texts may have no tokens.
     nothing = cast(list[int], tokenizer(as_read([""], tokenizer)[0])["input_ids"])

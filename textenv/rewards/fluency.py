@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from textenv.models.contract import frame, once_before
 from textenv.models.hub import cached_by_files, locate
-from textenv.models.reading import added_before, once_before, positions_of, refuse_unembedded, warn_once
+from textenv.models.reading import positions_of, refuse_unembedded, warn_once
 from textenv.rewards.protocol import refuse_half_characters
 from textenv.rewards.repeats import once
 
@@ -79,7 +80,7 @@ def _row(policy: "LanguagePolicy", prompt: str, completion: str) -> _Row:
     """Split the ids of a text, cut to the model's context."""
     tokenizer: Any = policy.tokenizer
     start = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-    before = added_before(tokenizer)
+    before, _ = frame(tokenizer)
     ids, own = _split(tokenizer, prompt, completion)
     head = once_before([*before, *ids], before) or [start]
     context = positions_of(policy.model)

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenv.errors import ArgumentError, RewardError, TextenvError, did_you_mean
+from textenv.models.pieces import half_character
 
 LARGEST: Final = 1e15
 """Of a score, either way: its square is 1e30, and float32, which ends at 3.4e38, holds sums of 1e8 of them."""
@@ -143,13 +144,12 @@ def refuse_half_characters(name: str, *columns: Sequence[str]) -> None:
     """
     for texts in columns:
         for text in texts:
-            try:
-                text.encode()
-            except UnicodeEncodeError as error:
+            half = half_character(text)
+            if half is not None:
                 raise RewardError(
-                    f"The reward {name} cannot read {text!r}: {text[error.start]!r} is half a character;"
+                    f"The reward {name} cannot read {text!r}: {half!r} is half a character;"
                     ' remove such halves by text.encode("utf-8", "ignore").decode().'
-                ) from None
+                )
 
 
 def _is_async(reward: Callable[..., Any]) -> bool:

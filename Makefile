@@ -1,4 +1,5 @@
-# `make demo` trains, `make test` tests on every core, `make check` is what a change must pass, `make browser` looks at the report in Chromium,
+# `make demo` trains, `make test` tests on every core in minutes, `make test-all` with the slow tests, `make check` is what a change must pass,
+# `make browser` looks at the report in Chromium,
 # `make bench` measures (docs/benchmarks.md), `make suite` trains in every environment (docs/environments.md),
 # `make regret` holds every agent against the known optima (docs/known_optimum.md), `make rlhf` goes from judgements to trained models (docs/rlhf.md).
 
@@ -13,13 +14,17 @@ PEERS := .venv-peers
 # Two OpenMP teams that spin beside each other are thirty times slower.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test browser check suite regret rlhf bench bench-peers clean
+.PHONY: demo test test-all browser check suite regret rlhf bench bench-peers clean
 
 demo: $(VENV)/.stamp-run
 	$(BIN)/textenv train TextSentiment-v0 --agent ppo --out "runs/demo-$(shell date +%Y-%m-%d-%H%M%S)"
 
 test: $(VENV)/.stamp-dev
 	$(BIN)/python -m pytest -n auto
+
+# The option of a command line takes the place of pyproject.toml's.
+test-all: $(VENV)/.stamp-dev
+	$(BIN)/python -m pytest -n auto -m "not gpu and not browser"
 
 browser: $(VENV)/.stamp-browser
 	$(BIN)/python -m pytest -m browser tests

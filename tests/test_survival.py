@@ -28,7 +28,7 @@ from textenv.reports import run as run_module
 from textenv.reports.run import Run
 from textenv.training import TrainConfig, command, train
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")]
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 
 SMALL = PPOConfig(episodes_per_update=16, group_size=4, minibatch_size=8, learning_rate=3e-3, kl_coef=0.05, kl_target=0.5)
 
@@ -88,29 +88,29 @@ def outcome(folder: Path) -> dict[str, Any]:
     }
 
 
-def die_at(boundary: int) -> None:
-    """Kill this process before the n-th call that touches the disk, from the recording of the second update on.
+def die_at(boundary: int, kind: str = "") -> None:
+    """Kill this process before the n-th call that touches the disk, or call of a kind, from the recording of the second update on.
 
     A file that is synced counts twice: as it is, and without its last bytes, which were not on the disk yet.
     """
     left, armed = boundary, False
 
-    def pass_boundary(tear: Callable[[], None] = nothing) -> None:
+    def pass_boundary(name: str, tear: Callable[[], None] = nothing) -> None:
         nonlocal left
-        left -= armed
+        left -= armed and kind in ("", name)
         if left == 0:
             tear()
             os.kill(os.getpid(), signal.SIGKILL)
 
     def before(name: str, real: Any, *args: Any, **options: Any) -> Any:
         if name == "fsync" and stat.S_ISREG(os.fstat(args[0]).st_mode):
-            pass_boundary(lambda: os.ftruncate(args[0], os.fstat(args[0]).st_size - 7))
-        pass_boundary()
+            pass_boundary("torn", lambda: os.ftruncate(args[0], os.fstat(args[0]).st_size - 7))
+        pass_boundary(name)
         return real(*args, **options)
 
     def before_opening(event: str, args: tuple[Any, ...]) -> None:
         if event == "open" and set(str(args[1])) & set("wax+"):
-            pass_boundary()
+            pass_boundary(event)
 
     def record(run: Any, *recorded: Any) -> None:
         nonlocal armed
@@ -130,6 +130,16 @@ def differences(folder: Path, expected: dict[str, Any]) -> list[str]:
     return [name for name in expected.keys() | found.keys() if found.get(name) != expected.get(name)]
 
 
+def test_death_at_a_call_of_every_kind(tmp_path: Path) -> None:
+    assert lives([start(config(tmp_path / "straight", 2))]) == [0]
+    expected, kinds = outcome(tmp_path / "straight"), ("open", "torn", "fsync", "replace", "rename", "unlink", "rmdir", "mkdir")
+    codes = lives([start(config(tmp_path / kind, 2), prepare=partial(die_at, 1, kind)) for kind in kinds])
+    assert dict(zip(kinds, codes, strict=True)) == dict.fromkeys(kinds, -signal.SIGKILL)
+    assert lives([start(config(tmp_path / kind, 2, resume=True), seed=1) for kind in kinds]) == [0] * len(kinds)
+    assert {kind: differences(tmp_path / kind, expected) for kind in kinds} == {kind: [] for kind in kinds}
+
+
+@pytest.mark.slow
 def test_death_at_every_call_that_touches_the_disk(tmp_path: Path) -> None:
     assert lives([start(config(tmp_path / "straight", 2))]) == [0]
     expected = outcome(tmp_path / "straight")
@@ -151,6 +161,7 @@ def test_death_at_every_call_that_touches_the_disk(tmp_path: Path) -> None:
     assert unfinished > 20
 
 
+@pytest.mark.slow
 def test_death_at_25_random_moments(tmp_path: Path) -> None:
     assert lives([start(config(tmp_path / "warm", 1))]) == [0]
     started = time.perf_counter()
@@ -182,6 +193,7 @@ def linger(marker: Path) -> None:
     patch.setattr(PPO, "update", update)
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_at_once_and_the_last_checkpoint_stays(tmp_path: Path) -> None:
     assert lives([start(config(tmp_path / "straight", 2))]) == [0]
     process = start(config(tmp_path / "run", 2), prepare=partial(linger, tmp_path / "lingers"))
@@ -205,6 +217,7 @@ def wait_for(path: Path) -> None:
     raise AssertionError(f"{path} did not come")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_with_a_checkpoint_and_the_command_that_goes_on(number: signal.Signals, tmp_path: Path) -> None:
     words = shlex.split(command(config(Path("a run"), 60)))

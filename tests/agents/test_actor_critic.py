@@ -95,6 +95,21 @@ def test_the_entropy_bonus_has_the_gradient_of_the_entropy_and_falls_with_the_le
     assert size == pytest.approx(1, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("fields", "beta", "least"),
+    [
+        ({"learning_rate": 3e-3}, BETA, 0.9),
+        ({"critic": "q", "learning_rate": 3e-3, "value_coef": 10.0, "entropy_coef": 0.02, "whiten_advantages": False}, 0.0, 0.4),
+    ],
+)
+def test_learns_what_pays(fields: dict[str, Any], beta: float, least: float) -> None:
+    envs = tiny_envs(32)
+    policy = LanguagePolicy.for_rules(envs.rules)
+    mdp = ExactMDP(envs.rules, policy)
+    ActorCritic(policy, envs, ActorCriticConfig(kl_coef=beta, episodes_per_update=64, **fields)).learn(2048)
+    assert mdp.normalised_return(policy, beta) >= least
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "beta", "least"),

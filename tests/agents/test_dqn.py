@@ -160,6 +160,14 @@ def len_of(completions: list[str]) -> list[float]:
     return [float(len(text)) for text in completions]
 
 
+def test_learns_what_pays() -> None:
+    envs = tiny_envs(32)
+    policy = LanguagePolicy.for_rules(envs.rules)
+    mdp = ExactMDP(envs.rules, policy)
+    DQN(policy, envs, DQNConfig(learning_rate=1e-3, softness=0.1, episodes_per_update=64, steps_per_update=8)).learn(1024)
+    assert mdp.normalised_return(policy, 0.0) >= 0.6
+
+
 @pytest.mark.slow
 def test_approaches_the_known_optimum() -> None:
     envs: Any = gymnasium.make_vec("TextCopy-v0", num_envs=64)

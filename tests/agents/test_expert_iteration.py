@@ -88,8 +88,8 @@ def test_without_anything_to_imitate_only_the_rl_phase_moves() -> None:
     assert all(torch.equal(value, expected[name]) for name, value in agent.policy.state_dict().items())
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_demonstrations_help(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "episodes"), [(0, 1024), *(pytest.param(seed, 4096, marks=pytest.mark.slow) for seed in range(3))])
+def test_demonstrations_help(seed: int, episodes: int) -> None:
     shares = []
     for given in (False, True):
         envs = make_envs(128)
@@ -97,7 +97,7 @@ def test_demonstrations_help(seed: int) -> None:
         config = ExpertIterationConfig(learning_rate=3e-3, kl_coef=BETA, bc_coef=0.1 if given else 0.0)
         agent = make_agent(config, seed, envs, demonstrations=demonstrations)
         mdp = ExactMDP(envs.unwrapped.rules, agent.reference)
-        agent.learn(4096)
+        agent.learn(episodes)
         shares.append(mdp.normalised_return(agent.policy, BETA))
     assert shares[1] > shares[0] + 0.1
 

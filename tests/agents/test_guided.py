@@ -162,14 +162,14 @@ def test_what_is_forbidden_is_left_to_the_policy() -> None:
     assert played.taken_over.int().tolist() == [[0, 0, 1, 0]] * 16
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_an_expert_helps(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "episodes"), [(0, 1024), *(pytest.param(seed, 4096, marks=pytest.mark.slow) for seed in range(3))])
+def test_an_expert_helps(seed: int, episodes: int) -> None:
     shares = []
     for rate in (0.0, 0.25):
         envs = make_envs()
         agent = make_agent(replace(SMALL, intervention_rate=rate), seed, envs)
         mdp = ExactMDP(envs.unwrapped.rules, agent.reference)
-        agent.learn(4096)
+        agent.learn(episodes)
         shares.append(mdp.normalised_return(agent.policy, BETA))
     assert shares[1] > shares[0]
 

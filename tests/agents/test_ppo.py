@@ -79,7 +79,7 @@ def cosine(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> tup
 
 def test_expected_update_equals_the_enumerated_gradient() -> None:
     """With every text weighted by its probability, the surrogate at ratio 1 has the gradient of E[score] - β KL."""
-    envs = make_envs()
+    envs = make_envs(max_new_tokens=3)
     rules = envs.unwrapped.rules
     reference, policy = LanguagePolicy.for_rules(rules), moved_policy(rules)
     exact = ExactMDP(rules, reference).gradient(policy, BETA)
@@ -128,6 +128,16 @@ def test_update_moves_along_the_enumerated_gradient(advantage: Any) -> None:
     assert cosine(moved, exact)[0] >= 0.98
 
 
+def test_comes_near_the_known_optimum() -> None:
+    envs = make_envs(256)
+    policy = LanguagePolicy.for_rules(envs.unwrapped.rules)
+    mdp = ExactMDP(envs.unwrapped.rules, policy)
+    config = PPOConfig(episodes_per_update=256, minibatch_size=64, epochs=2, learning_rate=3e-3, kl_coef=BETA)
+    PPO(policy, envs, config).learn(2048)
+    assert mdp.normalised_return(policy, BETA) >= 0.6
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_reaches_the_known_optimum(seed: int) -> None:
     envs = make_envs(256)
@@ -139,15 +149,15 @@ def test_reaches_the_known_optimum(seed: int) -> None:
 
 
 def test_critic_learns_too() -> None:
-    envs = make_envs(256)
+    envs = make_envs(128)
     policy = LanguagePolicy.for_rules(envs.unwrapped.rules)
     mdp = ExactMDP(envs.unwrapped.rules, policy)
-    config = PPOConfig(advantage="critic", epochs=2, episodes_per_update=512, minibatch_size=128, learning_rate=2e-3, kl_coef=BETA)
+    config = PPOConfig(advantage="critic", epochs=2, episodes_per_update=256, minibatch_size=64, learning_rate=2e-3, kl_coef=BETA)
     seen: list[float] = []
-    PPO(policy, envs, config).learn(8_192, lambda metrics, _: seen.append(metrics["explained_variance"]))
+    PPO(policy, envs, config).learn(4096, lambda metrics, _: seen.append(metrics["explained_variance"]))
     assert mdp.normalised_return(policy, BETA) >= 0.85
     assert seen[0] == pytest.approx(0, abs=0.1)
-    assert np.mean(seen[-4:]) > 0.3
+    assert np.mean(seen[-4:]) > 0.2
 
 
 def run(updates: int, **changes: Any) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:

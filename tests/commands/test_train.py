@@ -110,9 +110,11 @@ def test_the_model_of_a_run_loads_both_ways(run: Path) -> None:
     assert torch.equal(state["model.transformer.wte.weight"], model.state_dict()["transformer.wte.weight"])
 
 
-def test_an_existing_run_is_refused(run: Path) -> None:
+def test_an_existing_run_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
-    done = textenv("train", "TextCopy-v0", *SMALL, cwd=run.parent.parent)
-    assert done.returncode == 2
-    assert done.stderr == "textenv: runs/TextCopy-v0-ppo-5 exists already; go on with --resume, choose another --out or remove it.\n"
+    monkeypatch.chdir(run.parent.parent)
+    with pytest.raises(SystemExit) as caught:
+        main(["train", "TextCopy-v0", *SMALL])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == "textenv: runs/TextCopy-v0-ppo-5 exists already; go on with --resume, choose another --out or remove it.\n"
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before

@@ -12,9 +12,9 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 import textenv
+from tests.envs.sizes import by_id
 from textenv.commands.output import hide_loading_bars
 from textenv.envs.checker import check_rows
-from textenv.envs.registry import BUILT_IN
 from textenv.envs.single import TextEnv
 from textenv.envs.vector import TextVectorEnv
 from textenv.errors import ArgumentError, ContractError, RewardError
@@ -27,10 +27,10 @@ def length(completions: Sequence[str]) -> list[float]:
     return [float(len(text)) for text in completions]
 
 
-@pytest.mark.parametrize("id", BUILT_IN)
-def test_every_environment_keeps_the_contract(id: str, capsys: pytest.CaptureFixture[str]) -> None:
+@by_id
+def test_every_environment_keeps_the_contract(id: str, fields: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     hide_loading_bars()
-    textenv.check(id)
+    textenv.check(id, **fields)
     assert capsys.readouterr() == ("", "")
 
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import textenv
+from tests.envs.sizes import by_id
 from textenv.envs.checker import check_rows
-from textenv.envs.registry import BUILT_IN
 from textenv.envs.task import Task
 from textenv.envs.vector import TextVectorEnv, text_envs
 from textenv.errors import ActionError, ArgumentError, OrderError, RewardError
@@ -188,16 +188,16 @@ def test_every_row_follows_a_plain_model(mode: AutoresetMode, data: st.DataObjec
 
 
 @by_mode
-@pytest.mark.parametrize("id", BUILT_IN)
-def test_rows_equal_single_envs(id: str, mode: AutoresetMode) -> None:
-    check_rows(id, mode, num_envs=3, seed=5)
+@by_id
+def test_rows_equal_single_envs(id: str, fields: dict[str, Any], mode: AutoresetMode) -> None:
+    check_rows(id, mode, num_envs=3, seed=5, **fields)
 
 
 @by_mode
-@pytest.mark.parametrize("id", BUILT_IN)
-def test_infos_equal_those_of_sync_vector_env(id: str, mode: AutoresetMode) -> None:
-    mine: Any = gymnasium.make_vec(id, num_envs=3, autoreset_mode=mode)
-    theirs: Any = SyncVectorEnv([functools.partial(gymnasium.make, id)] * 3, autoreset_mode=mode)
+@by_id
+def test_infos_equal_those_of_sync_vector_env(id: str, fields: dict[str, Any], mode: AutoresetMode) -> None:
+    mine: Any = gymnasium.make_vec(id, num_envs=3, autoreset_mode=mode, **fields)
+    theirs: Any = SyncVectorEnv([functools.partial(gymnasium.make, id, **fields)] * 3, autoreset_mode=mode)
     assert mine.observation_space == theirs.observation_space
     assert mine.action_space == theirs.action_space
     assert mine.metadata == theirs.metadata
@@ -221,14 +221,14 @@ def test_infos_equal_those_of_sync_vector_env(id: str, mode: AutoresetMode) -> N
     theirs.close()
 
 
-@pytest.mark.parametrize("id", BUILT_IN)
-def test_async_vector_env_equals_the_rows(id: str) -> None:
-    make = functools.partial(gymnasium.make, f"textenv:{id}")
+@by_id
+def test_async_vector_env_equals_the_rows(id: str, fields: dict[str, Any]) -> None:
+    make = functools.partial(gymnasium.make, f"textenv:{id}", **fields)
     # A plain fork of this process, in which torch has already run, may hang; the server forks before torch runs.
     multiprocessing.set_forkserver_preload(["textenv.envs.vector"])
     theirs: Any = AsyncVectorEnv([make, make], context="forkserver", autoreset_mode=AutoresetMode.SAME_STEP)
     try:
-        mine: Any = gymnasium.make_vec(id, num_envs=2)
+        mine: Any = gymnasium.make_vec(id, num_envs=2, **fields)
         found, expected = mine.reset(seed=4), theirs.reset(seed=4)
         generator = np.random.default_rng(1)
         for _ in range(mine.unwrapped.rules.response_columns + 2):
@@ -261,11 +261,11 @@ def test_seeds_are_one_a_row_or_one_for_all(toy: Callable[..., Task]) -> None:
         envs.reset(seed=[1, 2])
 
 
-@pytest.mark.parametrize("id", BUILT_IN)
-def test_a_run_repeats_and_a_pickled_copy_goes_on_alike(id: str) -> None:
+@by_id
+def test_a_run_repeats_and_a_pickled_copy_goes_on_alike(id: str, fields: dict[str, Any]) -> None:
     runs: list[list[Any]] = []
     for _ in range(2):
-        envs: Any = gymnasium.make_vec(id, num_envs=2).unwrapped
+        envs: Any = gymnasium.make_vec(id, num_envs=2, **fields).unwrapped
         seen, generator = [envs.reset(seed=2)[0].tolist()], np.random.default_rng(2)
         for step in range(envs.rules.response_columns + 3):
             if step == 2:
@@ -280,9 +280,9 @@ def test_a_run_repeats_and_a_pickled_copy_goes_on_alike(id: str) -> None:
 
 
 @by_mode
-@pytest.mark.parametrize("id", BUILT_IN)
-def test_record_episode_statistics_returns_the_scores(id: str, mode: AutoresetMode) -> None:
-    envs: Any = RecordEpisodeStatistics(gymnasium.make_vec(id, num_envs=3, autoreset_mode=mode, missing_eos_penalty=0.25))
+@by_id
+def test_record_episode_statistics_returns_the_scores(id: str, fields: dict[str, Any], mode: AutoresetMode) -> None:
+    envs: Any = RecordEpisodeStatistics(gymnasium.make_vec(id, num_envs=3, autoreset_mode=mode, missing_eos_penalty=0.25, **fields))
     envs.reset(seed=1)
     generator, returns, lengths = np.random.default_rng(1), [], []
     for _ in range(2 * envs.unwrapped.rules.response_columns + 2):
@@ -300,12 +300,12 @@ def test_record_episode_statistics_returns_the_scores(id: str, mode: AutoresetMo
 
 
 @by_mode
-@pytest.mark.parametrize("id", BUILT_IN)
-def test_dict_info_to_list_and_numpy_to_torch(id: str, mode: AutoresetMode) -> None:
+@by_id
+def test_dict_info_to_list_and_numpy_to_torch(id: str, fields: dict[str, Any], mode: AutoresetMode) -> None:
     """NumpyToTorch alone fails on object arrays, so on any info with text and on any `final_obs`; on lists it works."""
-    plain: Any = gymnasium.make_vec(id, num_envs=2, autoreset_mode=mode)
-    listed: Any = DictInfoToList(gymnasium.make_vec(id, num_envs=2, autoreset_mode=mode))
-    tensors: Any = NumpyToTorch(DictInfoToList(gymnasium.make_vec(id, num_envs=2, autoreset_mode=mode)))
+    plain: Any = gymnasium.make_vec(id, num_envs=2, autoreset_mode=mode, **fields)
+    listed: Any = DictInfoToList(gymnasium.make_vec(id, num_envs=2, autoreset_mode=mode, **fields))
+    tensors: Any = NumpyToTorch(DictInfoToList(gymnasium.make_vec(id, num_envs=2, autoreset_mode=mode, **fields)))
     for envs in (plain, listed, tensors):
         envs.reset(seed=6)
     generator, ends = np.random.default_rng(6), 0

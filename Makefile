@@ -20,11 +20,11 @@ demo: $(VENV)/.stamp-run
 	$(BIN)/textenv train TextSentiment-v0 --agent ppo --out "runs/demo-$(shell date +%Y-%m-%d-%H%M%S)"
 
 test: $(VENV)/.stamp-dev
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 # The option of a command line takes the place of pyproject.toml's.
 test-all: $(VENV)/.stamp-dev
-	$(BIN)/python -m pytest -n auto -m "not gpu and not browser"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not gpu and not browser"
 
 browser: $(VENV)/.stamp-browser
 	$(BIN)/python -m pytest -m browser tests
@@ -34,7 +34,7 @@ check: $(VENV)/.stamp-dev
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pyright
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 	$(BIN)/python scripts/check_wheel.py
 
 # Two to three minutes an environment, or one: make suite ARGS="--only TextHaiku-v0 --seeds 3"

@@ -1,6 +1,7 @@
 """Settings that must stand before torch and the Hugging Face libraries are imported, and a registry that is as before after every test."""
 
 import contextlib
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 
@@ -8,6 +9,8 @@ import pytest
 
 os.environ["OMP_WAIT_POLICY"] = "passive"
 os.environ["HF_HUB_OFFLINE"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start, too
 
 import gymnasium
 import torch
@@ -15,6 +18,8 @@ import torch
 from textenv.envs import registry
 
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
+# A process has one fork server, which whoever comes first starts; this one has imported everything and computed nothing.
+multiprocessing.set_forkserver_preload(["pyarrow.parquet", "pytest", "textenv.training"])
 
 
 @pytest.fixture(autouse=True)

@@ -59,7 +59,6 @@ def start(settings: TrainConfig, seed: int = 0, prepare: Callable[[], None] = no
     It is forked from a server that has imported everything and computed nothing: quick, and no thread that a fork could break.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["textenv.training", "pyarrow.parquet", "pytest"])
     process = context.Process(target=live, args=(settings, seed, prepare))
     process.start()
     return process

@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import multiprocessing
 import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -225,7 +224,6 @@ def test_infos_equal_those_of_sync_vector_env(id: str, fields: dict[str, Any], m
 def test_async_vector_env_equals_the_rows(id: str, fields: dict[str, Any]) -> None:
     make = functools.partial(gymnasium.make, f"textenv:{id}", **fields)
     # A plain fork of this process, in which torch has already run, may hang; the server forks before torch runs.
-    multiprocessing.set_forkserver_preload(["textenv.envs.vector"])
     theirs: Any = AsyncVectorEnv([make, make], context="forkserver", autoreset_mode=AutoresetMode.SAME_STEP)
     try:
         mine: Any = gymnasium.make_vec(id, num_envs=2, **fields)

@@ -94,7 +94,7 @@ def test_tables_and_pictures(tmp_path: Path) -> None:
 
 def test_learnt_values_are_held_against_the_exact_ones() -> None:
     """A critic that takes every state for 0 is wrong by the root mean square of the values, weighted by how often they are passed."""
-    envs: Any = gymnasium.make_vec("TextGridWorld-v0", num_envs=4)
+    envs: Any = gymnasium.make_vec("TextGridWorld-v0", num_envs=4, max_new_tokens=4)
     rules = envs.unwrapped.rules
     policy = LanguagePolicy.for_rules(rules)
     mdp = ExactMDP(rules, policy)

@@ -12,6 +12,7 @@ import torch
 from sb3_contrib import MaskablePPO
 from stable_baselines3 import A2C, PPO
 
+from tests.envs.sizes import by_id
 from textenv.envs.registry import BUILT_IN
 from textenv.envs.single import TextEnv
 from textenv.envs.task import Task
@@ -131,9 +132,9 @@ def test_seeds_repeat_and_no_seed_goes_on(toy: Callable[..., Task]) -> None:
     assert env.np_random_seed == 3
 
 
-@pytest.mark.parametrize("id", BUILT_IN)
-def test_a_pickled_copy_goes_on_alike(id: str) -> None:
-    env: Any = gymnasium.make(id).unwrapped
+@by_id
+def test_a_pickled_copy_goes_on_alike(id: str, fields: dict[str, Any]) -> None:
+    env: Any = gymnasium.make(id, **fields).unwrapped
     env.reset(seed=1)
     generator = np.random.default_rng(0)
     env.step(next(token for token in range(env.rules.vocabulary) if env.rules.allowed[token] and token != env.rules.contract.end))

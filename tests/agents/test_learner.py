@@ -85,8 +85,8 @@ def test_the_expected_update_is_the_enumerated_gradient(name: str, fields: dict[
 
 
 SMALL: dict[str, dict[str, Any]] = {
-    "trpo": {"fisher_episodes": 16, "layers": 1},
-    "dqn": {"kl_coef": 0.0, "replay_size": 64, "minibatch_size": 16},
+    "trpo": {"fisher_episodes": 8, "layers": 1},
+    "dqn": {"kl_coef": 0.0, "replay_size": 32, "minibatch_size": 8},
     "best_of_n": {"n": 4},
 }
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
@@ -104,7 +104,7 @@ def made(name: str, fields: dict[str, Any], seed: int = 3, envs: Any = None) -> 
     kind = agent_class(name)
     envs = envs or gymnasium.make_vec("TextCopy-v0", num_envs=16)
     known = {field.name for field in dataclasses.fields(kind.Config)}
-    common = {"episodes_per_update": 32, "minibatch_size": 16, "group_size": 4, "learning_rate": 2e-3, "kl_coef": BETA}
+    common = {"episodes_per_update": 16, "minibatch_size": 8, "group_size": 4, "learning_rate": 2e-3, "kl_coef": BETA}
     given = {**{field: value for field, value in common.items() if field in known}, **SMALL.get(name, {}), **fields}
     return kind(LanguagePolicy.for_rules(envs.unwrapped.rules), envs, kind.Config(**given), seed=seed)
 
@@ -124,15 +124,15 @@ def test_two_runs_are_equal_and_a_saved_one_goes_on_to_the_bit(name: str, fields
         states.append(copy.deepcopy(straight.state_dict()))
 
     start = weights_of(straight)
-    straight.learn(32 * 4, after)
-    again.learn(32 * 4)
+    straight.learn(16 * 4, after)
+    again.learn(16 * 4)
     resumed.load_state_dict(states[1])
-    resumed.learn(32 * 2)
+    resumed.learn(16 * 2)
     end = weights_of(straight)
     assert all(torch.equal(value, end[part]) for part, value in weights_of(again).items())
     assert all(torch.equal(value, end[part]) for part, value in weights_of(resumed).items())
     assert (name == "best_of_n") == all(torch.equal(value, end[part]) for part, value in start.items())
-    assert [row["episodes"] for row in rows] == [32, 64, 96, 128]
+    assert [row["episodes"] for row in rows] == [16, 32, 48, 64]
     assert {"score", "reward", "kl_k1", "kl_k2", "kl_k3", "kl_coef", "entropy", "length", "learning_rate"} <= rows[-1].keys()
     assert all(torch.equal(value, weights) for value, weights in zip(straight.reference.parameters(), start_of(start), strict=True))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from textenv.agents.terminal_expert import TerminalExpert
+from textenv.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,12 +50,42 @@ def test_what_cannot_be_written_is_asked_for_again(monkeypatch: pytest.MonkeyPat
     assert "The tokenizer cannot write 'a/end'." in shown
 
 
+COMMAND = ["train", "TextCopy-v0", "--agent", "guided", "--expert", "terminal", "--out", "run"]
+COMMAND += "--episodes 8 --episodes-per-update 4 --num-envs 1 --intervention-rate 1 --eval-prompts 1".split()
+
+
+class Terminal(io.StringIO):
+    """What somebody types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def assert_answers_were_taken(shown: str, run: Path) -> None:
+    assert "How would you go on? Enter leaves it to the policy, /end ends the text, ctrl-D leaves all to it." in shown
+    assert ">c|" in shown
+    assert ">cbb|" in shown
+    assert shown.count("The policy goes on alone.") == 1
+    metrics = (run / "metrics.csv").read_text().splitlines()
+    names, first, second = (line.split(",") for line in metrics)
+    taken = names.index("taken_over")
+    assert 0 < float(first[taken]) < 1
+    assert float(second[taken]) == 0
+
+
+def test_training_with_what_is_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal("c\nbb\n/end\n"))
+    monkeypatch.chdir(tmp_path)
+    main(COMMAND)
+    assert_answers_were_taken(capsys.readouterr().err, tmp_path / "run")
+
+
+@pytest.mark.slow
 def test_training_with_a_person_at_a_terminal(tmp_path: Path) -> None:
     """`textenv train --expert terminal` in a pseudo-terminal: two answers, the end of a text, and ctrl-D."""
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "textenv", "train", "TextCopy-v0", "--agent", "guided", "--expert", "terminal", "--out", "run"]
-    command += "--episodes 8 --episodes-per-update 4 --num-envs 1 --intervention-rate 1 --eval-prompts 1".split()
+    command = [sys.executable, "-m", "textenv", *COMMAND]
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"}
     process = subprocess.Popen(command, cwd=tmp_path, env=environ, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
@@ -73,12 +104,4 @@ def test_training_with_a_person_at_a_terminal(tmp_path: Path) -> None:
     os.close(ours)
     text = seen.decode()
     assert process.wait(60) == 0, text
-    assert "How would you go on? Enter leaves it to the policy, /end ends the text, ctrl-D leaves all to it." in text
-    assert ">c|" in text
-    assert ">cbb|" in text
-    assert text.count("The policy goes on alone.") == 1
-    metrics = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
-    names, first, second = (line.split(",") for line in metrics)
-    taken = names.index("taken_over")
-    assert 0 < float(first[taken]) < 1
-    assert float(second[taken]) == 0
+    assert_answers_were_taken(text, tmp_path / "run")

@@ -81,6 +81,7 @@ def test_slots_are_no_tokens() -> None:
         agent_in(TopKActions(make(), 2))
 
 
+@pytest.mark.slow
 def test_libraries_are_imported_when_they_are_used() -> None:
     code = (
         "import sys, textenv, textenv.agents\n"
@@ -90,5 +91,8 @@ def test_libraries_are_imported_when_they_are_used() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True)
     assert done.stdout.split() == ["False", "False", "MaskableLanguageModelPolicy"], done.stderr
+
+
+def test_other_names_are_not_there() -> None:
     with pytest.raises(AttributeError, match="no attribute 'MaskedPolicy'"):
         textenv.agents.sb3.MaskedPolicy  # noqa: B018

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
@@ -188,6 +189,12 @@ def test_tests_mirror_the_package() -> None:
     missing = {relative(path): relative(mirror_of(path)) for path in modules if not mirror_of(path).is_file()}
     untested = [f"{module} has no {test}" for module, test in missing.items() if module not in UNTESTED]
     assert not untested, "\n".join(untested)
+
+
+def test_pytest_looks_into_every_folder(pytestconfig: pytest.Config) -> None:
+    folders = {folder for path in [*MODULES, *(ROOT / "tests").rglob("*.py")] for folder in path.relative_to(ROOT).parent.parts}
+    passed_by = [folder for folder in folders for pattern in pytestconfig.getini("norecursedirs") if fnmatch(folder, pattern)]
+    assert not passed_by, f"norecursedirs of pyproject.toml leaves out {passed_by}"
 
 
 def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, source: list[str]) -> int:

@@ -116,5 +116,6 @@ def test_an_existing_run_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(SystemExit) as caught:
         main(["train", "TextCopy-v0", *SMALL])
     assert caught.value.code == 2
-    assert capsys.readouterr().err == "textenv: runs/TextCopy-v0-ppo-5 exists already; go on with --resume, choose another --out or remove it.\n"
+    shown = capsys.readouterr().err
+    assert shown == "textenv: runs/TextCopy-v0-ppo-5 exists already; go on with --resume, choose another --out or remove it.\n"
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before

@@ -130,6 +130,7 @@ def test_bad_input_ends_with_one_sentence(arguments: str, sentence: str, folder:
     assert not list(folder.iterdir())
 
 
+@pytest.mark.slow
 def test_a_misspelt_option_in_a_process_of_its_own(tmp_path: Path) -> None:
     done = textenv("train", "TextCopy-v0", "--episods", "3", cwd=tmp_path)
     sentence = 'textenv: train has no option "--episods". Did you mean "--episodes"?\n'
@@ -174,11 +175,11 @@ def test_a_reader_who_leaves_is_told_nothing(argument: str, tmp_path: Path) -> N
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_what_is_piped_has_no_colour(tmp_path: Path) -> None:
-    for arguments in (["list"], ["train", "--help"]):
-        done = textenv(*arguments, cwd=tmp_path, TERM="xterm-256color")
-        assert done.returncode == 0
-        assert "\x1b" not in done.stdout + done.stderr
+@pytest.mark.parametrize("arguments", ["list", pytest.param("train --help", marks=pytest.mark.slow)])
+def test_what_is_piped_has_no_colour(arguments: str, tmp_path: Path) -> None:
+    done = textenv(*arguments.split(), cwd=tmp_path, TERM="xterm-256color")
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", ["train", "eval", "sample", "frontier"])

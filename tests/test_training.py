@@ -121,7 +121,8 @@ def noisy(folder: Path, reward: Noisy, seed: int, console: Console | None = None
     train(config(folder, env="Noisy-v0", resume=resume, **fields), console or quiet())
 
 
-@pytest.mark.parametrize("signal_at", [1, 12, 15, 22])  # of the reward's calls: before, in and after learning
+# Of the reward's calls: before, in and after learning.
+@pytest.mark.parametrize("signal_at", [1, *(pytest.param(call, marks=pytest.mark.slow) for call in (12, 15)), 22])
 def test_a_run_that_is_stopped_goes_on_to_the_same_bits(signal_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "CHECKPOINT_SHARE", 1e-9)  # only the first and the last, and when a signal comes
     paths = [tmp_path / "straight", tmp_path / "stopped"]
@@ -391,7 +392,8 @@ def test_a_healthy_run_learns_what_it_learns_without_being_watched(tmp_path: Pat
     assert pd.read_csv(paths[1] / "evaluations.csv")["update"].tolist() == [0, 3, 6]
 
 
-@pytest.mark.parametrize("signal_at", [4, 21, 28])  # of the reward's calls: in the first evaluation, in an update, in an evaluation
+# Of the reward's calls: in the first evaluation, in an update, in an evaluation.
+@pytest.mark.parametrize("signal_at", [pytest.param(4, marks=pytest.mark.slow), 21, pytest.param(28, marks=pytest.mark.slow)])
 def test_a_watched_run_goes_on_to_the_same_bits(signal_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "CHECKPOINT_SHARE", 1e-9)
     watched: dict[str, Any] = {"eval_every": 2, "stop_on_overoptimisation": True, "episodes": 80}

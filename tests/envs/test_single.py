@@ -229,8 +229,19 @@ def test_render(toy: Callable[..., Task], capsys: pytest.CaptureFixture[str]) ->
 # Stock agents, unmodified, without a warning
 
 
-@pytest.mark.parametrize("algorithm", [PPO, A2C, MaskablePPO], ids=lambda algorithm: algorithm.__name__)
-@pytest.mark.parametrize("id", BUILT_IN)
+@pytest.mark.parametrize(
+    ("id", "algorithm"),
+    [
+        *((id, PPO) for id in BUILT_IN),
+        *(("TextCopy-v0", algorithm) for algorithm in (A2C, MaskablePPO)),
+        *(
+            pytest.param(id, algorithm, marks=pytest.mark.slow)
+            for id in BUILT_IN
+            if id != "TextCopy-v0"
+            for algorithm in (A2C, MaskablePPO)
+        ),
+    ],
+)
 def test_stock_agents_learn(id: str, algorithm: Any) -> None:
     env: Any = gymnasium.make(id, max_new_tokens=4)
     sizes: dict[str, Any] = {} if algorithm is A2C else {"batch_size": 24, "n_epochs": 1}

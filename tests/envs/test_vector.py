@@ -186,6 +186,7 @@ def test_every_row_follows_a_plain_model(mode: AutoresetMode, data: st.DataObjec
 # Against single envs
 
 
+@pytest.mark.slow  # `check` does this for every id and mode, with another seed, in tests/envs/test_checker.py
 @by_mode
 @by_id
 def test_rows_equal_single_envs(id: str, fields: dict[str, Any], mode: AutoresetMode) -> None:

@@ -216,7 +216,7 @@ def test_the_action_space_knows_the_task() -> None:
     assert isinstance(space, Tokens)
     assert space.n == 4096
     assert space.model == "tiny-en"
-    assert space.tokenizer.eos_token == "<|endoftext|>"
+    assert space.contract.tokenizer.eos_token == "<|endoftext|>"
     assert not isinstance(many(wrapper="top k").action_space, Tokens)
 
 

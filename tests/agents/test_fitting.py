@@ -63,6 +63,16 @@ def test_it_learns_and_says_how() -> None:
     assert not module.training
 
 
+def test_nothing_is_dropped_out() -> None:
+    module = nn.Sequential(fresh(), nn.Dropout(0.5)).train()
+    modes: list[bool] = []
+    module.register_forward_hook(lambda *_: modes.append(any(part.training for part in module.modules())))
+    loss = squares(module)
+    fit(module, len(X), loss, FittingConfig(epochs=2, batch_size=4))
+    assert modes
+    assert not any(modes)
+
+
 def test_the_rate_rises_and_falls() -> None:
     module, rates = fresh(), list[float]()
     config = replace(PLAIN, epochs=2, warmup=0.2, learning_rate=0.5, evaluations=5)

@@ -12,6 +12,7 @@ from textenv.agents.trpo import TRPO, TRPOConfig, conjugate_gradient, fisher, fl
 from textenv.envs.exact import ExactMDP
 from textenv.errors import ArgumentError
 from textenv.models.policy import LanguagePolicy
+from textenv.models.proof import AfterHead
 from textenv.rewards.kl import exact
 
 
@@ -88,6 +89,19 @@ def test_only_the_last_layers_move() -> None:
 def test_the_critic_is_trained_whole() -> None:
     agent = make(advantage="critic", layers=1)
     assert len(agent.optimiser.param_groups[0]["params"]) == len(list(agent.critic.parameters()))
+
+
+def test_its_distribution_has_what_follows_the_head() -> None:
+    agent = make(layers=None)
+    agent.policy.after_head = AfterHead(0.5, 2.0)
+    batch = agent.collect()
+    with torch.no_grad():
+        log_probs = agent.policy.response_log_probs(batch.tokens, batch.prompt_columns)[0][batch.mask]
+        tokens = batch.tokens[:, batch.prompt_columns :][batch.mask]
+        found = agent._distribution(batch).gather(-1, tokens[:, None])[:, 0]
+    assert torch.allclose(found, log_probs, atol=1e-5)
+    agent.policy.after_head = AfterHead()
+    assert not torch.allclose(agent._distribution(batch).gather(-1, tokens[:, None])[:, 0], log_probs, atol=1e-2)
 
 
 def test_refuses_bf16() -> None:

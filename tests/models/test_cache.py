@@ -14,12 +14,17 @@ from transformers import (
     AutoModelForCausalLM,
     Gemma3TextConfig,
     GPT2Config,
+    GPTNeoConfig,
     LlamaConfig,
     MistralConfig,
+    OPTConfig,
+    Phi3Config,
     PreTrainedModel,
     Qwen2Config,
+    RwkvConfig,
 )
 
+from textenv.errors import LoadError
 from textenv.models.loading import toy_tokenizer
 from textenv.models.policy import LanguagePolicy
 
@@ -232,3 +237,104 @@ def test_a_copy_reads_its_texts_anew(name: str, again: Callable[[LanguagePolicy]
         torch.testing.assert_close(twin.next_log_probs(rows.observations), expected, atol=1e-5, rtol=0)
         cast(torch.nn.Linear, twin.model.get_output_embeddings()).weight.zero_()
     torch.testing.assert_close(policy.next_log_probs(rows.observations), expected, atol=1e-5, rtol=0)
+
+
+ENDS: dict[str, Any] = {"vocab_size": 26, "bos_token_id": 0, "eos_token_id": 23}
+GPT_NEO: dict[str, Any] = {"hidden_size": 32, "num_layers": 2, "num_heads": 4, "attention_types": [[["global", "local"], 1]]}
+RWKV: dict[str, Any] = {"hidden_size": 32, "attention_hidden_size": 32, "num_hidden_layers": 2, "context_length": 64}
+
+
+def policy_of(config: Any) -> LanguagePolicy:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return LanguagePolicy(model, toy_tokenizer(SYMBOLS))
+
+
+def play(policy: LanguagePolicy, width: int, lengths: tuple[int, ...]) -> tuple[int, list[str]]:
+    """Let texts grow to some lengths in observations of a width, each step held against whole texts.
+
+    Returns:
+        Tokens that the trunk read, and warnings.
+    """
+    tokens = np.random.default_rng(0).integers(0, 23, (len(lengths), width)).astype(np.int32)
+    read = 0
+
+    def count(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        nonlocal read
+        read += kwargs["input_ids"].numel()
+        assert kwargs["use_cache"] == (kwargs.get("past_key_values") is not None)
+
+    policy.trunk.register_forward_pre_hook(count, with_kwargs=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        policy.cache.last_hidden(tokens[:, :width] * 0)  # what is asked once
+        read = 0
+        policy.cache.clear()
+        for step in range(3):
+            observations = tokens.copy()
+            for row, length in enumerate(lengths):
+                observations[row, length - 2 + step :] = -1
+            cached = policy.next_log_probs(observations)
+            counted = read
+            with torch.no_grad():
+                assert torch.allclose(cached, policy.next_log_probs(observations, cached=False), atol=1e-5)
+            read = counted
+    return read, [str(warning.message) for warning in caught]
+
+
+@pytest.mark.parametrize(("window", "slow"), [(6, True), (16, False)])
+def test_a_window_counted_from_the_last_column_takes_the_slow_path(window: int, slow: bool) -> None:
+    policy = policy_of(GPTNeoConfig(**ENDS, **GPT_NEO, max_position_embeddings=64, window_size=window))
+    read, said = play(policy, 16, (16, 9, 4))
+    assert read == (3 * (14 + 15 + 16) if slow else 3 * (14 + 1 + 1))
+    assert len(said) == slow
+    assert all("GPTNeoModel reads a token after texts of different lengths, up to 16 tokens, otherwise" in sentence for sentence in said)
+
+
+def test_a_width_is_tried_once_and_for_copies_too() -> None:
+    policy = policy_of(GPTNeoConfig(**ENDS, **GPT_NEO, max_position_embeddings=64, window_size=6))
+    assert play(policy, 6, (6, 4, 3))[1] == []  # no text is longer than the window
+    assert len(play(policy, 12, (12, 4, 3))[1]) == 1
+    twin = copy.deepcopy(policy)
+    assert play(twin, 12, (12, 4, 3))[1] == []  # said once
+
+
+@pytest.mark.parametrize("width", [16, 3, 2])
+def test_a_model_without_keys_and_values_reads_whole_texts(width: int) -> None:
+    policy = policy_of(RwkvConfig(**ENDS, **RWKV))
+    lengths = (width, max(3, width // 2))
+    said = play(policy, width, lengths)[1] if width > 2 else []
+    assert len(said) == (width > 2)
+    assert all("RwkvModel leaves the cache of keys and values empty" in sentence for sentence in said)
+    act = policy.act(np.array([[1, -1], [2, -1]], dtype=np.int32))
+    assert act.log_probs.isfinite().all()
+
+
+def test_what_changes_with_the_longest_text_is_refused() -> None:
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [3.0] * 4}
+    sizes = {**SMALL, "vocab_size": 26, "sliding_window": None}
+    config = Phi3Config(**sizes, rope_parameters={**rope, "original_max_position_embeddings": 12}, original_max_position_embeddings=12)
+    policy = policy_of(config)
+    assert play(policy, 12, (12, 5, 3))[1] == []
+    with pytest.raises(
+        LoadError, match="Phi3Model reads a text of 9 tokens otherwise beside one of 16, so that what it plays cannot be learnt"
+    ):
+        policy.act(np.ones((2, 16), dtype=np.int32))
+
+
+def test_states_may_be_narrower_than_the_model() -> None:
+    sizes: dict[str, Any] = {"hidden_size": 32, "word_embed_proj_dim": 16, "ffn_dim": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    policy = policy_of(OPTConfig(**ENDS, **sizes, pad_token_id=None))
+    assert policy.value_head.in_features == 16
+    assert policy.act(np.full((3, 16), -1, dtype=np.int32)).values.tolist() == [0, 0, 0]
+    assert play(policy, 16, (16, 9, 4))[1] == []
+
+
+def test_what_is_tried_draws_nothing() -> None:
+    policy, generator = make_policy("llama"), torch.get_rng_state()
+    policy.act(Rows(4, seed=0).observations, greedy=True)
+    assert torch.equal(torch.get_rng_state(), generator)

@@ -6,17 +6,24 @@ from typing import Any
 
 import pytest
 import torch
+from peft import IA3Config, LoraConfig, PromptTuningConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForCausalLM,
     GPT2Config,
     GPT2ForSequenceClassification,
     GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
     T5Config,
     T5ForConditionalGeneration,
 )
 
 from textenv.errors import ArgumentError, LoadError
-from textenv.models.loading import load_causal_lm, load_tokenizer, toy_causal_lm, toy_tokenizer
+from textenv.models.loading import adapter_base, load_causal_lm, load_tokenizer, toy_causal_lm, toy_tokenizer
+from textenv.models.policy import LanguagePolicy
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing")  # peft asks by its old name
 
 TOKENIZER = toy_tokenizer("abc>")
 
@@ -75,6 +82,91 @@ def test_a_damaged_model_is_named_in_one_line(folder: Path, file: str, content: 
     with pytest.raises(LoadError, match=f"The model {folder} cannot be loaded: ") as caught:
         load_causal_lm(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_tied_weights_are_not_missing(folder: Path) -> None:
+    assert "lm_head.weight" not in load_file(folder / "model.safetensors")
+    load_causal_lm(folder)
+
+
+def untied(folder: Path) -> dict[str, torch.Tensor]:
+    """Save a Llama whose head is its own, and give its weights."""
+    sizes: dict[str, Any] = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    LlamaForCausalLM(LlamaConfig(vocab_size=5, tie_word_embeddings=False, **sizes)).save_pretrained(folder)
+    TOKENIZER.save_pretrained(folder)
+    return load_file(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("left", "sentence"),
+    [
+        ("model.", r"holds not all 12 of the weights of LlamaForCausalLM \(llama\): it lacks lm_head\.weight\."),
+        ("lm_head", r"it lacks model\.embed_tokens\.weight, model\.layers\.0\..*weight, model\.layers\.0\..*weight and 8 more\."),
+        ("another", r"holds none of the weights of LlamaForCausalLM \(llama\): it lacks lm_head\.weight, .* and 9 more\."),
+    ],
+)
+def test_what_a_file_lacks_is_not_drawn_at_random(left: str, sentence: str, tmp_path: Path) -> None:
+    weights = untied(tmp_path)
+    kept = {name: value for name, value in weights.items() if name.startswith(left)} or {"transformer.wte.weight": torch.ones(5, 8)}
+    save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(LoadError, match=sentence):
+        load_causal_lm(tmp_path)
+
+
+def test_weights_of_another_size_are_refused_in_a_line(tmp_path: Path) -> None:
+    weights = untied(tmp_path)
+    weights["lm_head.weight"] = torch.ones(6, 8)
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(LoadError, match=f"The model {tmp_path} cannot be loaded: ") as caught:
+        load_causal_lm(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["lora", "ia3"])
+def test_adapters_are_merged_into_the_model_that_they_name(kind: str, folder: Path, tmp_path: Path) -> None:
+    config: Any = LoraConfig(r=2, target_modules="all-linear", fan_in_fan_out=True)
+    if kind == "ia3":
+        config = IA3Config(target_modules=["c_attn", "c_fc"], feedforward_modules=["c_fc"], fan_in_fan_out=True)
+    adapted = get_peft_model(load_causal_lm(folder), config)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for weights in adapted.parameters():
+            if weights.requires_grad:
+                weights.add_(0.3 * torch.randn_like(weights))
+    adapted.save_pretrained(str(tmp_path / "adapters"))
+    ids = torch.tensor([[0, 1, 2, 3]])
+    with torch.no_grad():
+        expected = adapted.eval()(input_ids=ids).logits
+        loaded = load_causal_lm(tmp_path / "adapters")
+        assert torch.allclose(loaded.eval()(input_ids=ids).logits, expected, atol=1e-5)
+        assert not torch.allclose(load_causal_lm(folder).eval()(input_ids=ids).logits, expected, atol=0.01)
+    assert not any("lora" in name or "ia3" in name for name, _ in loaded.named_parameters())
+    policy = LanguagePolicy.from_pretrained(tmp_path / "adapters")  # with the tokenizer of the model
+    assert policy.tokenizer.get_vocab() == TOKENIZER.get_vocab()
+    assert all(weights.requires_grad for weights in policy.parameters())
+
+
+def test_adapters_that_cannot_be_loaded_name_their_model(folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "adapters"
+    get_peft_model(load_causal_lm(folder), LoraConfig(r=2, target_modules=["c_attn"], fan_in_fan_out=True)).save_pretrained(str(place))
+    assert adapter_base(place) == str(folder)
+    assert adapter_base(folder) is None
+    written = json.loads((place / "adapter_config.json").read_text())
+    for base, why in ((str(tmp_path / "gone"), "There is no folder"), (None, "does not name the model")):
+        (place / "adapter_config.json").write_text(json.dumps({**written, "base_model_name_or_path": base}))
+        with pytest.raises(LoadError, match=why) as caught:
+            load_causal_lm(place)
+        assert base is None or f'adapters of the model "{base}", and cannot be loaded' in str(caught.value)
+    (place / "adapter_config.json").write_text(json.dumps(written))
+    weights = load_file(place / "adapter_model.safetensors")
+    weights.pop(next(iter(weights)))
+    save_file(weights, place / "adapter_model.safetensors")
+    with pytest.raises(LoadError, match=f'adapters of the model "{folder}", and cannot be loaded: Found missing adapter keys'):
+        load_causal_lm(place)
+    prompts = tmp_path / "prompts"
+    get_peft_model(load_causal_lm(folder), PromptTuningConfig(num_virtual_tokens=2, task_type="CAUSAL_LM")).save_pretrained(str(prompts))
+    with pytest.raises(LoadError, match=f'adapters of the model "{folder}", and cannot be loaded: Adapters of peft\'s kind PROMPT_TUNING'):
+        load_causal_lm(prompts)
 
 
 def test_tokenizers_are_shared(folder: Path) -> None:

@@ -11,17 +11,31 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from peft import (
+    AdaLoraConfig,
+    IA3Config,
+    LoHaConfig,
+    LoKrConfig,
+    LoraConfig,
+    OFTConfig,
+    PrefixTuningConfig,
+    PromptTuningConfig,
+    VeraConfig,
+    get_peft_model,
+)
 from torch import nn
 from transformers import AutoModelForCausalLM
 
 from tests.models.test_cache import CONFIGS, SPLICED, Rows, make_policy
-from textenv.errors import ArgumentError
+from textenv.errors import ArgumentError, LoadError
 from textenv.models import kernels
 from textenv.models.gpt2 import is_plain_gpt2
 from textenv.models.kernels import FastKernels
 from textenv.models.loading import toy_causal_lm, toy_tokenizer
-from textenv.models.lora import add_lora, has_lora, merged, twin, without_lora
+from textenv.models.lora import KINDS, add_lora, has_lora, merged, twin, within_peft, without_lora
 from textenv.models.policy import LanguagePolicy
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing")  # peft asks by its old name
 
 LAYERS = {"gpt2": 4, "llama": 7, "qwen2": 7}
 """Linear layers of a block."""
@@ -238,3 +252,65 @@ def test_what_cannot_be_is_refused_before_anything_changes(monkeypatch: pytest.M
     add_lora(policy, 2)
     with pytest.raises(ArgumentError, match="has adapters already"):
         add_lora(policy, 2)
+
+
+AROUND: dict[str, Any] = {
+    "LORA": LoraConfig(r=2, target_modules="all-linear", lora_dropout=0.5),
+    "LORA, DoRA": LoraConfig(r=2, target_modules="all-linear", use_dora=True),
+    "IA3": IA3Config(target_modules=["q_proj", "down_proj"], feedforward_modules=["down_proj"]),
+    "LOHA": LoHaConfig(r=2, target_modules=["q_proj", "v_proj"], module_dropout=0.5),
+    "LOKR": LoKrConfig(r=2, target_modules=["q_proj", "v_proj"]),
+    "OFT": OFTConfig(r=0, oft_block_size=4, target_modules=["q_proj", "v_proj"]),
+    "VERA": VeraConfig(r=2, target_modules=["q_proj"]),
+}
+
+
+def test_every_kind_that_is_taken_is_tried() -> None:
+    assert {name.partition(",")[0] for name in AROUND} == KINDS
+
+
+@pytest.mark.parametrize("kind", AROUND)
+def test_the_adapters_of_a_peft_model_are_trained_and_switched_off(kind: str, tmp_path: Path) -> None:
+    fresh = make_policy("llama")
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        around = get_peft_model(make_policy("llama").model, AROUND[kind])
+        with torch.no_grad():
+            for weights in around.parameters():
+                if weights.requires_grad:
+                    weights.add_(0.1 * torch.randn_like(weights))
+    adapters = {id(weights) for weights in around.parameters() if weights.requires_grad}
+    policy = LanguagePolicy(around, toy_tokenizer("abcdefghijklmnopqrstuvw"))
+    assert {id(weights) for weights in policy.model.parameters() if weights.requires_grad} == adapters
+    policy.train()  # drops nothing
+    with torch.no_grad():
+        own = torch.log_softmax(around(input_ids=texts()).logits[..., :24], -1)[:, 5:-1].gather(-1, texts()[:, 6:, None])[..., 0]
+    assert torch.allclose(log_probs(policy), own, atol=1e-5)
+    policy.response_log_probs(texts(), 6)[0].sum().backward()
+    assert all(weights.grad is not None and weights.grad.abs().sum() > 0 for weights in policy.model.parameters() if weights.requires_grad)
+    assert torch.allclose(log_probs(without_lora(policy)), log_probs(fresh), atol=1e-6)
+    assert not torch.allclose(log_probs(policy), log_probs(fresh), atol=1e-3)
+    policy.save_pretrained(tmp_path)
+    assert torch.allclose(log_probs(LanguagePolicy.from_pretrained(tmp_path)), own, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        (PromptTuningConfig(num_virtual_tokens=2, task_type="CAUSAL_LM"), "kind PROMPT_TUNING cannot be switched off and merged"),
+        (PrefixTuningConfig(num_virtual_tokens=2, task_type="CAUSAL_LM"), "kind PREFIX_TUNING cannot be"),
+        (AdaLoraConfig(target_modules=["q_proj"], total_step=10), "kind ADALORA cannot be"),
+        (LoraConfig(r=2, target_modules=["q_proj"], modules_to_save=["lm_head"]), "trains a copy of lm_head beside the adapters"),
+        (LoraConfig(r=2, target_modules=["q_proj"], trainable_token_indices=[1]), "trains a copy of model.embed_tokens beside"),
+    ],
+)
+def test_what_cannot_be_switched_off_is_refused_by_name(config: Any, sentence: str) -> None:
+    around = get_peft_model(make_policy("llama").model, config)
+    with pytest.raises(LoadError, match=sentence):
+        LanguagePolicy(around, toy_tokenizer("abcdefghijklmnopqrstuvw"))
+
+
+def test_another_model_is_itself() -> None:
+    model = make_policy("gpt2").model
+    assert within_peft(model) is model
+    assert within_peft(with_adapters().model) is not None

@@ -116,3 +116,13 @@ def test_nothing_is_said_of_padding(caplog: pytest.LogCaptureFixture) -> None:
     policy = policy_of("gpt2")
     packed_log_probs(policy, pack([Example([8], [8])], 2))
     assert not caplog.records
+
+
+def test_rows_of_one_example_are_as_wide_as_the_fullest() -> None:
+    examples = [Example([0], [1]), Example([1, 2, 3], [4] * 6), Example([2], [3, 4])]
+    alone = pack(examples, 9, together=False)
+    assert alone.select(torch.tensor([0, 2])).tokens.tolist() == [[0, 1, 0], [2, 3, 4]]
+    assert alone.select(torch.tensor([0, 1])).tokens.shape == (2, 9)
+    assert alone.select(torch.tensor([2])).owner.tolist() == [[-1, 2, 2]]
+    assert alone.select(torch.zeros(0, dtype=torch.long)).tokens.shape == (0, 0)
+    assert pack(examples, 12).select(torch.tensor([0])).tokens.shape[1] == pack(examples, 12).tokens.shape[1]

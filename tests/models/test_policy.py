@@ -1,12 +1,21 @@
 """The policy's log-probabilities agree with each other and with the model's own."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    OPTConfig,
+    OPTForCausalLM,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from textenv.errors import ArgumentError
 from textenv.models.loading import toy_causal_lm, toy_tokenizer
@@ -151,6 +160,37 @@ def test_bf16_is_close() -> None:
     close = half.next_log_probs(OBSERVATIONS)
     assert close.dtype == torch.float32
     assert 0 < (close - exact).abs().max() < 0.1
+
+
+def opt(dropout: float = 0.5) -> Any:
+    sizes: dict[str, Any] = {"hidden_size": 16, "ffn_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = OPTConfig(vocab_size=7, dropout=dropout, bos_token_id=6, eos_token_id=6, pad_token_id=None, **sizes)
+    return OPTForCausalLM(config).train()
+
+
+def test_training_mode_drops_nothing() -> None:
+    policy = LanguagePolicy(opt(), TOKENIZER)
+    tokens = torch.from_numpy(OBSERVATIONS).long()
+    expected = policy.eval().response_log_probs(tokens, 3)[0]
+    assert policy.train().training
+    assert torch.equal(policy.response_log_probs(tokens, 3)[0], expected)
+    around = torch.nn.ModuleDict({"policy": policy}).train()
+    assert torch.equal(policy.response_log_probs(tokens, 3)[0], expected)
+    assert around["policy"].training
+    assert policy.value_head.training
+    assert not any(module.training for module in policy.model.modules())
+
+
+def test_weights_of_half_precision_are_not_called_fp32() -> None:
+    model: Any = make_policy().model.to(torch.bfloat16)  # type: ignore[arg-type]
+    sentence = 'GPT2LMHeadModel has weights of bfloat16, which is not precision="fp32"; load it with dtype=torch.float32'
+    with pytest.raises(ArgumentError, match=sentence):
+        LanguagePolicy(model, TOKENIZER)
+    half = LanguagePolicy(model, TOKENIZER, precision="bf16")
+    assert (half.next_log_probs(OBSERVATIONS) - make_policy().next_log_probs(OBSERVATIONS)).abs().max() < 0.1
+    for precision in ("fp32", "bf16"):
+        with pytest.raises(ArgumentError, match=f'has weights of float16, which is not precision="{precision}"'):
+            LanguagePolicy(model.half(), TOKENIZER, precision=precision)
 
 
 def test_refusals(tmp_path: Path) -> None:

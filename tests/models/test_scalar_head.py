@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers import (
     AutoModelForSequenceClassification,
@@ -25,6 +26,8 @@ from textenv.models.hub import ASSETS
 from textenv.models.loading import load_causal_lm, toy_causal_lm, toy_tokenizer
 from textenv.models.scalar_head import head_of, load_scalar_model, rescale
 from textenv.rewards.loading import load_reward
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing")  # peft asks by its old name
 
 LETTERS = "abcdefgh"
 TEXTS = ["abc", "hgfedcba", "", "aaaa"]
@@ -108,11 +111,19 @@ def test_a_seed_gives_one_model_and_leaves_the_generator_alone(place: Path) -> N
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_nothing_is_dropped_in_training(place: Path) -> None:
+def test_nothing_is_random(place: Path) -> None:
     model, tokenizer = load_scalar_model(place)
-    model.train()
+    assert not any(module.training for module in model.modules())
     inputs: Any = tokenizer("abcdefg", return_tensors="pt")
     assert model(**inputs).logits.item() == model(**inputs).logits.item()
+
+
+def test_adapters_alone_are_no_reward_model(tmp_path: Path) -> None:
+    gpt2(tmp_path / "base")
+    adapted = get_peft_model(load_causal_lm(tmp_path / "base"), LoraConfig(r=2, target_modules="all-linear", fan_in_fan_out=True))
+    adapted.save_pretrained(str(tmp_path / "adapters"))
+    with pytest.raises(LoadError, match=f'adapters holds adapters of the model "{tmp_path}/base" and no model of its own; save it merged'):
+        load_scalar_model(tmp_path / "adapters")
 
 
 def test_the_end_is_read_whatever_the_padding(place: Path) -> None:

@@ -100,7 +100,7 @@ def fit(
 ) -> Fitted:
     """Fit the parameters of a module that require a gradient.
 
-    The module is put into training mode for steps and into evaluation mode for evaluations.
+    The module stays in evaluation mode, in which no class of model drops anything out.
 
     Args:
         module: is changed in place; it ends in evaluation mode with the best weights, those at the start among them.
@@ -141,7 +141,7 @@ def fit(
         rate = config.learning_rate * scheduled(step - 1, total, config.warmup)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        module.train()
+        module.eval()
         told, divided = _take_step(parameters, optimiser, chosen, loss, size, config)
         sums, sizes = {name: sums.get(name, 0.0) + value for name, value in told.items()}, sizes + divided
         if step % every and step < total:

@@ -156,9 +156,7 @@ class TRPO(Learner):
         policy = self.policy
         with sdpa_kernel(SDPBackend.MATH):
             hidden = policy.response_hidden(states.tokens, states.prompt_columns)  # (M, D)
-        logits = cast(nn.Module, policy.model.get_output_embeddings())(hidden)
-        if policy.softcap is not None:
-            logits = torch.tanh(logits / policy.softcap) * policy.softcap
+        logits = policy.raw_logits(hidden)
         forbidden = policy.forbidden(states.mask, states.allowed_tokens(policy.vocabulary))
         return masked_log_softmax(logits, policy.temperature, forbidden)
 

@@ -2,8 +2,13 @@
 
 Each call compares the observations with what has been read: where a row has one token more, or only its last token is
 another, that token is read; a row that is new or changed is read from its start; a row that is gone leaves its slot.
+
+Not every class of model reads a token after keys and values of other lengths as it reads whole texts: some count their window
+from the last column, some keep no keys at all. So that is tried at the width of the observations, with two texts of different
+lengths, before anything is read; where it fails, every token is computed from the whole prefix.
 """
 
+import contextlib
 import itertools
 import warnings
 import weakref
@@ -18,10 +23,12 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers.cache_utils import DynamicCache
 
+from textenv.errors import LoadError
 from textenv.models.gpt2 import GPT2Step, is_plain_gpt2
 from textenv.models.kernels import packed_linear
 from textenv.models.layout import align_left, last_columns
-from textenv.models.slots import Slots, as_cache
+from textenv.models.proof import is_close, mostly_close, ordinary_ids, whole_states
+from textenv.models.slots import Slots, Step, as_cache
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -57,10 +64,12 @@ class PrefixCache:
     Args:
         trunk: the model without its head, from hidden-state-returning transformers classes.
         arithmetic: context in which the trunk is computed.
+        size: D.
     """
 
-    def __init__(self, trunk: "PreTrainedModel", arithmetic: Callable[[], AbstractContextManager[Any]]) -> None:
-        self.trunk, self.arithmetic = trunk, arithmetic
+    def __init__(self, trunk: "PreTrainedModel", arithmetic: Callable[[], AbstractContextManager[Any]], size: int) -> None:
+        self.trunk, self.arithmetic, self.size = trunk, arithmetic, size
+        self._steps: dict[int, bool] = {}  # by W: whether steps give what whole texts do
         self._warned = False
         trunk.register_load_state_dict_post_hook(_bump)
         self.clear()
@@ -90,7 +99,8 @@ class PrefixCache:
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy reads its texts anew: what is laid out belongs to these weights and this process.
-        return {"trunk": self.trunk, "arithmetic": self.arithmetic, "_warned": self._warned}
+        kept = ("trunk", "arithmetic", "size", "_steps", "_warned")
+        return {name: getattr(self, name) for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -105,6 +115,9 @@ class PrefixCache:
 
         Returns:
             (N, D); what stands in skipped rows means nothing.
+
+        Raises:
+            LoadError: the model reads short texts otherwise beside texts of W tokens.
         """
         last = last_columns(observations)
         live = last >= 0
@@ -115,7 +128,7 @@ class PrefixCache:
             self._seen = np.full_like(observations, -1)
         if not live.any():
             self.clear()
-            return torch.zeros(len(live), self.trunk.config.get_text_config().hidden_size, device=self.trunk.device)
+            return torch.zeros(len(live), self.size, device=self.trunk.device)
         same = observations == self._seen  # (N, W)
         if self._slots and same[live].all() and live[self._slots.rows].all():
             return self._hidden
@@ -147,33 +160,39 @@ class PrefixCache:
         assert self._slots is not None
         rows = self._slots.rows
         step = self._slots.step(observations[rows, last[rows]], (observations[rows] >= 0).sum(1))
-        if self._gpt2 is not None:
-            hidden = self._gpt2(self._slots, step)
-        else:
-            mask = torch.ones(len(rows), step.columns, device=self._slots.device) if step.mask is None else step.mask
-            with self.arithmetic():
-                hidden = self.trunk(
-                    input_ids=step.tokens[:, None],
-                    attention_mask=mask.long(),
-                    position_ids=step.positions[:, None],
-                    past_key_values=as_cache(self._slots, step),
-                    use_cache=True,
-                ).last_hidden_state[:, -1]
-        self._store(rows, hidden)
+        self._store(rows, self._advance(self._slots, self._gpt2, step, self.arithmetic))
+
+    def _advance(
+        self, slots: Slots, gpt2: GPT2Step | None, step: Step, arithmetic: Callable[[], AbstractContextManager[Any]]
+    ) -> torch.Tensor:
+        """Forward one token for each of the first R slots: (R, D)."""
+        if gpt2 is not None:
+            return gpt2(slots, step)
+        mask = torch.ones(len(step.tokens), step.columns, device=slots.device) if step.mask is None else step.mask
+        with arithmetic():
+            hidden: torch.Tensor = self.trunk(
+                input_ids=step.tokens[:, None],
+                attention_mask=mask.long(),
+                position_ids=step.positions[:, None],
+                past_key_values=as_cache(slots, step),
+                use_cache=True,
+            ).last_hidden_state[:, -1]
+        return hidden
 
     def _read_whole(self, observations: NDArray[np.int32], rows: NDArray[np.int64]) -> None:
         """Forward rows (n,) from their start and give them slots."""
+        width = observations.shape[1]
+        if width not in self._steps:
+            why = self._try(width) if width > 2 else None
+            self._steps[width] = why is None and width > 2  # no two texts of different lengths are shorter and have a past
+            self._warn(why)
         aligned, _ = align_left(torch.from_numpy(observations[rows]).long().to(self.trunk.device))  # (n, L)
         cache: Any = DynamicCache(config=self.trunk.config)
         with self.arithmetic():
-            output = self.trunk(input_ids=aligned, attention_mask=torch.ones_like(aligned), past_key_values=cache, use_cache=True)
+            states = self._fill(cache, aligned) if self._steps[width] else whole_states(self.trunk, aligned)
         ends = torch.from_numpy((observations[rows] >= 0).sum(1) - 1).to(self.trunk.device)
-        self._store(rows, output.last_hidden_state[torch.arange(len(rows), device=ends.device), ends])
-        strange = sorted({type(layer).__name__ for layer in cache.layers} - {"DynamicLayer"})
-        if not strange and any(layer.keys.shape != layer.values.shape for layer in cache.layers):
-            strange = ["keys and values of different widths"]
-        if strange:
-            self._warn(strange)
+        self._store(rows, states[torch.arange(len(rows), device=ends.device), ends])
+        if not self._steps[width]:
             return
         layers = [(layer.keys, layer.values) for layer in cache.layers]
         if self._slots is None:
@@ -181,6 +200,54 @@ class PrefixCache:
             if is_plain_gpt2(self.trunk):
                 self._gpt2 = GPT2Step(self.trunk, len(rows), layers[0][0].dtype)
         self._slots.add(rows, layers)
+
+    def _fill(self, cache: Any, aligned: torch.Tensor) -> torch.Tensor:
+        """Hidden states (n, L, D) of tokens (n, L), whose keys and values go into a cache."""
+        states: torch.Tensor = self.trunk(
+            input_ids=aligned, attention_mask=torch.ones_like(aligned), past_key_values=cache, use_cache=True
+        ).last_hidden_state
+        return states
+
+    def _try(self, width: int) -> str | None:
+        """Read a text of W tokens, and its first half, as they are learnt and as they are played; tell why steps cannot serve, if so.
+
+        Raises:
+            LoadError: the half is not read as the first half of the text is, so that no path can be right.
+        """
+        half = width // 2 + 1
+        text = ordinary_ids(self.trunk, width)[None]  # (1, W)
+        # Whatever the caller is in: bfloat16 would hide small differences.
+        with torch.autocast(text.device.type, enabled=False):
+            learnt = whole_states(self.trunk, text)[0]  # (W, D)
+            if not mostly_close(whole_states(self.trunk, text[:, :half])[0], learnt[:half]):
+                raise LoadError(
+                    f"{type(self.trunk).__name__} reads a text of {half} tokens otherwise beside one of {width}, so that what "
+                    "it plays cannot be learnt; lower max_prompt_tokens or max_new_tokens, or take another model."
+                )
+            try:
+                return self._try_steps(text, half, learnt)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:  # whatever a class that takes another kind of cache fails with
+                return f"takes no cache of keys and values ({type(error).__name__})"
+
+    def _try_steps(self, text: torch.Tensor, half: int, learnt: torch.Tensor) -> str | None:
+        """Read the last tokens of a text (1, W) and of its first half by a step, and compare with hidden states (W, D)."""
+        cache: Any = DynamicCache(config=self.trunk.config)
+        self._fill(cache, text[:, :-1])
+        if strange := _strange(cache):
+            return strange
+        width = text.shape[1]
+        layers = [(layer.keys, layer.values) for layer in cache.layers]
+        slots = Slots(layers, 2, width)
+        slots.add(np.arange(2), layers)  # both; of the half, what follows its end is masked
+        lengths = np.array([width, half])
+        gpt2 = GPT2Step(self.trunk, 2, layers[0][0].dtype) if is_plain_gpt2(self.trunk) else None
+        step = slots.step(text[0, lengths - 1].cpu().numpy(), lengths)
+        played = self._advance(slots, gpt2, step, contextlib.nullcontext)  # (2, D)
+        if is_close(played, learnt[lengths - 1]):
+            return None
+        return f"reads a token after texts of different lengths, up to {width} tokens, otherwise than in its own text"
 
     def _store(self, rows: NDArray[np.int64], hidden: torch.Tensor) -> None:
         if len(rows) == len(self._seen) and (rows == np.arange(len(rows))).all():
@@ -190,11 +257,22 @@ class PrefixCache:
             self._hidden = hidden.new_zeros(len(self._seen), hidden.shape[-1])
         self._hidden[torch.from_numpy(rows).to(hidden.device)] = hidden.to(self._hidden.dtype)
 
-    def _warn(self, kinds: list[str]) -> None:
-        if not self._warned:
+    def _warn(self, why: str | None) -> None:
+        if why is not None and not self._warned:
             self._warned = True
             warnings.warn(
-                f"{type(self.trunk).__name__} keeps its past in {', '.join(kinds)}, which cannot be spliced; "
-                "every token is computed from the whole prefix, with equal results but slower.",
+                f"{type(self.trunk).__name__} {why}; every token is computed from the whole prefix, with equal results but slower.",
                 stacklevel=2,
             )
+
+
+def _strange(cache: Any) -> str | None:
+    """Tell what a model has put into its cache instead of keys and values of one column a token."""
+    kinds = sorted({type(layer).__name__ for layer in cache.layers} - {"DynamicLayer"})
+    if kinds:
+        return f"keeps its past in {', '.join(kinds)}, which cannot be spliced"
+    if any(getattr(layer, "keys", None) is None for layer in cache.layers):
+        return "leaves the cache of keys and values empty, so that nothing can be spliced"
+    if any(layer.keys.shape != layer.values.shape for layer in cache.layers):
+        return "keeps its past in keys and values of different widths, which cannot be spliced"
+    return None

@@ -1,7 +1,9 @@
 """Load causal language models and tokenizers by embedded name, local path or hub id."""
 
+import json
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GPT2Co
 
 from textenv.errors import ArgumentError, LoadError
 from textenv.models.hub import files_of, locate
+from textenv.models.lora import within_peft
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -21,11 +24,15 @@ _tokenizers: "dict[str, tuple[PreTrainedTokenizerBase, Any]]" = {}
 def load_tokenizer(name: str | Path) -> "PreTrainedTokenizerBase":
     """Load a tokenizer; equal names give the same object, unless its files or it itself have been changed since.
 
+    A folder of adapters without one has that of the model that they belong to.
+
     Raises:
         LoadError: there is none.
     """
     place = locate(name)
     if Path(place).is_dir() and not any((Path(place) / file).is_file() for file in ("tokenizer.json", "tokenizer_config.json")):
+        if (base := adapter_base(name)) is not None:
+            return load_tokenizer(base)
         raise LoadError(f"{name} holds no tokenizer; save one there with tokenizer.save_pretrained({str(name)!r}).")
     version = files_of(str(name))
     kept = _tokenizers.get(place)
@@ -46,11 +53,15 @@ def _state(tokenizer: "PreTrainedTokenizerBase") -> tuple[Any, ...]:
 def load_causal_lm(name: str | Path, device: str = "cpu") -> "PreTrainedModel":
     """Load a causal language model in float32, whatever its file holds.
 
+    A folder of adapters gives the model that they belong to, with the adapters merged into its weights.
+
     Raises:
-        LoadError: it is not there or cannot be read.
+        LoadError: it is not there, cannot be read, or lacks weights.
         ArgumentError: it is an encoder-decoder or a classifier.
     """
     place = locate(name)
+    if adapter_base(name) is not None:
+        return _merged_adapter(name, device)
     if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
         raise LoadError(f"{name} holds no model: it has no config.json.")
     try:
@@ -60,12 +71,76 @@ def load_causal_lm(name: str | Path, device: str = "cpu") -> "PreTrainedModel":
         for kind in config.architectures or ():
             if kind.endswith("Classification"):
                 raise ArgumentError(f"{name} is a {kind}, a reward and no language model; it goes where a reward is asked for.")
-        model: Any = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        both: Any = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, output_loading_info=True)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         if isinstance(error, ArgumentError):
             raise
         raise LoadError(f"The model {name} cannot be loaded: {str(error).splitlines()[0]}") from error
+    model, loaded = both
+    check_complete(name, model, loaded["missing_keys"])
     return cast("PreTrainedModel", model.to(device))
+
+
+def check_complete(name: str | Path, model: "PreTrainedModel", missing: Collection[str]) -> None:
+    """Refuse a model some of whose weights were not in its file, for they are drawn at random then.
+
+    Args:
+        name: under which it was loaded.
+        model: as transformers made it.
+        missing: names of the weights.
+
+    Raises:
+        LoadError: there are some.
+    """
+    if not missing:
+        return
+    some = sorted(missing)
+    number = len(model.state_dict())
+    what = "none" if len(some) >= number else f"not all {number}"
+    kind = cast(Any, model.config).model_type
+    raise LoadError(
+        f"The file of {name} holds {what} of the weights of {type(model).__name__} ({kind}): it lacks {', '.join(some[:3])}"
+        + (f" and {len(some) - 3} more." if len(some) > 3 else ".")
+    )
+
+
+def adapter_base(name: str | Path) -> str | None:
+    """Return the name of the model that a folder's adapters belong to; None if it holds no adapters or a whole model too.
+
+    Raises:
+        LoadError: the folder's `adapter_config.json` names no model.
+    """
+    folder = Path(locate(name))
+    file = folder / "adapter_config.json"
+    if not file.is_file() or (folder / "config.json").is_file():
+        return None
+    try:
+        base = json.loads(file.read_bytes())["base_model_name_or_path"]
+    except (ValueError, KeyError, TypeError):
+        base = None
+    if not isinstance(base, str):
+        raise LoadError(f"{file} does not name the model that its adapters belong to, base_model_name_or_path.")
+    return base
+
+
+def _merged_adapter(name: str | Path, device: str) -> "PreTrainedModel":
+    """Load the model of some adapters and merge them into it."""
+    base = cast(str, adapter_base(name))
+    what = f'{name} holds adapters of the model "{base}"'
+    try:
+        from peft import PeftModel
+    except ImportError as error:
+        raise LoadError(f'{what}, which need peft, of the extra: pip install "textenv[lora]".') from error
+    try:
+        model: Any = load_causal_lm(base, device)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of names that peft takes from transformers
+            warnings.filterwarnings("error", message="Found missing adapter keys")
+            within_peft(adapted := PeftModel.from_pretrained(model, locate(name)))
+        merged = adapted.merge_and_unload().requires_grad_(True)  # peft leaves them frozen
+        return cast("PreTrainedModel", merged)
+    except (LoadError, OSError, ValueError, KeyError, RuntimeError, UserWarning, SafetensorError) as error:
+        raise LoadError(f"{what}, and cannot be loaded: {str(error).splitlines()[0]}") from error
 
 
 def toy_causal_lm(tokenizer: "PreTrainedTokenizerBase", context: int, seed: int = 0, device: str = "cpu") -> "PreTrainedModel":

@@ -5,14 +5,15 @@ Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", https://arxiv.o
 """
 
 import copy
+import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from textenv.errors import ArgumentError
+from textenv.errors import ArgumentError, LoadError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -22,6 +23,33 @@ if TYPE_CHECKING:
 ALPHA: Final = 32
 """α. With one for all ranks the best learning rate hardly depends on the rank and is about ten times that of all weights: Schulman et al.,
 "LoRA Without Regret", https://thinkingmachines.ai/blog/lora/."""
+
+KINDS: Final = frozenset({"LORA", "LOHA", "LOKR", "IA3", "OFT", "VERA"})
+"""Of peft: adapters beside layers, which can be switched off for the reference and merged for saving."""
+
+
+def within_peft(model: Any) -> "PreTrainedModel":
+    """Return the model of transformers that a `PeftModel` is around, its adapters in it; any other model itself.
+
+    Raises:
+        LoadError: the adapters are of another kind than `KINDS`, or whole modules are trained beside them.
+    """
+    peft: Any = sys.modules.get("peft")  # without it nobody has made such a model
+    if peft is None:
+        return cast("PreTrainedModel", model)
+    around = isinstance(model, peft.PeftModel)
+    within = model.get_base_model() if around else model
+    kinds = {str(config.peft_type.value) for config in dict(getattr(model, "peft_config", {})).values()}
+    if strange := sorted(kinds - KINDS):
+        raise LoadError(f"Adapters of peft's kind {strange[0]} cannot be switched off and merged; take one of {', '.join(sorted(KINDS))}.")
+    wrapper = peft.utils.other.AuxiliaryTrainingWrapper
+    copies = [name for name, module in within.named_modules() if isinstance(module, wrapper)]
+    if copies:
+        raise LoadError(
+            f"peft trains a copy of {copies[0]} beside the adapters (modules_to_save or trainable_token_indices), "
+            "which cannot be switched off; leave it to target_modules."
+        )
+    return cast("PreTrainedModel", within)
 
 
 def add_lora(policy: "LanguagePolicy", rank: int, *, seed: int = 0) -> None:

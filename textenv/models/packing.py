@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from textenv.models.logprobs import token_log_probs
+from textenv.models.recompute import recomputed
 
 if TYPE_CHECKING:
     from textenv.models.policy import LanguagePolicy
@@ -36,8 +37,13 @@ class Packed(NamedTuple):
     """(R, L) int64, of each token that is predicted the index of its example; -1 elsewhere."""
 
     def select(self, rows: torch.Tensor) -> "Packed":
-        """Take some rows."""
-        return Packed(self.tokens[rows], None if self.positions is None else self.positions[rows], self.owner[rows])
+        """Take some rows, as wide as the fullest of them where each holds one example."""
+        if self.positions is not None:
+            return Packed(self.tokens[rows], self.positions[rows], self.owner[rows])
+        owner = self.owner[rows]
+        held = (owner >= 0).any(0).nonzero()
+        columns = int(held.max()) + 1 if len(held) else 0
+        return Packed(self.tokens[rows, :columns], None, owner[:, :columns])
 
     @property
     def predicted(self) -> torch.Tensor:
@@ -136,8 +142,9 @@ def packs(policy: "LanguagePolicy") -> bool:
 
 def _states(policy: "LanguagePolicy", tokens: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
     """Hidden states (R, L, D) of tokens (R, L); embedded first, for of ids that are its padding token transformers would warn."""
-    embedded = policy.trunk.get_input_embeddings()(tokens)
-    states: torch.Tensor = policy.trunk(
-        inputs_embeds=embedded, use_cache=False, **({} if positions is None else {"position_ids": positions})
-    ).last_hidden_state
+    embedded = policy.model.get_input_embeddings()(tokens)
+    with recomputed(policy.trunk):
+        states: torch.Tensor = policy.trunk(
+            inputs_embeds=embedded, use_cache=False, **({} if positions is None else {"position_ids": positions})
+        ).last_hidden_state
     return states

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from textenv.errors import ArgumentError, LoadError
+from textenv.errors import ArgumentError
 from textenv.models.acting import Act
 from textenv.models.cache import PrefixCache
 from textenv.models.contract import contract_of_model, require_same
@@ -20,7 +20,9 @@ from textenv.models.kernels import FastKernels, SingleThread, fuse_gelu
 from textenv.models.layout import align_left
 from textenv.models.loading import load_causal_lm, load_tokenizer, toy_causal_lm
 from textenv.models.logprobs import token_log_probs
-from textenv.models.lora import merged
+from textenv.models.lora import merged, within_peft
+from textenv.models.proof import head_of_model, prove, trunk_of, whole_states
+from textenv.models.recompute import recomputed
 from textenv.models.sampling import masked_log_softmax, sample_inverse_cdf
 
 if TYPE_CHECKING:
@@ -40,18 +42,22 @@ class LanguagePolicy(nn.Module):
     special tokens other than those that end a text, see `textenv.models.contract`.
     The value of a state is a linear function, zero at first, of the last hidden state.
 
+    The model is never in training mode: what is learnt is the distribution that was played, without dropout or noise. That the
+    hidden states and the head are all there is to the model is tried when the policy is made, see `textenv.models.proof`.
+
     Args:
-        model: from transformers, decoder-only.
+        model: from transformers, decoder-only, or a `PeftModel` around one, whose adapters are then trained.
         tokenizer: its tokenizer, with an end-of-text token.
         end_tokens: all tokens that end a text, by name or id; None takes the tokenizer's end of text and those that the
             model's `generation_config` names beside it.
         temperature: τ > 0, in every log-probability.
-        precision: "fp32", or "bf16" for autocast.
+        precision: "fp32", or "bf16" for autocast and for weights of bfloat16.
 
     Raises:
-        ArgumentError: the temperature is not positive, the precision unknown, or the tokenizer has no end-of-text token
-            or more tokens than the model.
-        LoadError: the model's logits are more than its head applied to its trunk.
+        ArgumentError: the temperature is not positive, the precision unknown or not that of the weights, or the tokenizer has no
+            end-of-text token or more tokens than the model.
+        LoadError: the model's logits are more than its head applied to its trunk, a factor and a soft cap aside, a later token
+            changes the states of earlier ones, or its adapters are of a kind that cannot be switched off.
     """
 
     def __init__(
@@ -68,18 +74,20 @@ class LanguagePolicy(nn.Module):
             raise ArgumentError(f"temperature must be positive, got {temperature!r}; use act(greedy=True) for the most probable token.")
         if precision not in ("fp32", "bf16"):
             raise ArgumentError(f'precision must be "fp32" or "bf16", got {precision!r}.')
-        head_rows = int(cast(nn.Linear, model.get_output_embeddings()).weight.shape[0])
+        model = within_peft(model)
+        _check_precision(model, precision)
+        head_rows, size = head_of_model(model).weight.shape
         self.contract = contract_of_model(model, tokenizer, head_rows, end_tokens)
+        self.after_head = prove(model.eval())
         self.model = model
         self.tokenizer = tokenizer
         self.temperature = temperature
         self.precision: Precision = precision
         self.vocabulary = self.contract.size
-        self.value_head = nn.Linear(int(model.config.get_text_config().hidden_size), 1)
+        self.value_head = nn.Linear(size, 1)
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
         self.value_head.to(model.device)
-        _remove_dropout(model)
         fuse_gelu(model)
         absent = torch.ones(head_rows, dtype=torch.bool)
         absent[: self.vocabulary] = torch.tensor([name is None for name in self.contract.names])
@@ -89,12 +97,10 @@ class LanguagePolicy(nn.Module):
         self.banned: torch.Tensor  # (V of the head,), these and the tokens that may not be written
         self.register_buffer("absent", absent.to(model.device), persistent=False)
         self.register_buffer("banned", banned.to(model.device), persistent=False)
-        self.softcap: float | None = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
-        self.cache = PrefixCache(self.trunk, self.arithmetic)
+        self.cache = PrefixCache(self.trunk, self.arithmetic, size)
         layers = getattr(model.config.get_text_config(), "num_hidden_layers", 1)
         self._layer_size = sum(weights.numel() for weights in model.parameters()) / layers
         self.eval()
-        self._check_head()
 
     @classmethod
     def from_pretrained(
@@ -152,7 +158,7 @@ class LanguagePolicy(nn.Module):
     @property
     def trunk(self) -> "PreTrainedModel":
         """The model without its head."""
-        return cast("PreTrainedModel", self.model.base_model)
+        return trunk_of(self.model)
 
     def check_fits(self, width: int) -> None:
         """Refuse texts that are longer than the model's context.
@@ -173,10 +179,12 @@ class LanguagePolicy(nn.Module):
         return self.model.device
 
     def train(self, mode: bool = True) -> "LanguagePolicy":
-        """Set training mode; training forgets the cache."""
+        """Set training mode of all but the model, whose own would drop out; training forgets the cache."""
         if mode and hasattr(self, "cache"):
             self.cache.clear()
-        return super().train(mode)
+        super().train(mode)
+        self.model.eval()
+        return self
 
     @contextlib.contextmanager
     def arithmetic(self) -> Iterator[None]:
@@ -238,7 +246,7 @@ class LanguagePolicy(nn.Module):
                     self.cache.derived[known] = self._log_probs(hidden)
                 return self.cache.derived[known]
             tokens, _ = align_left(torch.from_numpy(observations).long().to(self.device))
-            states = self._forward(tokens)  # (N, L, D)
+            states = self.hidden_states(tokens)  # (N, L, D)
             ends = torch.from_numpy((observations >= 0).sum(1) - 1).to(self.device)
             return self._log_probs(states[torch.arange(len(ends), device=self.device), ends])
 
@@ -253,7 +261,7 @@ class LanguagePolicy(nn.Module):
             (M, D) for the M response tokens, row after row.
         """
         aligned, first = align_left(tokens)  # (B, L)
-        states = self._forward(aligned[:, :-1])  # (B, L-1, D), for nothing is chosen after the last token
+        states = self.hidden_states(aligned[:, :-1])  # (B, L-1, D), for nothing is chosen after the last token
         row, column = (tokens[:, prompt_columns:] >= 0).nonzero(as_tuple=True)  # (M,) each
         before = column + (prompt_columns - 1) - first[row]  # the column of the token before, once aligned
         return states.flatten(0, 1).index_select(0, row * states.shape[1] + before)
@@ -304,15 +312,10 @@ class LanguagePolicy(nn.Module):
             {name: value.contiguous() for name, value in self.value_head.state_dict().items()}, Path(folder) / "value_head.safetensors"
         )
 
-    def _forward(self, aligned: torch.Tensor) -> torch.Tensor:
-        """Hidden states (B, L, D) of left-aligned tokens (B, L); what follows a row's end cannot reach back into it."""
-        states: torch.Tensor = self.trunk(
-            # A mask of ones is dropped by transformers; without one it would warn of ids that are its padding token.
-            input_ids=aligned,
-            attention_mask=torch.ones_like(aligned),
-            use_cache=False,
-        ).last_hidden_state
-        return states
+    def hidden_states(self, aligned: torch.Tensor) -> torch.Tensor:
+        """Compute hidden states (B, L, D) of left-aligned tokens (B, L); what follows a row's end cannot reach back into it."""
+        with recomputed(self.trunk):
+            return whole_states(self.trunk, aligned)
 
     def _log_probs(self, hidden: torch.Tensor) -> torch.Tensor:
         """Log-probabilities (N, V) at hidden states (N, D)."""
@@ -321,13 +324,16 @@ class LanguagePolicy(nn.Module):
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Apply the head: hidden states (..., D) to logits (..., V of the head)."""
         with self.arithmetic():  # said here too, for the backward pass computes pieces of it again
-            logits: torch.Tensor = cast(nn.Module, self.model.get_output_embeddings())(hidden)
-        return logits if self.softcap is None else torch.tanh(logits / self.softcap) * self.softcap
+            return self.raw_logits(hidden)
+
+    def raw_logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Apply the head by PyTorch's own operations, which can be differentiated twice: as `logits`."""
+        return self.after_head(cast(nn.Module, self.model.get_output_embeddings())(hidden))
 
     def _logits_packed(self, hidden: torch.Tensor) -> torch.Tensor:
         """Apply the head without a gradient, with weights that the cache has laid out; -inf where banned."""
         head = cast(nn.Module, self.model.get_output_embeddings())
-        if type(head) is not nn.Linear or self.softcap is not None or head._forward_hooks or head._forward_pre_hooks:
+        if type(head) is not nn.Linear or self.after_head.does_something or head._forward_hooks or head._forward_pre_hooks:
             return self.logits(hidden).masked_fill_(self.banned, -torch.inf)
         return self.cache.packed(head, self.banned, head.weight.dtype if self.precision == "fp32" else torch.bfloat16)(hidden)
 
@@ -339,20 +345,13 @@ class LanguagePolicy(nn.Module):
         """Widen (..., V of the environment) to the rows of the head, or cut what has none."""
         return nn.functional.pad(allowed, (0, len(self.banned) - allowed.shape[-1]))
 
-    @torch.no_grad()
-    def _check_head(self) -> None:
-        tokens = torch.zeros(1, 2, dtype=torch.long, device=self.device)
-        with self.arithmetic():
-            ours = self.logits(self.trunk(input_ids=tokens, use_cache=False).last_hidden_state)
-            theirs = self.model(input_ids=tokens, use_cache=False).logits
-        if not torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4):
-            raise LoadError(f"{type(self.model).__name__} does more than apply a head to its trunk's hidden states, which textenv needs.")
 
-
-def _remove_dropout(model: "PreTrainedModel") -> None:
-    """Switch dropout off for good: log-probabilities in training must be those that the tokens were drawn with."""
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        elif isinstance(getattr(module, "attention_dropout", None), float):
-            cast(Any, module).attention_dropout = 0.0  # passed to the attention kernel, not a module of its own
+def _check_precision(model: "PreTrainedModel", precision: Precision) -> None:
+    """Refuse to call "fp32" what is computed with coarser weights, and those that bf16 does not hold."""
+    halves = {weights.dtype for weights in model.parameters()} & {torch.float16, torch.bfloat16}
+    if torch.float16 in halves or (halves and precision == "fp32"):
+        kinds = ", ".join(sorted(str(half).removeprefix("torch.") for half in halves))
+        raise ArgumentError(
+            f'{type(model).__name__} has weights of {kinds}, which is not precision="{precision}"; load it with '
+            'dtype=torch.float32, or with dtype=torch.bfloat16 for precision="bf16".'
+        )

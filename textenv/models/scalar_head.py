@@ -15,7 +15,7 @@ from transformers.utils import logging
 
 from textenv.errors import ArgumentError, LoadError
 from textenv.models.hub import locate
-from textenv.models.loading import load_tokenizer
+from textenv.models.loading import adapter_base, load_tokenizer
 from textenv.models.reading import reading, reads_whole_texts
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def load_scalar_model(name: str | Path, *, seed: int = 0, device: str = "cpu") -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-    """Load a model in float32 and put a new head of one output on it, without dropout.
+    """Load a model in float32 and put a new head of one output on it; in evaluation mode nothing of it is random.
 
     The head's weights are drawn from N(0, 1/√(d+1)), the standard deviation, d being their number: Stiennon et al., "Learning to
     summarize from human feedback", appendix B.1, https://arxiv.org/abs/2009.01325. Whatever head was there is gone: the
@@ -42,6 +42,10 @@ def load_scalar_model(name: str | Path, *, seed: int = 0, device: str = "cpu") -
         ArgumentError: it is an encoder-decoder.
     """
     place = locate(name)
+    if (base := adapter_base(name)) is not None:
+        raise LoadError(
+            f'{name} holds adapters of the model "{base}" and no model of its own; save it merged, by merge_and_unload of peft.'
+        )
     if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
         raise LoadError(f"{name} holds no model: it has no config.json.")
     options: dict[str, Any] = {"num_labels": 1, "id2label": {0: "REWARD"}, "label2id": {"REWARD": 0}, "problem_type": "regression"}
@@ -55,7 +59,7 @@ def load_scalar_model(name: str | Path, *, seed: int = 0, device: str = "cpu") -
             model, found = AutoModelForSequenceClassification.from_pretrained(
                 place, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
             )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         if isinstance(error, ArgumentError):
             raise
         raise LoadError(f"The model {name} cannot be loaded: {str(error).splitlines()[0]}") from error
@@ -68,11 +72,8 @@ def load_scalar_model(name: str | Path, *, seed: int = 0, device: str = "cpu") -
             torch.manual_seed(seed)
             model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     model.config.pad_token_id = tokenizer.pad_token_id
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
     _draw(head_of(model), seed)
-    return model.to(device), tokenizer
+    return model.to(device).eval(), tokenizer
 
 
 @contextlib.contextmanager

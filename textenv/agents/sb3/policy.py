@@ -128,7 +128,7 @@ class LanguageModel(_Base):
         kept, place = shared_texts(ids)
         tokens, _ = align_left(torch.from_numpy(ids[kept]).long().to(self.language.device))  # (m, L)
         with self.language.arithmetic():
-            states = self.language.trunk(input_ids=tokens, attention_mask=torch.ones_like(tokens), use_cache=False).last_hidden_state
+            states = self.language.hidden_states(tokens)
         found: torch.Tensor = states[torch.from_numpy(place), torch.from_numpy((ids >= 0).sum(1) - 1)]
         return found
 

@@ -15,7 +15,8 @@ from textenv.errors import LoadError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_LADDER = (0.5, 1.0, 2.0, 5.0, 30.0, 1e3, 1e6)  # one a token; seven, for some classes pad to a multiple of two
+_TOKENS = 7  # not eight, for some classes pad to a multiple
+_LADDER = (0.5, 1.0, 2.0, 5.0, 30.0, 1e3, 1e6)
 
 
 class AfterHead(NamedTuple):
@@ -43,7 +44,7 @@ class AfterHead(NamedTuple):
 def prove(model: "PreTrainedModel") -> AfterHead:
     """Compute what a model does after its head, and try that nothing else does, that it is causal, and that gradients flow.
 
-    It takes four forward passes of at most 14 tokens and draws no random number.
+    It takes four forward passes of at most 49 tokens and draws no random number.
 
     Args:
         model: in evaluation mode.
@@ -55,7 +56,8 @@ def prove(model: "PreTrainedModel") -> AfterHead:
     name = type(model).__name__
     head = head_of_model(model)
     try:
-        ids = ordinary_ids(model, len(_LADDER) + 1)
+        context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or _TOKENS
+        ids = ordinary_ids(model, min(_TOKENS, context) + 1)
         two = torch.stack([ids[:-1], torch.cat([ids[:-2], ids[-1:]])])  # (2, L), alike but for the last token
         with torch.no_grad():
             states = whole_states(trunk_of(model), two)  # (2, L, D)
@@ -110,18 +112,18 @@ def _differentiate(model: "PreTrainedModel", ids: torch.Tensor) -> None:
 
 
 def _after_head(model: "PreTrainedModel", head: nn.Linear, ids: torch.Tensor) -> AfterHead:
-    """Put known numbers in the place of the head's output and see what becomes of them."""
+    """Put known numbers, one a row, in the place of the head's output, and see what becomes of them."""
     ladder = torch.tensor(_LADDER)
 
     def replaced(module: nn.Module, args: Any, output: torch.Tensor) -> torch.Tensor:
-        return ladder.to(output.device)[None, :, None].expand(output.shape).clone()
+        return ladder.to(output.device)[:, None, None].expand(output.shape).clone()
 
     hook = head.register_forward_hook(replaced)
     try:
-        logits = cast(Any, model)(input_ids=ids[None], use_cache=False).logits[0].cpu().double()  # (L, V)
+        logits = cast(Any, model)(input_ids=ids.repeat(len(ladder), 1), use_cache=False).logits[:, -1]  # (7, V)
     finally:
         hook.remove()
-    became, z = logits.mean(1), ladder.double()
+    became, z = logits.cpu().double().mean(1), ladder.double()
     if float(became[-1]) > 0.5 * float(became[-2]) * float(z[-1] / z[-2]):  # no bound in sight
         return AfterHead(_rounded(float(became[1] / z[1])))
     cap = float(became[-1])

@@ -56,8 +56,8 @@ def prove(model: "PreTrainedModel") -> AfterHead:
     name = type(model).__name__
     head = head_of_model(model)
     try:
-        context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or _TOKENS
-        ids = ordinary_ids(model, min(_TOKENS, context) + 1)
+        context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 0  # of XLNet -1
+        ids = ordinary_ids(model, (min(_TOKENS, context) if context > 0 else _TOKENS) + 1)
         two = torch.stack([ids[:-1], torch.cat([ids[:-2], ids[-1:]])])  # (2, L), alike but for the last token
         with torch.no_grad():
             states = whole_states(trunk_of(model), two)  # (2, L, D)

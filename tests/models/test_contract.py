@@ -9,8 +9,9 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import LlamaTokenizer, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, LlamaTokenizer, PreTrainedTokenizerFast
 
 import textenv
 from tests.kinds import KINDS, folder_of, model_of, tokenizer_of
@@ -265,6 +266,17 @@ def test_other_ends_are_refused_wherever_policy_and_environment_meet() -> None:
         "TextSentiment-v0", num_envs=2, tokenizer=tokenizer, prompts=PROMPTS[:1], reward=letters, end_tokens=ends
     )
     assert len(textenv.collect(policy, told, 2, seed=0)) == 2
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")  # peft asks for it
+def test_adapters_end_as_the_model_that_they_belong_to(tmp_path: Path) -> None:
+    base, place = folder_of("gemma-it", tmp_path / "base"), str(tmp_path / "adapters")
+    adapted = get_peft_model(AutoModelForCausalLM.from_pretrained(base), LoraConfig(target_modules="all-linear"))
+    adapted.save_pretrained(place)
+    envs: Any = gymnasium.make_vec("TextSentiment-v0", num_envs=2, tokenizer=place, prompts=PROMPTS[:1], reward=letters)
+    policy = LanguagePolicy.for_rules(envs.unwrapped.rules, place)
+    assert set(policy.contract.ends) == set(envs.unwrapped.rules.contract.ends) == set(contract_of(str(base)).ends)
+    assert len(policy.contract.ends) == 2
 
 
 def test_an_end_of_text_that_the_user_sets_is_the_environments_and_the_policys(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from transformers.utils import logging
 
 from textenv.errors import ArgumentError
 from textenv.models.hub import locate
-from textenv.models.loading import load_tokenizer
+from textenv.models.loading import adapter_base, load_tokenizer
 from textenv.models.pieces import decode, decode_after, half_character, special_ids
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def contract_of(tokenizer: "PreTrainedTokenizerBase | str | Path", end_tokens: S
     """
     named = isinstance(tokenizer, str | Path)
     if isinstance(tokenizer, str | Path):
-        config, generation = _files(locate(tokenizer), local_files_only=False)
+        config, generation = _files(locate(adapter_base(tokenizer) or tokenizer), local_files_only=False)
         tokenizer = load_tokenizer(tokenizer)
     elif not hasattr(tokenizer, "eos_token_id"):
         raise ArgumentError(f"tokenizer must be a name, a path or a tokenizer of transformers, got {type(tokenizer).__name__}.")

@@ -1,9 +1,10 @@
-"""Decoder classes of transformers, tiny and random, each held against itself: the table of docs/models.md.
+"""Decoder classes of transformers, tiny and random, each against itself: the table of docs/models.md.
 
 Run: python -m benchmarks.families [--only gpt2 llama]
 
-Per class: what `act` played from its cache and what the learner computes of it, both against `model(ids)` of each text alone; a forward
-pass in training mode against one in evaluation mode; examples packed into one row against each alone. All of it takes a minute or two.
+Per class: what `act` played from its cache and what the learner computes of it, both against
+`model(ids)` of each text alone; a forward pass in training mode against one in evaluation mode;
+examples packed into one row against each alone. All of it takes less than a minute.
 """
 
 import json
@@ -316,7 +317,13 @@ FAMILIES: Final[Mapping[str, Mapping[str, Any]]] = {
         "cls_token_id": 0,
         "sep_token_id": 0,
     },
-    "xlnet": {"d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 48, "max_position_embeddings": ...},
+    "xlnet": {
+        "d_model": 32,
+        "n_layer": 2,
+        "n_head": 4,
+        "d_inner": 48,
+        "max_position_embeddings": ...,
+    },
     "xlm": {"emb_dim": 32, "n_layers": 2, "n_heads": 4, "pad_token_id": END},
     "cpmant": {"dim_head": 8, "dim_ff": 48},
     "reformer": {
@@ -351,8 +358,9 @@ def measure(model: Any) -> dict[str, Any]:
     """Compare the log-probabilities of a model that are played, learnt and its own.
 
     Returns:
-        `class`; `refused`, the sentence that refuses it, or the largest differences in nats a token by name, `packed` None where
-        examples cannot share a row, and `slow`, why every token is computed from the whole prefix, None where it is not.
+        `class`; `refused`, the sentence that refuses it, or the largest differences in nats per
+        token by name, `packed` None where examples cannot share a row, and `slow`, why every token
+        is computed from the whole prefix, None where it is not.
     """
     name = type(model).__name__
     try:
@@ -395,7 +403,11 @@ def why_slow(said: Sequence[str]) -> str | None:
 
 
 def play(policy: LanguagePolicy) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw texts of unequal length, whose rows end one after another: tokens (N, P+T) and log-probabilities (N, T)."""
+    """Draw texts of unequal length, whose rows end one after another.
+
+    Returns:
+        Tokens (N, P+T) and log-probabilities (N, T).
+    """
     draws, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
     observations = np.full((len(LENGTHS), PROMPT + RESPONSE), -1, dtype=np.int32)
     for row, (prompt, _) in enumerate(LENGTHS):
@@ -414,7 +426,7 @@ def play(policy: LanguagePolicy) -> tuple[torch.Tensor, torch.Tensor]:
 
 @torch.no_grad()
 def of_the_model(model: Any, tokens: torch.Tensor) -> torch.Tensor:
-    """Log-probabilities of the response tokens by the model's own forward pass of each text alone: (M,)."""
+    """Compute log-probabilities of the response tokens by the model itself, text by text: (M,)."""
     found = []
     for row in tokens:
         ids = row[row >= 0]
@@ -443,7 +455,7 @@ def largest(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 def missed(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Name the families of which two log-probabilities differ by more than `MOST`, or by no number at all."""
+    """Return the families of which log-probabilities differ by more than `MOST`, or by NaN."""
     return [
         family
         for family, row in results.items()
@@ -452,7 +464,7 @@ def missed(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def markdown(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Write the table: families that read a token a step, then those that read whole prefixes, then those that are refused."""
+    """Write the table: families that read a token per step, whole prefixes, and refused ones."""
     lines = [
         "| class | played | learnt | training | packed | to play a token, it reads |",
         "|---|---|---|---|---|---|",
@@ -462,7 +474,10 @@ def markdown(results: Mapping[str, Mapping[str, Any]]) -> str:
             cells = ["", "", "", "", f"refused: {row['refused']}"]
         else:
             reads = f"the whole text: {row['slow']}" if row["slow"] else "the token"
-            cells = [*(difference(row[name]) for name in ("played", "learnt", "training", "packed")), reads]
+            cells = [
+                *(difference(row[name]) for name in ("played", "learnt", "training", "packed")),
+                reads,
+            ]
         lines.append(f"| `{row['class']}` | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -485,7 +500,10 @@ def main(only: tuple[str, ...] = tuple(FAMILIES), out: Path = RESULTS, page: Pat
         print(family, results[family], flush=True)
     results = {family: results[family] for family in FAMILIES if family in results}
     with replacing(out) as file:
-        file.write_text(json.dumps({"versions": versions(), "families": results}, indent=1) + "\n", encoding="utf-8")
+        file.write_text(
+            json.dumps({"versions": versions(), "families": results}, indent=1) + "\n",
+            encoding="utf-8",
+        )
     write_between_markers(page, markdown(results))
     if wrong := missed(results):
         sys.exit(f"More than {MOST:g} nats apart: {', '.join(wrong)}.")

@@ -44,7 +44,14 @@ def test_every_family_is_played_as_it_is_learnt_or_refused(family: str) -> None:
 
 
 def test_more_than_rounding_is_missed() -> None:
-    row: dict[str, Any] = {"class": "A", "played": 1e-7, "learnt": 0.0, "training": 0.0, "packed": None, "slow": None}
+    row: dict[str, Any] = {
+        "class": "A",
+        "played": 1e-7,
+        "learnt": 0.0,
+        "training": 0.0,
+        "packed": None,
+        "slow": None,
+    }
     assert missed({"right": row, "refused": {"class": "B", "refused": "B is not causal."}}) == []
     wrong = {name: {**row, name: 2e-5} for name in ("played", "learnt", "training", "packed")}
     assert missed({**wrong, "nan": {**row, "played": float("nan")}}) == [*wrong, "nan"]

@@ -98,10 +98,22 @@ def made(kind: Any, config: Any) -> Any:
 SCALED: dict[str, tuple[Any, AfterHead]] = {
     "llama": (lambda: made(LlamaForCausalLM, LlamaConfig(**SIZES)), AfterHead()),
     "gpt2": (lambda: toy_causal_lm(TOKENIZER, 16).eval(), AfterHead()),
-    "cohere": (lambda: made(CohereForCausalLM, CohereConfig(**SIZES, logit_scale=0.0625)), AfterHead(0.0625)),
-    "cohere2": (lambda: made(Cohere2ForCausalLM, Cohere2Config(**SIZES, logit_scale=3.0)), AfterHead(3.0)),
-    "granite": (lambda: made(GraniteForCausalLM, GraniteConfig(**SIZES, logits_scaling=8.0)), AfterHead(1 / 8)),
-    "minicpm3": (lambda: made(MiniCPM3ForCausalLM, MiniCPM3Config(**SIZES, **LATENT, dim_model_base=8)), AfterHead(8 / 32)),
+    "cohere": (
+        lambda: made(CohereForCausalLM, CohereConfig(**SIZES, logit_scale=0.0625)),
+        AfterHead(0.0625),
+    ),
+    "cohere2": (
+        lambda: made(Cohere2ForCausalLM, Cohere2Config(**SIZES, logit_scale=3.0)),
+        AfterHead(3.0),
+    ),
+    "granite": (
+        lambda: made(GraniteForCausalLM, GraniteConfig(**SIZES, logits_scaling=8.0)),
+        AfterHead(1 / 8),
+    ),
+    "minicpm3": (
+        lambda: made(MiniCPM3ForCausalLM, MiniCPM3Config(**SIZES, **LATENT, dim_model_base=8)),
+        AfterHead(8 / 32),
+    ),
     "gemma2": (
         lambda: made(Gemma2ForCausalLM, Gemma2Config(**SIZES, head_dim=8, final_logit_softcapping=2.0)),
         AfterHead(1.0, 2.0),
@@ -159,22 +171,52 @@ def damaged() -> Any:
 
 
 def reformer() -> Any:
-    sizes: dict[str, Any] = {"axial_pos_shape": [4, 4], "axial_pos_embds_dim": [16, 16], "attention_head_size": 8}
-    sizes |= {"local_attn_chunk_length": 4, "feed_forward_size": 16, "attn_layers": ["local"], "is_decoder": True}
-    return made(ReformerModelWithLMHead, ReformerConfig(vocab_size=24, hidden_size=32, num_attention_heads=4, pad_token_id=23, **sizes))
+    sizes: dict[str, Any] = {
+        "axial_pos_shape": [4, 4],
+        "axial_pos_embds_dim": [16, 16],
+        "attention_head_size": 8,
+    }
+    sizes |= {
+        "local_attn_chunk_length": 4,
+        "feed_forward_size": 16,
+        "attn_layers": ["local"],
+        "is_decoder": True,
+    }
+    return made(
+        ReformerModelWithLMHead,
+        ReformerConfig(vocab_size=24, hidden_size=32, num_attention_heads=4, pad_token_id=23, **sizes),
+    )
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "encoder-decoder": (encoder_decoder, "^T5ForConditionalGeneration is an encoder-decoder; textenv acts with decoder-only models"),
-    "transformed": (bert, "^BertLMHeadModel does more than apply a head to its trunk's hidden states"),
-    "shifted": (lambda: made(Shifted, LlamaConfig(**SIZES)), "^Shifted does more than apply a head"),
+    "encoder-decoder": (
+        encoder_decoder,
+        "^T5ForConditionalGeneration is an encoder-decoder; textenv acts with decoder-only models",
+    ),
+    "transformed": (
+        bert,
+        "^BertLMHeadModel does more than apply a head to its trunk's hidden states",
+    ),
+    "shifted": (
+        lambda: made(Shifted, LlamaConfig(**SIZES)),
+        "^Shifted does more than apply a head",
+    ),
     "two-way": (
-        lambda: made(XLNetLMHeadModel, XLNetConfig(vocab_size=24, d_model=32, n_layer=1, n_head=4, d_inner=48)),
+        lambda: made(
+            XLNetLMHeadModel,
+            XLNetConfig(vocab_size=24, d_model=32, n_layer=1, n_head=4, d_inner=48),
+        ),
         "^XLNetLMHeadModel is not causal: a later token changes",
     ),
     "slightly two-way": (backwards, "^LlamaForCausalLM is not causal"),
-    "headless": (lambda: made(LlamaModel, LlamaConfig(**SIZES)), "^LlamaModel has no head that makes logits"),
-    "damaged": (damaged, "^LlamaForCausalLM computes numbers that are not finite; its weights are damaged"),
+    "headless": (
+        lambda: made(LlamaModel, LlamaConfig(**SIZES)),
+        "^LlamaModel has no head that makes logits",
+    ),
+    "damaged": (
+        damaged,
+        "^LlamaForCausalLM computes numbers that are not finite; its weights are damaged",
+    ),
     "without gradients": (
         reformer,
         "^ReformerModelWithLMHead does not give hidden states, logits and gradients from token ids alone.*train",
@@ -213,7 +255,10 @@ def test_ids_that_mean_something_are_passed_by() -> None:
     config = LlamaConfig(**{**SIZES, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": [2, 4], "vocab_size": 8})
     model = cast(Any, LlamaForCausalLM(config))
     assert ordinary_ids(model, 6).tolist() == [3, 5, 6, 7, 3, 5]
-    assert ordinary_ids(LlamaForCausalLM(LlamaConfig(**{**SIZES, "vocab_size": 1, "bos_token_id": 0, "eos_token_id": 0})), 2).tolist() == [
+    assert ordinary_ids(
+        LlamaForCausalLM(LlamaConfig(**{**SIZES, "vocab_size": 1, "bos_token_id": 0, "eos_token_id": 0})),
+        2,
+    ).tolist() == [
         0,
         0,
     ]

@@ -13,7 +13,12 @@ from textenv.models.policy import LanguagePolicy, Precision
 
 TOKENIZER = toy_tokenizer("abcdefg")
 TOKENS = torch.randint(0, 7, (6, 40), generator=torch.Generator().manual_seed(0))
-SIZES: dict[str, Any] = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 3, "num_attention_heads": 4}
+SIZES: dict[str, Any] = {
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+}
 
 
 def make_model(name: str) -> PreTrainedModel:
@@ -22,7 +27,15 @@ def make_model(name: str) -> PreTrainedModel:
         torch.manual_seed(0)
         if name == "gpt2":
             return GPT2LMHeadModel(
-                GPT2Config(vocab_size=8, n_embd=128, n_layer=3, n_head=4, n_positions=40, eos_token_id=7, bos_token_id=7)
+                GPT2Config(
+                    vocab_size=8,
+                    n_embd=128,
+                    n_layer=3,
+                    n_head=4,
+                    n_positions=40,
+                    eos_token_id=7,
+                    bos_token_id=7,
+                )
             )
         return LlamaForCausalLM(LlamaConfig(vocab_size=8, eos_token_id=7, bos_token_id=7, **SIZES))
 
@@ -40,11 +53,17 @@ def learn(policy: LanguagePolicy) -> tuple[int, list[torch.Tensor]]:
     with saved_tensors_hooks(keep, lambda tensor: tensor):
         log_probs = policy.response_log_probs(TOKENS, 8)[0]
     log_probs.sum().backward()
-    return kept, [log_probs.detach(), *(weights.grad.clone() for weights in policy.model.parameters() if weights.grad is not None)]
+    return kept, [
+        log_probs.detach(),
+        *(weights.grad.clone() for weights in policy.model.parameters() if weights.grad is not None),
+    ]
 
 
 @pytest.mark.filterwarnings("ignore:.*gradient_checkpointing_")  # has another name in later versions of transformers
-@pytest.mark.parametrize(("name", "precision"), [("gpt2", "fp32"), ("llama", "fp32"), ("gpt2", "bf16"), ("llama", "bf16")])
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [("gpt2", "fp32"), ("llama", "fp32"), ("gpt2", "bf16"), ("llama", "bf16")],
+)
 def test_gradients_are_those_of_all_layers_kept(name: str, precision: Precision) -> None:
     policy = LanguagePolicy(make_model(name), TOKENIZER, precision=precision)
     whole, expected = learn(policy)
@@ -52,7 +71,12 @@ def test_gradients_are_those_of_all_layers_kept(name: str, precision: Precision)
     kept, computed = learn(policy)
     assert kept < 0.2 * whole
     for one, other in zip(computed, expected, strict=True):
-        assert torch.allclose(one, other, rtol=0, atol=(1e-5 if precision == "fp32" else 0.03) * (1 + float(other.abs().max())))
+        assert torch.allclose(
+            one,
+            other,
+            rtol=0,
+            atol=(1e-5 if precision == "fp32" else 0.03) * (1 + float(other.abs().max())),
+        )
     assert not any("forward" in vars(module) for module in policy.model.modules())
     policy.model.gradient_checkpointing_disable()
     assert learn(policy)[0] == whole

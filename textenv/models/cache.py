@@ -3,9 +3,10 @@
 Each call compares the observations with what has been read: where a row has one token more, or only its last token is
 another, that token is read; a row that is new or changed is read from its start; a row that is gone leaves its slot.
 
-Not every class of model reads a token after keys and values of other lengths as it reads whole texts: some count their window
-from the last column, some keep no keys at all. So that is tried at the width of the observations, with two texts of different
-lengths, before anything is read; where it fails, every token is computed from the whole prefix.
+Not every class of model reads a token after keys and values of other lengths as it reads whole
+texts: some count their window from the last column, some keep no keys at all. So that is tried at
+the width of the observations, with two texts of different lengths, before anything is read; where
+it fails, every token is computed from the whole prefix.
 """
 
 import contextlib
@@ -184,7 +185,8 @@ class PrefixCache:
         width = observations.shape[1]
         if width not in self._steps:
             why = self._try(width) if width > 2 else None
-            self._steps[width] = why is None and width > 2  # no two texts of different lengths are shorter and have a past
+            # No two shorter texts of different lengths have a past.
+            self._steps[width] = why is None and width > 2
             self._warn(why)
         aligned, _ = align_left(torch.from_numpy(observations[rows]).long().to(self.trunk.device))  # (n, L)
         cache: Any = DynamicCache(config=self.trunk.config)
@@ -209,10 +211,13 @@ class PrefixCache:
         return states
 
     def _try(self, width: int) -> str | None:
-        """Read a text of W tokens, and its first half, as they are learnt and as they are played; tell why steps cannot serve, if so.
+        """Read a text of W tokens, and its first half, as they are learnt and as they are played.
+
+        Returns:
+            Why steps cannot serve, None if they can.
 
         Raises:
-            LoadError: the half is not read as the first half of the text is, so that no path can be right.
+            LoadError: the half is read otherwise than within the text, so that no path is right.
         """
         half = width // 2 + 1
         text = ordinary_ids(self.trunk, width)[None]  # (1, W)
@@ -221,8 +226,9 @@ class PrefixCache:
             learnt = whole_states(self.trunk, text)[0]  # (W, D)
             if not mostly_close(whole_states(self.trunk, text[:, :half])[0], learnt[:half]):
                 raise LoadError(
-                    f"{type(self.trunk).__name__} reads a text of {half} tokens otherwise beside one of {width}, so that what "
-                    "it plays cannot be learnt; lower max_prompt_tokens or max_new_tokens, or take another model."
+                    f"{type(self.trunk).__name__} reads a text of {half} tokens otherwise beside "
+                    f"one of {width}, so that what it plays cannot be learnt; lower "
+                    "max_prompt_tokens or max_new_tokens, or take another model."
                 )
             try:
                 return self._try_steps(text, half, learnt)
@@ -232,7 +238,7 @@ class PrefixCache:
                 return f"takes no cache of keys and values ({type(error).__name__})"
 
     def _try_steps(self, text: torch.Tensor, half: int, learnt: torch.Tensor) -> str | None:
-        """Read the last tokens of a text (1, W) and of its first half by a step, and compare with hidden states (W, D)."""
+        """Read the last tokens of a text (1, W) and of its half by a step, against states (W, D)."""
         cache: Any = DynamicCache(config=self.trunk.config)
         self._fill(cache, text[:, :-1])
         if strange := _strange(cache):

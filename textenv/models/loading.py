@@ -53,7 +53,7 @@ def _state(tokenizer: "PreTrainedTokenizerBase") -> tuple[Any, ...]:
 def load_causal_lm(name: str | Path, device: str = "cpu") -> "PreTrainedModel":
     """Load a causal language model in float32, whatever its file holds.
 
-    A folder of adapters gives the model that they belong to, with the adapters merged into its weights.
+    A folder of adapters gives the model that they belong to, the adapters merged into its weights.
 
     Raises:
         LoadError: it is not there, cannot be read, or lacks weights.
@@ -99,13 +99,15 @@ def check_complete(name: str | Path, model: "PreTrainedModel", missing: Collecti
     what = "none" if len(some) >= number else f"not all {number}"
     kind = cast(Any, model.config).model_type
     raise LoadError(
-        f"The file of {name} holds {what} of the weights of {type(model).__name__} ({kind}): it lacks {', '.join(some[:3])}"
-        + (f" and {len(some) - 3} more." if len(some) > 3 else ".")
+        f"The file of {name} holds {what} of the weights of {type(model).__name__} ({kind}): "
+        f"it lacks {', '.join(some[:3])}" + (f" and {len(some) - 3} more." if len(some) > 3 else ".")
     )
 
 
 def adapter_base(name: str | Path) -> str | None:
-    """Return the name of the model that a folder's adapters belong to; None if it holds no adapters or a whole model too.
+    """Return the name of the model that a folder's adapters belong to.
+
+    It is None if the folder holds no adapters, or a whole model too.
 
     Raises:
         LoadError: the folder's `adapter_config.json` names no model.

@@ -25,14 +25,16 @@ ALPHA: Final = 32
 "LoRA Without Regret", https://thinkingmachines.ai/blog/lora/."""
 
 KINDS: Final = frozenset({"LORA", "LOHA", "LOKR", "IA3", "OFT", "VERA"})
-"""Of peft: adapters beside layers, which can be switched off for the reference and merged for saving."""
+"""Of peft: adapters beside layers, switched off for the reference and merged for saving."""
 
 
 def within_peft(model: Any) -> "PreTrainedModel":
-    """Return the model of transformers that a `PeftModel` is around, its adapters in it; any other model itself.
+    """Return the model of transformers that a `PeftModel` is around, with its adapters.
+
+    Any other model is returned itself.
 
     Raises:
-        LoadError: the adapters are of another kind than `KINDS`, or whole modules are trained beside them.
+        LoadError: the adapters are of another kind than `KINDS`, or whole modules are trained too.
     """
     peft: Any = sys.modules.get("peft")  # without it nobody has made such a model
     if peft is None:
@@ -46,8 +48,8 @@ def within_peft(model: Any) -> "PreTrainedModel":
     copies = [name for name, module in within.named_modules() if isinstance(module, wrapper)]
     if copies:
         raise LoadError(
-            f"peft trains a copy of {copies[0]} beside the adapters (modules_to_save or trainable_token_indices), "
-            "which cannot be switched off; leave it to target_modules."
+            f"peft trains a copy of {copies[0]} beside the adapters (modules_to_save or "
+            "trainable_token_indices), which cannot be switched off; leave it to target_modules."
         )
     return cast("PreTrainedModel", within)
 

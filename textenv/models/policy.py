@@ -42,11 +42,13 @@ class LanguagePolicy(nn.Module):
     special tokens other than those that end a text, see `textenv.models.contract`.
     The value of a state is a linear function, zero at first, of the last hidden state.
 
-    The model is never in training mode: what is learnt is the distribution that was played, without dropout or noise. That the
-    hidden states and the head are all there is to the model is tried when the policy is made, see `textenv.models.proof`.
+    The model is never in training mode: what is learnt is the distribution that was played, without
+    dropout or noise. That the hidden states and the head are all there is to the model is tried when
+    the policy is made, see `textenv.models.proof`.
 
     Args:
-        model: from transformers, decoder-only, or a `PeftModel` around one, whose adapters are then trained.
+        model: from transformers, decoder-only, or a `PeftModel` around one, whose adapters are then
+            trained.
         tokenizer: its tokenizer, with an end-of-text token.
         end_tokens: all tokens that end a text, by name or id; None takes the tokenizer's end of text and those that the
             model's `generation_config` names beside it.
@@ -54,10 +56,11 @@ class LanguagePolicy(nn.Module):
         precision: "fp32", or "bf16" for autocast and for weights of bfloat16.
 
     Raises:
-        ArgumentError: the temperature is not positive, the precision unknown or not that of the weights, or the tokenizer has no
-            end-of-text token or more tokens than the model.
-        LoadError: the model's logits are more than its head applied to its trunk, a factor and a soft cap aside, a later token
-            changes the states of earlier ones, or its adapters are of a kind that cannot be switched off.
+        ArgumentError: the temperature is not positive, the precision unknown or not that of the
+            weights, or the tokenizer has no end-of-text token or more tokens than the model.
+        LoadError: the model's logits are more than its head applied to its trunk, a factor and a
+            soft cap aside, a later token changes the states of earlier ones, or its adapters are of
+            a kind that cannot be switched off.
     """
 
     def __init__(
@@ -179,7 +182,7 @@ class LanguagePolicy(nn.Module):
         return self.model.device
 
     def train(self, mode: bool = True) -> "LanguagePolicy":
-        """Set training mode of all but the model, whose own would drop out; training forgets the cache."""
+        """Set training mode of all but the model, which would drop out; training forgets the cache."""
         if mode and hasattr(self, "cache"):
             self.cache.clear()
         super().train(mode)
@@ -313,7 +316,10 @@ class LanguagePolicy(nn.Module):
         )
 
     def hidden_states(self, aligned: torch.Tensor) -> torch.Tensor:
-        """Compute hidden states (B, L, D) of left-aligned tokens (B, L); what follows a row's end cannot reach back into it."""
+        """Compute hidden states (B, L, D) of left-aligned tokens (B, L).
+
+        What follows a row's end cannot reach back into it.
+        """
         with recomputed(self.trunk):
             return whole_states(self.trunk, aligned)
 
@@ -327,7 +333,7 @@ class LanguagePolicy(nn.Module):
             return self.raw_logits(hidden)
 
     def raw_logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Apply the head by PyTorch's own operations, which can be differentiated twice: as `logits`."""
+        """Apply the head as `logits` does, by operations that can be differentiated twice."""
         return self.after_head(cast(nn.Module, self.model.get_output_embeddings())(hidden))
 
     def _logits_packed(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -347,7 +353,7 @@ class LanguagePolicy(nn.Module):
 
 
 def _check_precision(model: "PreTrainedModel", precision: Precision) -> None:
-    """Refuse to call "fp32" what is computed with coarser weights, and those that bf16 does not hold."""
+    """Refuse to call "fp32" what is computed with coarser weights, and weights of float16."""
     halves = {weights.dtype for weights in model.parameters()} & {torch.float16, torch.bfloat16}
     if torch.float16 in halves or (halves and precision == "fp32"):
         kinds = ", ".join(sorted(str(half).removeprefix("torch.") for half in halves))

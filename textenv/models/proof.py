@@ -1,8 +1,9 @@
 """What a model is asked once, when a policy is made of it, for what is learnt to be what is played.
 
-A policy plays by cached steps, learns by whole forward passes, and in both applies the head to hidden states itself. That is the
-model's own distribution only where the head, a factor and a soft cap are all that follows the trunk, and where later tokens leave
-the states of earlier ones alone. Both are tried, on a few tokens, and not read off the class or its configuration.
+A policy plays by cached steps, learns by whole forward passes, and in both applies the head to
+hidden states itself. That is the model's own distribution only where the head, a factor and a soft
+cap are all that follows the trunk, and where later tokens leave the states of earlier ones alone.
+Both are tried, on a few tokens, and not read off the class or its configuration.
 """
 
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -20,9 +21,10 @@ _LADDER = (0.5, 1.0, 2.0, 5.0, 30.0, 1e3, 1e6)
 
 
 class AfterHead(NamedTuple):
-    """What a model does to the output z of its head: cap tanh(factor z / cap), or factor z without a cap.
+    """What a model does to the output z of its head: cap tanh(factor z / cap), or factor z.
 
-    Cohere and Granite scale; the cap is of Gemma Team, "Gemma 2", https://arxiv.org/abs/2408.00118, section 2.
+    Cohere and Granite scale; the cap is of Gemma Team, "Gemma 2",
+    https://arxiv.org/abs/2408.00118, section 2.
     """
 
     factor: float = 1.0
@@ -42,23 +44,26 @@ class AfterHead(NamedTuple):
 
 
 def prove(model: "PreTrainedModel") -> AfterHead:
-    """Compute what a model does after its head, and try that nothing else does, that it is causal, and that gradients flow.
+    """Compute what a model does after its head, once it has been tried.
 
+    Nothing else may make its logits, it must be causal, and gradients must flow.
     It takes four forward passes of at most 49 tokens and draws no random number.
 
     Args:
         model: in evaluation mode.
 
     Raises:
-        LoadError: the model is no decoder, its logits are more than a head, a factor and a soft cap, a later token changes what it
-            made of earlier ones, or its output is not finite.
+        LoadError: the model is no decoder, its logits are more than a head, a factor and a soft
+            cap, a later token changes what it made of earlier ones, or its output is not finite.
     """
     name = type(model).__name__
     head = head_of_model(model)
     try:
-        context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 0  # of XLNet -1
-        ids = ordinary_ids(model, (min(_TOKENS, context) if context > 0 else _TOKENS) + 1)
-        two = torch.stack([ids[:-1], torch.cat([ids[:-2], ids[-1:]])])  # (2, L), alike but for the last token
+        context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 0
+        tokens = min(_TOKENS, context) if context > 0 else _TOKENS  # XLNet's context is -1
+        ids = ordinary_ids(model, tokens + 1)
+        # Alike but for the last token: (2, L).
+        two = torch.stack([ids[:-1], torch.cat([ids[:-2], ids[-1:]])])
         with torch.no_grad():
             states = whole_states(trunk_of(model), two)  # (2, L, D)
             logits = cast(Any, model)(input_ids=two, use_cache=False).logits  # (2, L, V)
@@ -69,8 +74,8 @@ def prove(model: "PreTrainedModel") -> AfterHead:
         raise
     except Exception as error:  # whatever a class that reads texts otherwise fails with
         raise LoadError(
-            f"{name} does not give hidden states, logits and gradients from token ids alone, which textenv needs: "
-            f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            f"{name} does not give hidden states, logits and gradients from token ids alone, "
+            f"which textenv needs: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         ) from error
     if not (torch.isfinite(states).all() and torch.isfinite(logits).all()):
         raise LoadError(f"{name} computes numbers that are not finite; its weights are damaged.")
@@ -112,7 +117,7 @@ def _differentiate(model: "PreTrainedModel", ids: torch.Tensor) -> None:
 
 
 def _after_head(model: "PreTrainedModel", head: nn.Linear, ids: torch.Tensor) -> AfterHead:
-    """Put known numbers, one a row, in the place of the head's output, and see what becomes of them."""
+    """Put known numbers, one a row, in the place of the head's output: what becomes of them?"""
     ladder = torch.tensor(_LADDER)
 
     def replaced(module: nn.Module, args: Any, output: torch.Tensor) -> torch.Tensor:
@@ -120,7 +125,8 @@ def _after_head(model: "PreTrainedModel", head: nn.Linear, ids: torch.Tensor) ->
 
     hook = head.register_forward_hook(replaced)
     try:
-        logits = cast(Any, model)(input_ids=ids.repeat(len(ladder), 1), use_cache=False).logits[:, -1]  # (7, V)
+        rows = ids.repeat(len(ladder), 1)  # (7, L)
+        logits = cast(Any, model)(input_ids=rows, use_cache=False).logits[:, -1]  # (7, V)
     finally:
         hook.remove()
     became, z = logits.cpu().double().mean(1), ladder.double()
@@ -157,20 +163,20 @@ def trunk_of(model: "PreTrainedModel") -> "PreTrainedModel":
 
 
 def whole_states(trunk: Any, tokens: torch.Tensor) -> torch.Tensor:
-    """Compute hidden states (B, L, D) of tokens (B, L) that begin in column 0, in one forward pass without a cache."""
-    # A mask of ones is dropped by transformers; without one it would warn of ids that are its padding token.
+    """Compute hidden states (B, L, D) of tokens (B, L) that begin in column 0, without a cache."""
+    # A mask of ones is dropped by transformers; without one it would warn of its padding token.
     output = trunk(input_ids=tokens, attention_mask=torch.ones_like(tokens), use_cache=False)
     states: torch.Tensor = output.last_hidden_state
     return states
 
 
 def is_close(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Tell whether two computations of the same numbers differ by rounding only, none of them by more."""
+    """Tell whether two computations of the same numbers differ by rounding only."""
     return bool(_errors(one, other).max() <= 1)
 
 
 def mostly_close(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Tell whether two computations of the states (L, D) of a text differ by rounding only in most of its tokens.
+    """Tell whether two computations of states (L, D) differ by rounding only in most tokens.
 
     Rounding may send single tokens to other experts.
     """
@@ -179,7 +185,8 @@ def mostly_close(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 def _errors(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     """Differences in units of what rounding explains."""
-    exact = one.dtype == other.dtype == torch.float32 and torch.get_float32_matmul_precision() == "highest"
+    exact = one.dtype == other.dtype == torch.float32
+    exact = exact and torch.get_float32_matmul_precision() == "highest"
     one, other = one.float(), other.float()
     return (one - other).abs() / ((1e-4 if exact else 3e-2) * other.abs().max()).clamp(min=1e-30)
 

@@ -1,7 +1,8 @@
 """Gradient checkpointing: layers keep no activations, and the backward pass computes them again.
 
-Chen et al., "Training Deep Nets with Sublinear Memory Cost", https://arxiv.org/abs/1604.06174. `transformers` does so in training
-mode only, which textenv's models never enter, for it would drop out as well.
+Chen et al., "Training Deep Nets with Sublinear Memory Cost", https://arxiv.org/abs/1604.06174.
+`transformers` does so in training mode only, which textenv's models never enter, as they would drop
+out as well.
 """
 
 import contextlib
@@ -17,7 +18,10 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 @contextlib.contextmanager
 def recomputed(trunk: nn.Module) -> Iterator[None]:
-    """Within this context, layers for which `model.gradient_checkpointing_enable()` was called are computed again for gradients."""
+    """Let layers be computed again for gradients in this context, where the model was asked to.
+
+    It is asked by `model.gradient_checkpointing_enable()`.
+    """
     layers = _asked(trunk) if torch.is_grad_enabled() else []
     for layer in layers:
         layer.forward = functools.partial(_checkpointed, layer.forward)
@@ -39,5 +43,8 @@ def _checkpointed(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any
 
 
 def _plain() -> tuple[contextlib.AbstractContextManager[None], contextlib.AbstractContextManager[None]]:
-    """Give the contexts of both computations: PyTorch's own kernels, for `FastKernels` is not there in the backward pass."""
+    """Give the contexts of both computations.
+
+    PyTorch's own kernels, because `FastKernels` is not there in the backward pass.
+    """
     return torch._C.DisableTorchFunction(), torch._C.DisableTorchFunction()

@@ -23,7 +23,7 @@ class Episodes:
     values: torch.Tensor
     """(B, T) float32, of the states the tokens were drawn in; 0 where there is none."""
     rewards: torch.Tensor
-    """(B, T) float32, what `step` paid: the score at the last token unless each token is paid."""
+    """(B, T) float64, what `step` paid: the score at the last token unless each token is paid."""
     scores: torch.Tensor
     """(B,) float64, what the reward says."""
     prompt_index: torch.Tensor
@@ -40,6 +40,8 @@ class Episodes:
     """(B, T, ⌈V/8⌉) uint8, the allowed tokens of every state as packed bits, for tasks that restrict them."""
     taken_over: torch.Tensor | None = None
     """(B, T) booleans: tokens that an expert chose in the policy's place; None where nobody could."""
+    played_log_probs: torch.Tensor | None = None
+    """(B, T) float32, `log_probs` as the play computed them, where the learner has asked the policy again in parallel."""
     ref_log_probs: torch.Tensor | None = None
     """(B, T) float32, of the response tokens under the reference, once it has been asked."""
     advantages: torch.Tensor | None = None

@@ -16,7 +16,7 @@ from textenv.agents.learner import Learner, Terms
 from textenv.agents.losses import policy_gradient, value_loss
 from textenv.agents.q_head import QHead
 from textenv.errors import ArgumentError
-from textenv.rollouts.advantages import gae, masked_whiten, n_step
+from textenv.rollouts.advantages import gae, n_step
 from textenv.types import Episodes
 
 
@@ -80,9 +80,7 @@ class ActorCritic(Learner):
             else:
                 advantages = n_step(rewards, batch.values, mask, config.gamma, config.n_steps)
             returns = advantages + batch.values
-        if config.whiten_advantages:
-            advantages = masked_whiten(advantages, mask)
-        return replace(batch, advantages=advantages, returns=returns)
+        return self.weigh(batch, advantages, returns, whiten=config.whiten_advantages)
 
     def update(self, episodes: Episodes) -> dict[str, float]:
         """Take one step along the gradient of E[Σ_t A(s_t, a_t) log π(a_t|s_t)], and one of the critic towards its returns.

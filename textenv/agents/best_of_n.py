@@ -36,6 +36,7 @@ class BestOfN(Learner):
 
     config: BestOfNConfig
     Config = BestOfNConfig
+    learns = False
 
     def set_up(self) -> None:
         """Play prompts in groups of n."""

@@ -85,6 +85,7 @@ class DQN(Learner):
 
     config: DQNConfig
     Config = DQNConfig
+    plays_policy = False
 
     def __init__(self, policy: LanguagePolicy, envs: Any, config: DQNConfig | None = None, **options: Any) -> None:
         top_k = getattr(config, "top_k", None)
@@ -148,7 +149,7 @@ class DQN(Learner):
         log_probs, values = self.forward(piece)
         q = values + self.config.softness * log_probs
         after = torch.nn.functional.pad(self._best(piece)[:, 1:], (0, 1))
-        error = value_loss(q, piece.rewards + self.config.gamma * after)
+        error = value_loss(q, piece.rewards.float() + self.config.gamma * after)
         return {"loss": error, "value_loss": error, "q": q}
 
     @torch.no_grad()
@@ -195,8 +196,8 @@ class DQN(Learner):
         return Episodes(
             tokens=tokens,
             prompt_columns=text_envs(self.envs).rules.prompt_columns,
-            log_probs=torch.zeros_like(rewards),
-            values=torch.zeros_like(rewards),
+            log_probs=torch.zeros_like(rewards, dtype=torch.float32),
+            values=torch.zeros_like(rewards, dtype=torch.float32),
             rewards=rewards,
             scores=rewards.sum(1).double(),
             prompt_index=torch.zeros(len(tokens), dtype=torch.int64),

@@ -13,7 +13,7 @@ for language models, sampling and imitating the best: Singh et al., "Beyond Huma
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +25,7 @@ from textenv.agents.losses import policy_gradient
 from textenv.envs.vector import text_envs
 from textenv.envs.wrappers.base import masked
 from textenv.errors import ArgumentError
-from textenv.rollouts.advantages import leave_one_out, masked_whiten, reward_to_go
+from textenv.rollouts.advantages import leave_one_out, reward_to_go
 from textenv.rollouts.demonstrations import load_demonstrations
 from textenv.types import Episodes
 
@@ -107,11 +107,8 @@ class ExpertIteration(Learner):
         batch = self.refer(episodes)
         self.check_groups(batch)
         whole = reward_to_go(self.shaped_rewards(batch), batch.mask, self.config.gamma)[:, :1]  # (B, 1) R(x, y)
-        returns = whole * batch.mask  # (B, T)
-        advantages = leave_one_out(whole.expand_as(returns), torch.ones_like(batch.mask), self.group_size) * batch.mask
-        if self.config.whiten_advantages:
-            advantages = masked_whiten(advantages, batch.mask)
-        return replace(batch, advantages=advantages, returns=returns)
+        advantages = leave_one_out(whole, self.group_size)
+        return self.weigh(batch, advantages, whole, whiten=self.config.whiten_advantages)
 
     def update(self, episodes: Episodes) -> dict[str, float]:
         """Take a step along the gradient of J, then steps against that of L over demonstrations and wins.

@@ -112,12 +112,12 @@ def fit(
         on_row: is called with each row of the history as it comes.
 
     Raises:
-        ArgumentError: there are no rows.
+        ArgumentError: there are no rows, or no weights that can be trained.
         TrainingError: the gradient is not finite.
     """
     if rows < 1:
         raise ArgumentError("No rows are left to learn from beside the held-out part; give more data or a smaller held_out.")
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    parameters = check_trainable(module)
     optimiser = _optimiser(parameters, config)
     a_pass = math.ceil(rows / config.batch_size)
     total, every = a_pass * config.epochs, max(1, a_pass // config.evaluations)
@@ -157,6 +157,27 @@ def fit(
             parameter.copy_(value)
     module.eval()
     return Fitted(history, step, best_step, step < total)
+
+
+def check_trainable(module: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters of a model that require a gradient.
+
+    Args:
+        module: is to be trained.
+
+    Raises:
+        ArgumentError: there are none, or some are not float32. Half-precision weights round most small steps away.
+    """
+    trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+    if not trained:
+        raise ArgumentError("No weight of the model requires a gradient, so nothing can be trained; set requires_grad on those to train.")
+    for name, parameter in trained.items():
+        if parameter.dtype != torch.float32:
+            raise ArgumentError(
+                f"The weight {name} is {parameter.dtype}, which rounds small steps of training away; load the model with "
+                "dtype=torch.float32, or freeze such weights and train float32 adapters beside them."
+            )
+    return list(trained.values())
 
 
 def _optimiser(parameters: list[nn.Parameter], config: FittingConfig) -> torch.optim.Optimizer:

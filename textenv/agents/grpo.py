@@ -4,12 +4,12 @@ Shao et al., "DeepSeekMath", equations 3 and 4, https://arxiv.org/abs/2402.03300
 "Understanding R1-Zero-Like Training" (Dr. GRPO), https://arxiv.org/abs/2503.20783.
 """
 
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import dataclass
+from typing import Literal, cast
 
 import torch
 
-from textenv.agents.config import LearnerConfig, check_divides, check_ranges
+from textenv.agents.config import LearnerConfig, check_choice, check_divides, check_ranges
 from textenv.agents.learner import Learner, Terms
 from textenv.agents.losses import clipped_surrogate
 from textenv.errors import ArgumentError
@@ -33,6 +33,9 @@ class GRPOConfig(LearnerConfig):
     """Passes over the episodes of an update."""
     clip_range: float = 0.2
     """ε of the policy ratio."""
+    kl_in: Literal["reward", "loss"] = "reward"
+    """Where β KL stands: in the reward, by k1, where the normalisation scales it together with the score; or in the loss, by
+    k3, as in the paper's equation 3, where it does not, so that β weighs less the less the scores of a group differ."""
     dr_grpo: bool = False
     """Leave out the division by a group's standard deviation and by an episode's own length, as Dr. GRPO does."""
 
@@ -41,6 +44,7 @@ class GRPOConfig(LearnerConfig):
         if self.gamma != 1:
             raise ArgumentError(f"GRPO weighs every token of an episode alike, so gamma must be 1, got {self.gamma!r}.")
         check_ranges(self, positive=("epochs", "minibatch_size", "clip_range"))
+        check_choice(self, "kl_in", ("reward", "loss"))
         check_divides(self, "group_size", "episodes_per_update", least=2)
         check_divides(self, "minibatch_size", "episodes_per_update")
 
@@ -63,12 +67,12 @@ class GRPO(Learner):
         """
         batch = self.refer(episodes)
         self.check_groups(batch)
-        rewards = batch.rewards.sum(1).reshape(-1, self.group_size)  # (B/k, k), without the KL, which the loss has
+        paid = self.shaped_rewards(batch) if self.config.kl_in == "reward" else batch.rewards  # (B, T)
+        rewards = paid.sum(1).reshape(-1, self.group_size)  # (B/k, k)
         advantages = rewards - rewards.mean(1, keepdim=True)
         if not self.config.dr_grpo:
             advantages = advantages / (rewards.std(1, keepdim=True) + 1e-4)
-        spread = advantages.reshape(-1, 1) * batch.mask  # (B, T)
-        return replace(batch, advantages=spread, returns=rewards.reshape(-1, 1) * batch.mask)
+        return self.weigh(batch, advantages.reshape(-1, 1), rewards.reshape(-1, 1), whiten=False)
 
     def update(self, episodes: Episodes) -> dict[str, float]:
         """Improve the policy by one batch of episodes.
@@ -92,7 +96,9 @@ class GRPO(Learner):
         new, _ = self.forward(piece)
         policy_loss = clipped_surrogate(new, piece.log_probs, cast(torch.Tensor, piece.advantages), self.config.clip_range)
         kl = k3(new, cast(torch.Tensor, piece.ref_log_probs))
-        loss = policy_loss + self.controller.coefficient * kl
+        loss = policy_loss
+        if self.config.kl_in == "loss":
+            loss = loss + self.controller.coefficient * kl
         if not self.config.dr_grpo:
             loss = loss * (mean_length / piece.lengths[:, None])
         with torch.no_grad():

@@ -117,7 +117,8 @@ class Guided(Learner):
         if config.whiten_advantages and own.any():
             advantages = masked_whiten(advantages, own)
         omega = intervention_weight(returns, expected, config.expert_decay**self.episodes)
-        return replace(batch, values=expected, advantages=torch.where(theirs, omega, advantages), returns=returns)
+        weights = torch.where(theirs, omega, advantages)
+        return self.weigh(replace(batch, values=expected), weights, returns, whiten=False)
 
     def update(self, episodes: Episodes) -> dict[str, float]:
         """Take one step along the gradient of E[Σ_t w_t log π(a_t|s_t)], where w is A for the policy's tokens and ω for the expert's.

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from textenv.agents.config import LearnerConfig
+from textenv.agents.fitting import check_trainable
 from textenv.envs.vector import text_envs
 from textenv.envs.wrappers.base import rules_of, shaped
 from textenv.errors import ArgumentError, LoadError, TrainingError
@@ -20,7 +21,7 @@ from textenv.models.contract import require_same
 from textenv.models.lora import twin, without_lora
 from textenv.models.policy import LanguagePolicy
 from textenv.rewards.kl import KLController, k1, k2, k3
-from textenv.rollouts.advantages import masked_mean
+from textenv.rollouts.advantages import masked_mean, masked_whiten
 from textenv.rollouts.collect import collect
 from textenv.types import Episodes
 
@@ -46,7 +47,7 @@ class Learner:
 
     Raises:
         ArgumentError: the envs are not textenv's, do not act by tokens or shape the reward by a KL of their own; or policy,
-            reference and envs do not fit together.
+            reference, envs and config do not fit together; or weights that are to be trained are not float32.
     """
 
     config: Any  # of the agent's own `Config`
@@ -54,6 +55,10 @@ class Learner:
     """Whether a value head is learnt."""
     group_size: int = 1
     """Episodes of each prompt, which stand one after the other in a batch."""
+    learns: bool = True
+    """Whether the policy moves."""
+    plays_policy: bool = True
+    """Whether the tokens that nobody took over are drawn from the policy, so that `log_probs` are its own."""
     interactive: bool = False
     """Whether a person at the terminal takes part."""
     Config: ClassVar[type[LearnerConfig]]
@@ -96,14 +101,21 @@ class Learner:
                 f"{name} adds the KL itself; make the envs without kl_coef or KLShaping and give kl_coef to {self.Config.__name__}."
             )
         require_same(policy.contract, rules.contract)
+        if self.config.gamma < 1 and rules.potential is not None:
+            raise ArgumentError(
+                f"gamma={self.config.gamma!r} does not go with a potential, whose payments leave the optimum where it is only at "
+                "gamma=1; leave gamma out, or make the envs with potential=None."
+            )
         if getattr(policy, "value_head", None) is None:
             raise ArgumentError(f"{name} needs a policy with a value head; make it with LanguagePolicy(model, tokenizer).")
+        if self.learns:
+            check_trainable(policy.model)
         if reference is policy:
             raise ArgumentError("The reference is the policy itself, which learns; leave it out, and a frozen copy is made.")
         reference = (reference or without_lora(policy)).requires_grad_(False)
         reference.cache.clear()
         require_same(reference.contract, rules.contract, "reference")
-        for field in ("temperature", "device"):
+        for field in ("temperature", "device", "precision"):
             if getattr(reference, field) != getattr(policy, field):
                 raise ArgumentError(f"The reference's {field} is {getattr(reference, field)}, the policy's {getattr(policy, field)}.")
         return reference
@@ -161,20 +173,31 @@ class Learner:
 
     @torch.no_grad()
     def refer(self, episodes: Episodes) -> Episodes:
-        """Ask the reference for its log-probabilities of the response tokens, and a separate critic for its values, in parallel passes."""
+        """Add what parallel passes say of the response tokens: the reference's log-probabilities, and a separate critic's values.
+
+        In bf16 also the policy's own log-probabilities take the place of those of the play, one token at a time, from
+        which they differ by rounding: the update computes in parallel, and its ratio to them starts at exactly 1.
+        """
         if episodes.ref_log_probs is not None:
             return episodes
-        found, values = [], []
+        again = self.plays_policy and self.policy.precision != "fp32"
+        reference_log_probs, own_log_probs, values = [], [], []
         for rows in torch.arange(len(episodes)).split(self.config.micro_batch_size or _REFERENCE_ROWS):
             piece = episodes.select(rows).to(self.policy.device)
             allowed = piece.allowed_tokens(self.policy.vocabulary)
-            found.append(self.reference.response_log_probs(piece.tokens, piece.prompt_columns, allowed)[0])
+            reference_log_probs.append(self.reference.response_log_probs(piece.tokens, piece.prompt_columns, allowed)[0])
+            if again:
+                own_log_probs.append(self.policy.response_log_probs(piece.tokens, piece.prompt_columns, allowed)[0])
             if self.critic is not self.policy:
                 values.append(self.critic.response_values(piece.tokens, piece.prompt_columns))
         device = episodes.tokens.device
+        if again:
+            theirs = torch.zeros_like(episodes.mask) if episodes.taken_over is None else episodes.taken_over
+            own = torch.where(theirs, episodes.log_probs, torch.cat(own_log_probs).to(device))
+            episodes = replace(episodes, log_probs=own, played_log_probs=episodes.log_probs)
         return replace(
             episodes,
-            ref_log_probs=torch.cat(found).to(device),
+            ref_log_probs=torch.cat(reference_log_probs).to(device),
             values=torch.cat(values).to(device) if values else episodes.values,
         )
 
@@ -182,6 +205,20 @@ class Learner:
         """r_t - β (log π(a_t|s_t) - log π_ref(a_t|s_t)), the KL by k1: (B, T)."""
         kl = k1(batch.log_probs, cast(torch.Tensor, batch.ref_log_probs)) * batch.mask
         return batch.rewards - self.controller.coefficient * kl
+
+    def weigh(self, batch: Episodes, advantages: torch.Tensor, returns: torch.Tensor, *, whiten: bool) -> Episodes:
+        """Return the episodes with advantages and returns, in float32 and 0 where there is no token.
+
+        Args:
+            batch: B episodes.
+            advantages: (B, T), or (B, 1) for one an episode, as exact as they were computed.
+            returns: alike.
+            whiten: scale the advantages to mean 0 and variance 1 over the tokens.
+        """
+        advantages, returns = advantages * batch.mask, returns * batch.mask  # (B, T) each
+        if whiten:
+            advantages = masked_whiten(advantages, batch.mask)
+        return replace(batch, advantages=advantages.float(), returns=returns.float())
 
     def check_groups(self, batch: Episodes) -> None:
         """Refuse episodes that are no groups of one prompt each.
@@ -271,6 +308,7 @@ class Learner:
             "learning_rate": self.optimiser.param_groups[0]["lr"],
             "explained_variance": explained_variance(batch) if self.uses_values and batch.returns is not None else math.nan,
             "optimiser_steps": float(len(steps)),
+            **rounding(batch),
             **{name: sum(step[name] for step in steps) / len(steps) for name in (steps[0] if steps else ()) if name != "loss"},
         }
 
@@ -332,6 +370,19 @@ class Learner:
         self.episodes = state["episodes"]
         self.schedule = (state["schedule"][0], state["schedule"][1])
         self.memory = dict(state["memory"])
+
+
+def rounding(batch: Episodes) -> dict[str, float]:
+    """Report how far the log-probabilities of the play and of the learning are apart: the mean of |Δ|, nats per token.
+
+    Returns:
+        `play_gap`, over the policy's own tokens; nothing where the policy has not been asked again.
+    """
+    if batch.played_log_probs is None:
+        return {}
+    own = batch.mask if batch.taken_over is None else batch.mask & ~batch.taken_over
+    gap = (batch.log_probs - batch.played_log_probs).abs()
+    return {"play_gap": masked_mean(gap, own).item()}
 
 
 def explained_variance(batch: Episodes) -> float:

@@ -8,7 +8,7 @@ https://arxiv.org/abs/2203.02155.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -22,7 +22,7 @@ from textenv.envs.wrappers.base import rules_of
 from textenv.errors import ArgumentError
 from textenv.models.policy import LanguagePolicy
 from textenv.rewards.kl import k2, k3
-from textenv.rollouts.advantages import gae, leave_one_out, masked_whiten, reward_to_go
+from textenv.rollouts.advantages import gae, leave_one_out, reward_to_go, whole_return
 from textenv.types import Episodes
 
 
@@ -121,10 +121,8 @@ class PPO(Learner):
         else:
             self.check_groups(batch)
             returns = reward_to_go(rewards, mask, config.gamma)
-            advantages = leave_one_out(returns, mask, self.group_size)
-        if config.whiten_advantages:
-            advantages = masked_whiten(advantages, mask)
-        return replace(batch, advantages=advantages, returns=returns)
+            advantages = leave_one_out(whole_return(rewards, mask, config.gamma), self.group_size)
+        return self.weigh(batch, advantages, returns, whiten=config.whiten_advantages)
 
     def update(self, episodes: Episodes) -> dict[str, float]:
         """Improve the policy by one batch of episodes.

@@ -5,7 +5,7 @@ https://doi.org/10.1007/BF00992696; reward to go and the value baseline: Sutton 
 Reinforcement Learning with Function Approximation", https://papers.nips.cc/paper/1713.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, cast
 
 import torch
@@ -13,7 +13,8 @@ import torch
 from textenv.agents.config import LearnerConfig, check_choice, check_ranges
 from textenv.agents.learner import Learner, Terms
 from textenv.agents.losses import policy_gradient, value_loss
-from textenv.rollouts.advantages import masked_mean, masked_whiten, reward_to_go
+from textenv.errors import ArgumentError
+from textenv.rollouts.advantages import leave_one_out, masked_mean, reward_to_go, whole_return
 from textenv.types import Episodes
 
 
@@ -30,7 +31,8 @@ class REINFORCEConfig(LearnerConfig):
     returns: Literal["reward_to_go", "whole"] = "reward_to_go"
     """What a token is weighed by: the rewards from it on, or those of the whole episode; γ discounts either."""
     baseline: Literal["none", "mean", "value"] = "mean"
-    """What is taken off the returns: nothing, a running mean of returns, or the value head's estimate."""
+    """What is taken off the returns: nothing, a running mean of what episodes are paid in all, or the value head's estimate.
+    Off the mean is taken what the episode has been paid before the token, so that at γ = 1 both kinds of returns less it are the same."""
     mean_decay: float = 0.9
     """Share of the running mean that an update keeps."""
     separate_critic: bool = False
@@ -45,6 +47,8 @@ class REINFORCEConfig(LearnerConfig):
         check_choice(self, "returns", ("reward_to_go", "whole"))
         check_choice(self, "baseline", ("none", "mean", "value"))
         check_ranges(self, unit=("mean_decay",), least_zero=("value_coef",))
+        if self.mean_decay == 1:
+            raise ArgumentError("mean_decay must be below 1: at 1 the running mean takes nothing of new returns.")
 
 
 class REINFORCE(Learner):
@@ -68,12 +72,10 @@ class REINFORCE(Learner):
             returns = returns[:, :1] * mask
         advantages = returns
         if config.baseline == "value":
-            advantages = (returns - batch.values) * mask
+            advantages = returns - batch.values
         elif config.baseline == "mean":
-            advantages = (returns - self._running_mean()) * mask
-        if config.whiten_advantages:
-            advantages = masked_whiten(advantages, mask)
-        return replace(batch, advantages=advantages, returns=returns)
+            advantages = self._less_the_mean(self._in_all(batch))
+        return self.weigh(batch, advantages, returns, whiten=config.whiten_advantages)
 
     def update(self, episodes: Episodes) -> dict[str, float]:
         """Take one step along the gradient of E[Σ_t A_t log π(a_t|s_t)].
@@ -86,7 +88,7 @@ class REINFORCE(Learner):
         step = self.minimise(batch, self.loss)
         self.policy.eval()
         if self.config.baseline == "mean":
-            mean = float(masked_mean(cast(torch.Tensor, batch.returns), batch.mask))
+            mean = float(masked_mean(self._in_all(batch), batch.mask))
             decay = self.config.mean_decay
             self.memory = {"mean": decay * self.memory["mean"] + (1 - decay) * mean, "updates": self.memory["updates"] + 1}
         return self.report(batch, [step])
@@ -100,7 +102,22 @@ class REINFORCE(Learner):
         error = value_loss(values, cast(torch.Tensor, piece.returns))
         return {"loss": policy_loss + self.config.value_coef * error, "policy_loss": policy_loss, "value_loss": error}
 
-    def _running_mean(self) -> float:
-        """The mean of past returns, corrected for having started at 0 as Adam's moments are; 0 before the first update."""
+    def _in_all(self, batch: Episodes) -> torch.Tensor:
+        """Compute what each episode is paid in all, as each of its tokens sees it: (B, T)."""
+        rewards, gamma = self.shaped_rewards(batch), self.config.gamma
+        if self.config.returns == "whole":
+            return reward_to_go(rewards, batch.mask, gamma)[:, :1].expand_as(rewards)
+        return whole_return(rewards, batch.mask, gamma)
+
+    def _less_the_mean(self, in_all: torch.Tensor) -> torch.Tensor:
+        """Take the mean of past returns off, or before the first update that of the other episodes: (B, T).
+
+        The running mean is corrected for having started at 0, as Adam's moments are. What a token's episode has been paid
+        before it is taken off the mean, as in `leave_one_out`, so that a constant in the score drops out.
+        """
         updates = self.memory["updates"]
-        return self.memory["mean"] / (1 - self.config.mean_decay**updates) if updates else 0.0
+        if updates:
+            return in_all - self.memory["mean"] / (1 - self.config.mean_decay**updates)
+        if len(in_all) == 1:  # there is nothing to hold it against
+            return torch.zeros_like(in_all)
+        return leave_one_out(in_all, len(in_all))

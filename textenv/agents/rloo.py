@@ -6,7 +6,7 @@ of Pinto et al., "Tuning computer vision models with task rewards", https://arxi
 reward less that of another, each being the other's baseline.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -14,7 +14,7 @@ import torch
 from textenv.agents.config import LearnerConfig, check_divides
 from textenv.agents.learner import Learner, Terms
 from textenv.agents.losses import policy_gradient
-from textenv.rollouts.advantages import leave_one_out, masked_whiten, reward_to_go
+from textenv.rollouts.advantages import leave_one_out, reward_to_go
 from textenv.types import Episodes
 
 
@@ -57,11 +57,8 @@ class RLOO(Learner):
         batch = self.refer(episodes)
         self.check_groups(batch)
         whole = reward_to_go(self.shaped_rewards(batch), batch.mask, self.config.gamma)[:, :1]  # (B, 1) R(x, y)
-        returns = whole * batch.mask  # (B, T)
-        advantages = leave_one_out(whole.expand_as(returns), torch.ones_like(batch.mask), self.group_size) * batch.mask
-        if self.config.whiten_advantages:
-            advantages = masked_whiten(advantages, batch.mask)
-        return replace(batch, advantages=advantages, returns=returns)
+        advantages = leave_one_out(whole, self.group_size)
+        return self.weigh(batch, advantages, whole, whiten=self.config.whiten_advantages)
 
     def update(self, episodes: Episodes) -> dict[str, float]:
         """Take one step along the gradient of E[(R(x, y) - mean of the others) log π(y|x)].

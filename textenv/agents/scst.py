@@ -3,7 +3,7 @@
 Rennie et al., "Self-critical Sequence Training for Image Captioning", equation 9, https://arxiv.org/abs/1612.00563.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from textenv.agents.config import LearnerConfig
 from textenv.agents.learner import Learner, Terms
 from textenv.agents.losses import policy_gradient
-from textenv.rollouts.advantages import masked_whiten, reward_to_go
+from textenv.rollouts.advantages import reward_to_go
 from textenv.rollouts.collect import collect
 from textenv.types import Episodes
 
@@ -45,10 +45,8 @@ class SCST(Learner):
         sampled, baseline = (
             reward_to_go(self.shaped_rewards(played), played.mask, self.config.gamma)[:, :1] for played in (batch, greedy)
         )  # (B, 1), (prompts, 1)
-        advantages = (sampled - baseline[torch.from_numpy(place).to(baseline.device)]) * batch.mask  # (B, T)
-        if self.config.whiten_advantages:
-            advantages = masked_whiten(advantages, batch.mask)
-        return replace(batch, advantages=advantages, returns=sampled * batch.mask)
+        advantages = sampled - baseline[torch.from_numpy(place).to(baseline.device)]  # (B, 1)
+        return self.weigh(batch, advantages, sampled, whiten=self.config.whiten_advantages)
 
     def update(self, episodes: Episodes) -> dict[str, float]:
         """Take one step along the gradient of E[(R(sample) - R(greedy)) log π(sample)].

@@ -5,7 +5,7 @@ E[KL(π_old‖π)] ≤ δ by conjugate gradients on products with the Fisher mat
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, cast
 
 import torch
@@ -19,7 +19,7 @@ from textenv.errors import ArgumentError, TrainingError
 from textenv.models.policy import LanguagePolicy
 from textenv.models.sampling import masked_log_softmax
 from textenv.rewards.kl import exact
-from textenv.rollouts.advantages import gae, leave_one_out, masked_whiten, reward_to_go
+from textenv.rollouts.advantages import gae, leave_one_out, reward_to_go, whole_return
 from textenv.types import Episodes
 
 _SHRINK, _TRIES = 0.5, 10
@@ -104,8 +104,8 @@ class TRPO(Learner):
         else:
             self.check_groups(batch)
             returns = reward_to_go(rewards, mask, config.gamma)
-            advantages = leave_one_out(returns, mask, self.group_size)
-        return replace(batch, advantages=masked_whiten(advantages, mask), returns=returns)
+            advantages = leave_one_out(whole_return(rewards, mask, config.gamma), self.group_size)
+        return self.weigh(batch, advantages, returns, whiten=True)
 
     def update(self, episodes: Episodes) -> dict[str, float]:
         """Move the policy by at most δ along the natural gradient of E[ρ A], then fit the critic.

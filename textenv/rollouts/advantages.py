@@ -78,23 +78,50 @@ def n_step(rewards: torch.Tensor, values: torch.Tensor, mask: torch.Tensor, gamm
     return advantages * mask
 
 
-def leave_one_out(returns: torch.Tensor, mask: torch.Tensor, group_size: int) -> torch.Tensor:
-    """A_t = G_t - mean of G_t over the other episodes of the same prompt, an ended one counting 0.
+def whole_return(rewards: torch.Tensor, mask: torch.Tensor, gamma: float = 1.0) -> torch.Tensor:
+    """Compute what each episode is paid in all, as each of its tokens sees it: W_t = Σ_{s<t} r_s + Σ_{s≥t} γ^(s-t) r_s.
 
-    The baseline does not depend on the episode's own actions, so the gradient stays unbiased. (The k-sample form of
-    Kool, van Hoof and Welling, "Buy 4 REINFORCE Samples, Get a Baseline for Free!", equation 8,
-    https://openreview.net/forum?id=r1lgTGL5DE, for each reward-to-go.)
+    What has been paid before a token is taken as it is, what comes is discounted to the token. At γ = 1 it is the sum
+    of the rewards in every column. After the last token it stays that sum, whatever γ is.
 
     Args:
-        returns: (B, T), rewards to go.
-        mask: (B, T).
+        rewards: (B, T).
+        mask: (B, T), True in the leading columns of each row.
+        gamma: γ in [0, 1].
+
+    Returns:
+        (B, T), also where the mask is False.
+    """
+    paid = rewards * mask
+    before = paid.cumsum(1) - paid
+    return before + reward_to_go(rewards, mask, gamma)
+
+
+def leave_one_out(returns: torch.Tensor, group_size: int) -> torch.Tensor:
+    """Compute A = W - mean of W over the other episodes of the same prompt.
+
+    Of `whole_return` this is G_t - (mean of the others' W_t - what this episode has been paid before t): the return
+    from a token on, less what the others let expect of the rest of the episode. The baseline knows the others and what
+    came before the token, and neither the token nor what follows, so the gradient stays unbiased. A constant in the score
+    stands in every W, paid at the end or token by token, in long and short episodes alike, so at γ = 1 it
+    drops out. A baseline of the others' rewards from t on, to which those that have ended add 0, is unbiased too, but lets
+    the constant stand in the late tokens of long episodes, as noise.
+
+    (The k-sample form of Kool, van Hoof and Welling, "Buy 4 REINFORCE Samples, Get a Baseline for Free!", equation 8,
+    https://openreview.net/forum?id=r1lgTGL5DE.)
+
+    Args:
+        returns: (B, ...), what each episode is paid in all.
         group_size: k ≥ 2; each run of k rows shares a prompt.
+
+    Returns:
+        The same shape.
 
     Raises:
         ArgumentError: B is no multiple of k, or k < 2.
     """
     if group_size < 2 or len(returns) % group_size:
         raise ArgumentError(f"leave_one_out needs groups of 2 or more that divide the batch, got {group_size} for {len(returns)} episodes.")
-    grouped = (returns * mask).reshape(-1, group_size, returns.shape[1])  # (B/k, k, T)
+    grouped = returns.reshape(-1, group_size, *returns.shape[1:])  # (B/k, k, ...)
     others = (grouped.sum(1, keepdim=True) - grouped) / (group_size - 1)
-    return (grouped - others).reshape(returns.shape) * mask
+    return (grouped - others).reshape(returns.shape)

@@ -68,7 +68,7 @@ class _Buffer:
             prompt_columns=self.prompt_columns,
             log_probs=self._spread(0),
             values=self._spread(1),
-            rewards=torch.from_numpy(self.rewards).float(),
+            rewards=torch.from_numpy(self.rewards),
             scores=torch.from_numpy(self.scores),
             prompt_index=torch.as_tensor(prompt_index),
             prompts=[text[0] for text in self.texts],

@@ -58,7 +58,7 @@ def load_demonstrations(source: Any, rules: Rules) -> Episodes:
         prompt_columns=rules.prompt_columns,
         log_probs=nothing,
         values=nothing,
-        rewards=nothing,
+        rewards=nothing.double(),
         scores=torch.zeros(len(tokens), dtype=torch.float64),
         prompt_index=torch.tensor([index_of.get(row.tobytes(), -1) for row in found.tokens]),
         prompts=found.texts,

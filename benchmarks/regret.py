@@ -29,7 +29,7 @@ from textenv.reports.run import versions
 
 RESULTS: Final = ROOT / "benchmarks" / "results" / "regret.json"
 PAGE: Final = ROOT / "docs" / "known_optimum.md"
-TOYS: Final = ("TextCopy-v0", "TextReverse-v0", "TextCount-v0", "TextGridWorld-v0")
+TOYS: Final = ("TextCopy-v0", "TextReverse-v0", "TextCount-v0", "TextGridWorld-v0", "TextLength-v0")
 KL_COEF: Final = 0.1
 ASKED: Final = 0.95
 

@@ -37,6 +37,7 @@ EPISODES: Final = {
     "TextCount-v0": 24_576,
     "TextGridWorld-v0": 24_576,
     "TextInstruct-v0": 4096,
+    "TextLength-v0": 24_576,
     "TextLongForm-v0": 2048,
     "TextReverse-v0": 24_576,
     "TextSummarize-v0": 4096,

@@ -49,6 +49,8 @@ def test_every_agent_refuses(name: str, fields: dict[str, Any], message: str) ->
         ("trpo", {"group_size": 1}, "group_size=1 must be at least 2"),
         ("rloo", {"group_size": 3}, "group_size=3 must be at least 2 and divide episodes_per_update=128"),
         ("grpo", {"gamma": 0.9}, "so gamma must be 1, got 0.9"),
+        ("grpo", {"kl_in": "advantage"}, 'kl_in must be "reward" or "loss", got \'advantage\''),
+        ("reinforce", {"mean_decay": 1.0}, "mean_decay must be below 1"),
         ("grpo", {"group_size": 1}, "group_size=1 must be at least 2"),
         ("grpo", {"minibatch_size": 100}, "minibatch_size=100 must divide episodes_per_update=512"),
         ("dqn", {"epsilon": 1.5}, "epsilon must be between 0 and 1"),

@@ -31,7 +31,7 @@ def agent_and_batch(**fields: Any) -> tuple[REINFORCE, Episodes]:
         ({"baseline": "none", "gamma": 0.5}, [[2.0, 2.0], [2.0, 4.0]]),
         ({"baseline": "none", "gamma": 0.5, "returns": "whole"}, [[2.0, 2.0], [2.0, 2.0]]),
         ({"baseline": "value"}, [[2.5, 1.0], [2.5, 2.0]]),
-        ({"baseline": "mean"}, [[3.0, 2.0], [4.0, 4.0]]),  # no past yet
+        ({"baseline": "mean"}, [[-1.0, -1.0], [1.0, 1.0]]),  # no past yet: 3 and 4 in all, each less the other
     ],
 )
 def test_advantages(fields: dict[str, Any], advantages: list[list[float]]) -> None:
@@ -41,18 +41,27 @@ def test_advantages(fields: dict[str, Any], advantages: list[list[float]]) -> No
     assert torch.allclose(found.advantages, torch.tensor(advantages))
 
 
-def test_the_running_mean_of_returns() -> None:
-    agent, batch = agent_and_batch(baseline="mean", mean_decay=0.5)
-    agent.update(batch)  # returns 3, 2, 4, 4: mean 3.25
+@pytest.mark.parametrize("returns", ["reward_to_go", "whole"])
+def test_the_running_mean_of_what_is_paid_in_all(returns: str) -> None:
+    agent, batch = agent_and_batch(baseline="mean", mean_decay=0.5, returns=returns)
+    agent.update(batch)  # 3 and 4 in all, of two tokens each: mean 3.5
     once = agent.estimate(batch)
     assert once.advantages is not None
-    assert torch.allclose(once.advantages, torch.tensor([[-0.25, -1.25], [0.75, 0.75]]))
-    lower = dataclasses.replace(batch, rewards=batch.rewards - 1)  # returns 1, 1, 2, 3: mean 1.75
+    # 3 to go less 3.5, then 2 to go less the 2.5 that are left of 3.5 once 1 has been paid.
+    assert torch.allclose(once.advantages, torch.tensor([[-0.5, -0.5], [0.5, 0.5]]))
+    lower = dataclasses.replace(batch, rewards=batch.rewards - 1)  # 1 and 2 in all: mean 1.5
     agent.update(lower)
     twice = agent.estimate(batch)
     assert twice.advantages is not None
-    mean = (0.5 * 0.5 * 3.25 + 0.5 * 1.75) / (1 - 0.5**2)
-    assert twice.advantages[0].tolist() == pytest.approx([3 - mean, 2 - mean], abs=1e-5)
+    mean = (0.5 * 0.5 * 3.5 + 0.5 * 1.5) / (1 - 0.5**2)
+    assert twice.advantages[0].tolist() == pytest.approx([3 - mean, 3 - mean], abs=1e-5)
+
+
+def test_one_episode_alone_has_nothing_to_be_held_against() -> None:
+    agent, batch = agent_and_batch(baseline="mean")
+    alone = agent.estimate(batch.select([0]))
+    assert alone.advantages is not None
+    assert not alone.advantages.any()
 
 
 def test_whitened_over_the_tokens() -> None:

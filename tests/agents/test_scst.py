@@ -19,7 +19,7 @@ def test_advantages_are_returns_less_those_of_the_greedy_text() -> None:
     greedy = agent.refer(collect(policy, envs, 2, prompt_index=[0, 1], greedy=True))
     assert greedy.ref_log_probs is not None
     shaped = [
-        played.rewards.sum(1) - 0.5 * ((played.log_probs - played.ref_log_probs) * played.mask).sum(1)  # type: ignore[operator]
+        played.rewards.sum(1).float() - 0.5 * ((played.log_probs - played.ref_log_probs) * played.mask).sum(1)  # type: ignore[operator]
         for played in (batch, greedy)
     ]
     expected = shaped[0] - shaped[1][batch.prompt_index]

@@ -252,7 +252,7 @@ def test_stock_agents_learn(id: str, algorithm: Any) -> None:
     assert any(not torch.equal(value, before[name]) for name, value in agent.policy.state_dict().items())
     episodes = [*agent.ep_info_buffer]
     assert len(episodes) >= 10
-    least, most = {"TextGridWorld-v0": (-6, 4)}.get(id, (0, 1))
+    least, most = {"TextGridWorld-v0": (-6, 4), "TextLength-v0": (0, 2)}.get(id, (0, 1))
     assert all(1 <= episode["l"] <= 4 and least <= episode["r"] <= most for episode in episodes)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from textenv.errors import ArgumentError
-from textenv.rollouts.advantages import gae, leave_one_out, masked_mean, masked_whiten, reward_to_go
+from textenv.rollouts.advantages import gae, leave_one_out, masked_mean, masked_whiten, reward_to_go, whole_return
 
 MASK = torch.tensor([[True, True, True], [True, True, False]])
 
@@ -66,18 +66,33 @@ def test_gae_is_zero_where_the_critic_is_right() -> None:
     assert_close(gae(rewards, values, MASK, 1.0, 0.95), [0, 0, 0], [0, 0, 0])
 
 
+def test_whole_return_by_hand() -> None:
+    rewards = rows([1, 2, 4], [8, 16, 99])
+    assert_close(whole_return(rewards, MASK), [7, 7, 7], [24, 24, 24])
+    # γ = 0.5: 1 + 1 + 1, 1 + 2 + 2, 1 + 2 + 4; after the end of the second row what it was paid.
+    assert_close(whole_return(rewards, MASK, gamma=0.5), [3, 5, 7], [16, 24, 24])
+    assert_close(whole_return(rewards, MASK, gamma=0.0), [1, 3, 7], [8, 24, 24])
+
+
 def test_leave_one_out_by_hand() -> None:
-    mask = torch.tensor([[True, True], [True, False], [True, True], [True, True]])
-    returns = rows([6, 4], [3, 99], [10, 2], [20, 5])
-    # k = 2: each against the other of its pair; an ended one counts 0.
-    assert_close(leave_one_out(returns, mask, 2), [3, 4], [-3, 0], [-10, -3], [10, 3])
-    # k = 4, first column: 6 - 33/3, 3 - 36/3, 10 - 29/3, 20 - 19/3; second: 4 - 7/3, -, 2 - 9/3, 5 - 6/3.
-    assert_close(leave_one_out(returns, mask, 4), [-5, 5 / 3], [-9, 0], [1 / 3, -1], [41 / 3, 3])
+    returns = rows([6, 4], [3, 3], [10, 2], [20, 5])
+    # k = 2: each against the other of its pair.
+    assert_close(leave_one_out(returns, 2), [3, 1], [-3, -1], [-10, -3], [10, 3])
+    # k = 4, first column: 6 - 33/3, 3 - 36/3, 10 - 29/3, 20 - 19/3; second: 4 - 10/3, 3 - 11/3, 2 - 12/3, 5 - 9/3.
+    assert_close(leave_one_out(returns, 4), [-5, 2 / 3], [-9, -2 / 3], [1 / 3, -2], [41 / 3, 2])
+    assert leave_one_out(returns[:, 0], 4).tolist() == pytest.approx([-5, -9, 1 / 3, 41 / 3])
+
+
+def test_the_baseline_is_what_the_others_got_less_what_has_been_paid() -> None:
+    rewards = rows([1, 2, 4], [8, 16, 99])
+    # The other has got 24, so 24, 23 and 21 are left to be expected of the first, which brings 7, 6 and 4; and 7 and -1 of the second.
+    expected = [7 - 24, 6 - 23, 4 - 21], [24 - 7, 16 - (7 - 8), 0]
+    assert_close(leave_one_out(whole_return(rewards, MASK), 2) * MASK, *map(list, expected))
 
 
 def test_leave_one_out_sums_to_zero_in_a_group() -> None:
     returns = torch.randn(12, 5, generator=torch.Generator().manual_seed(1))
-    advantages = leave_one_out(returns, torch.ones(12, 5, dtype=torch.bool), 4)
+    advantages = leave_one_out(returns, 4)
     assert advantages.abs().max() > 0.5
     assert_close(advantages.reshape(3, 4, 5).sum(1), *[[0.0] * 5] * 3)
 
@@ -85,11 +100,11 @@ def test_leave_one_out_sums_to_zero_in_a_group() -> None:
 @pytest.mark.parametrize("group_size", [0, 1, 3])
 def test_groups_that_do_not_fit_are_refused(group_size: int) -> None:
     with pytest.raises(ArgumentError, match=f"groups of 2 or more that divide the batch, got {group_size} for 4 episodes"):
-        leave_one_out(torch.zeros(4, 2), torch.ones(4, 2, dtype=torch.bool), group_size)
+        leave_one_out(torch.zeros(4, 2), group_size)
 
 
 @pytest.mark.parametrize(
-    "function", [lambda r, m: reward_to_go(r, m), lambda r, m: gae(r, r, m, 1.0, 0.95), lambda r, m: leave_one_out(r, m, 2)]
+    "function", [lambda r, m: reward_to_go(r, m), lambda r, m: gae(r, r, m, 1.0, 0.95), lambda r, m: leave_one_out(whole_return(r, m), 2) * m]
 )
 def test_what_is_masked_does_not_count(function: Any) -> None:
     one, two = rows([1, 2, 3], [4, 5, 6]), rows([1, 2, 3], [4, 5, -1000])

@@ -22,6 +22,7 @@ BUILT_IN: Final = {
     "TextGridWorld-v0": "textenv.envs.grid_world",
     "TextHaiku-v0": "textenv.envs.haiku",
     "TextInstruct-v0": "textenv.envs.instruct",
+    "TextLength-v0": "textenv.envs.length",
     "TextLongForm-v0": "textenv.envs.long_form",
     "TextReverse-v0": "textenv.envs.reversing",
     "TextScope-v0": "textenv.envs.scope",

@@ -9,13 +9,15 @@ import torch
 
 from tests.agents.enumerated import tiny_policy
 from textenv.agents import AGENTS, agent_class
+from textenv.agents.learner import Learner
 from textenv.envs.task import Task
 from textenv.envs.vector import TextVectorEnv
 from textenv.models.loading import toy_tokenizer
 from textenv.rollouts.collect import collect
 from textenv.types import Episodes
 
-GROUP, PROMPTS, TOKENS, SEED = 8, 2, 6, 3
+GROUP, PROMPTS, TOKENS = 8, 2, 6
+POLICY_SEED = 3  # one that ends its texts after two to six tokens
 CONSTANTS: Final = (-5.0, 1.0, 100.0)
 
 COMPARING: Final[dict[str, list[dict[str, Any]]]] = {
@@ -72,7 +74,7 @@ class Played(NamedTuple):
 
 @functools.cache
 def play(payment: str, equal_lengths: bool, constant: float) -> Played:
-    """Play groups of two prompts, the same texts whatever is paid."""
+    """Play groups of two prompts, the same texts whatever is paid, and ask the reference of them."""
     task = Task(
         prompts=["a", "b"],
         tokenizer=toy_tokenizer("ab"),
@@ -83,22 +85,29 @@ def play(payment: str, equal_lengths: bool, constant: float) -> Played:
         **PAYMENTS[payment](constant),
     )
     envs = TextVectorEnv(task, GROUP * PROMPTS)
+    policy, reference = tiny_policy(envs.rules, POLICY_SEED), tiny_policy(envs.rules, seed=0)
     prompts = torch.arange(PROMPTS).repeat_interleave(GROUP)
-    return Played(envs, collect(tiny_policy(envs.rules, SEED), envs, len(prompts), prompt_index=prompts.numpy(), seed=5))
+    episodes = collect(policy, envs, len(prompts), prompt_index=prompts.numpy(), seed=5)
+    return Played(envs, agent_class("rloo")(policy, envs, reference=reference).refer(episodes))
 
 
-def advantages(name: str, options: dict[str, Any], played: Played) -> list[torch.Tensor]:
-    """The advantages before a first update, and after it those of an agent that remembers."""
+def make(name: str, options: dict[str, Any], envs: TextVectorEnv) -> Learner:
+    """An agent that learns from such episodes."""
     kind = agent_class(name)
     sizes = {"group_size": GROUP, "minibatch_size": GROUP * PROMPTS, "episodes_per_update": GROUP * PROMPTS}
     fields = kind.Config.__dataclass_fields__
     config = kind.Config(**{field: value for field, value in sizes.items() if field in fields}, **options)
-    rules = played.envs.rules
-    agent = kind(tiny_policy(rules, SEED), played.envs, config, reference=tiny_policy(rules, seed=0))
+    return kind(tiny_policy(envs.rules, POLICY_SEED), envs, config, reference=tiny_policy(envs.rules, seed=0))
+
+
+def advantages(agent: Learner, played: Played) -> list[torch.Tensor]:
+    """The advantages before a first update, and after it those of an agent that remembers a mean."""
+    agent.envs, fresh = played.envs, dict(agent.memory)
     batches = [agent.estimate(played.episodes)]
     if "mean" in agent.memory:
         agent.update(batches[0])
         batches.append(agent.estimate(played.episodes))
+    agent.memory = fresh
     return [batch.advantages for batch in batches if batch.advantages is not None]
 
 
@@ -110,15 +119,15 @@ def test_every_agent_is_in_one_of_the_lists() -> None:
 @pytest.mark.parametrize(("name", "options"), [(name, options) for name, cases in COMPARING.items() for options in cases])
 def test_a_constant_in_the_score_changes_no_advantage(name: str, options: dict[str, Any], payment: str) -> None:
     whitening = ("whiten_advantages" in agent_class(name).Config.__dataclass_fields__) * [{"whiten_advantages": False}]
-    for equal_lengths in (False, True):
-        assert (len(set(play(payment, equal_lengths, 0.0).episodes.lengths.tolist())) == 1) == equal_lengths
-        for fields in ({}, *whitening):
-            without = advantages(name, {**options, **fields}, play(payment, equal_lengths, 0.0))
+    for fields in ({}, *whitening):
+        agent = make(name, {**options, **fields}, play(payment, True, 0.0).envs)
+        for equal_lengths in (False, True):
+            plain = play(payment, equal_lengths, 0.0)
+            assert (len(plain.episodes.lengths.unique()) == 1) == equal_lengths
+            without = advantages(agent, plain)
             assert all(float(values.abs().max()) > 0.05 for values in without)
             for constant in CONSTANTS:
-                played = play(payment, equal_lengths, constant)
-                shifted = advantages(name, {**options, **fields}, played)
-                gap = played.episodes.rewards.sum(1) - play(payment, equal_lengths, 0.0).episodes.rewards.sum(1)
-                assert torch.allclose(gap, torch.full_like(gap, constant))
-                for before, after in zip(without, shifted, strict=True):
-                    torch.testing.assert_close(after, before, rtol=0, atol=1e-5)
+                shifted = play(payment, equal_lengths, constant)
+                gap = shifted.episodes.rewards.sum(1) - plain.episodes.rewards.sum(1)
+                torch.testing.assert_close(gap, torch.full_like(gap, constant))
+                torch.testing.assert_close(advantages(agent, shifted), without, rtol=0, atol=1e-5)

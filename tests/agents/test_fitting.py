@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from textenv.agents.fitting import FittingConfig, Sums, fit, scheduled
+from textenv.agents.fitting import FittingConfig, Sums, check_trainable, fit, scheduled
 from textenv.errors import ArgumentError, TrainingError
 
 X = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
@@ -162,6 +162,26 @@ def test_frozen_weights_stay_and_matrices_decay() -> None:
 def test_bad_numbers_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         FittingConfig(**fields)
+
+
+def test_weights_that_cannot_be_trained_are_refused_before_anything_is_asked() -> None:
+    module = nn.Sequential(fresh(), fresh())
+
+    def never(rows: torch.Tensor) -> Sums:
+        raise AssertionError("asked")
+
+    module[1].bfloat16()
+    with pytest.raises(ArgumentError, match=r"weight 1\.weight is torch\.bfloat16, which rounds small steps of training away"):
+        fit(module, 40, never, PLAIN)
+    module[1].requires_grad_(False)
+    assert check_trainable(module) == [module[0].weight, module[0].bias]
+    module.requires_grad_(False)
+    with pytest.raises(ArgumentError, match="No weight of the model requires a gradient"):
+        fit(module, 40, never, PLAIN)
+    headed = nn.Module()
+    headed.model, headed.value_head = module, fresh()
+    with pytest.raises(ArgumentError, match="No weight of the model requires a gradient"):
+        check_trainable(headed)
 
 
 def test_nothing_to_learn_from_and_what_is_not_finite_are_refused() -> None:

@@ -17,6 +17,7 @@ from textenv.checkpoint import load_state, save_state
 from textenv.envs.exact import ExactMDP
 from textenv.envs.wrappers.base import rules_of
 from textenv.errors import ArgumentError, LoadError, TrainingError
+from textenv.models.loading import toy_causal_lm
 from textenv.models.lora import add_lora
 from textenv.models.policy import LanguagePolicy
 from textenv.rollouts.divergence import divergence
@@ -38,7 +39,8 @@ UNBIASED: list[tuple[str, dict[str, Any]]] = [
     ("rloo", {"group_size": 2}),
     ("rloo", {"group_size": 3}),
     ("scst", {}),
-    ("grpo", {"group_size": 2, "dr_grpo": True, "kl_coef": 0.0}),
+    ("grpo", {"group_size": 2, "dr_grpo": True}),
+    ("grpo", {"group_size": 2, "dr_grpo": True, "kl_in": "loss", "kl_coef": 0.0}),
 ]
 """Agents and settings whose expected update is the policy gradient of E[score] - β KL."""
 
@@ -60,17 +62,43 @@ def movement(agent: Learner, batch: Any) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize(("name", "fields"), UNBIASED, ids=name_of)
 def test_the_expected_update_is_the_enumerated_gradient(name: str, fields: dict[str, Any]) -> None:
+    rules = tiny_envs().rules
+    exact = ExactMDP(rules, tiny_policy(rules, seed=0)).gradient(tiny_policy(rules), fields.get("kl_coef", BETA))
+    direction, length = cosine(expected_update(name, fields), exact)
+    assert direction >= 0.99999
+    size = fields.get("group_size", 1)
+    biased = (size - 1) / size if name == "grpo" else 1  # a group's mean holds the episode itself
+    assert length == pytest.approx(biased, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "returns"),
+    [
+        ("ppo", {"group_size": 2}, "reward_to_go"),
+        ("reinforce", {"baseline": "mean"}, "reward_to_go"),
+        ("reinforce", {"baseline": "mean", "returns": "whole"}, "whole"),
+        ("rloo", {"group_size": 2}, "whole"),
+    ],
+    ids=name_of,
+)
+def test_a_baseline_moves_no_expected_update_below_gamma_1(name: str, fields: dict[str, Any], returns: str) -> None:
+    without = expected_update("reinforce", {"baseline": "none", "returns": returns, "gamma": 0.5})
+    direction, length = cosine(expected_update(name, {**fields, "gamma": 0.5}), without)
+    assert direction >= 0.99999
+    assert length == pytest.approx(1, rel=2e-3)
+
+
+def expected_update(name: str, fields: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Compute how the update of an agent moves the model's weights, over every batch that can be drawn."""
     envs = tiny_envs()
     rules = envs.rules
     reference, policy = tiny_policy(rules, seed=0), tiny_policy(rules)
-    beta = fields.get("kl_coef", BETA)
-    exact = ExactMDP(rules, reference).gradient(policy, beta)
     kind, size = agent_class(name), fields.get("group_size", 1)
     episodes, weights = every_text(rules, policy) if size == 1 else every_group(rules, policy, size)
     assert float(weights.sum()) == pytest.approx(1, abs=1e-5)
     sizes = {field: len(episodes) for field in ("episodes_per_update", "minibatch_size") if hasattr(kind.Config(), field)}
     whiten = {"whiten_advantages": False} if hasattr(kind.Config(), "whiten_advantages") else {}
-    config = kind.Config(**{"kl_coef": beta, "max_grad_norm": 1e9, **sizes, **whiten, **fields})
+    config = kind.Config(**{"kl_coef": BETA, "max_grad_norm": 1e9, **sizes, **whiten, **fields})
     agent = kind(policy, envs, config, reference=reference)
     if fields.get("baseline") == "mean":
         agent.memory = {"mean": 0.03, "updates": 1}
@@ -78,10 +106,7 @@ def test_the_expected_update_is_the_enumerated_gradient(name: str, fields: dict[
     assert batch.advantages is not None
     # Losses are linear in the advantages, so a batch of everything with advantages times probabilities is an infinite batch.
     batch = dataclasses.replace(batch, advantages=batch.advantages * weights[:, None].float())
-    direction, length = cosine(movement(agent, batch), exact)
-    assert direction >= 0.99999
-    biased = (size - 1) / size if name == "grpo" else 1  # a group's mean holds the episode itself
-    assert length == pytest.approx(biased, rel=2e-3)
+    return movement(agent, batch)
 
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -180,6 +205,95 @@ def test_refuses_the_policy_as_its_own_reference() -> None:
     with pytest.raises(ArgumentError, match="The reference is the policy itself, which learns"):
         agent_class("rloo")(policy, envs, reference=policy)
     assert all(parameter.requires_grad for parameter in policy.parameters())
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_refuses_to_discount_payments_of_a_potential(name: str) -> None:
+    kind = agent_class(name)
+    if name in ("grpo", "online_dpo"):
+        pytest.skip("refuses any gamma below 1")
+    config = kind.Config(gamma=0.9, **({"kl_coef": 0.0} if name == "dqn" else {}))
+    envs = gymnasium.make_vec("TextGridWorld-v0", num_envs=2)
+    policy = LanguagePolicy.for_rules(rules_of(envs))
+    options = {"expert": lambda prompts, completions: [None for _ in prompts]} if name == "guided" else {}
+    with pytest.raises(
+        ArgumentError, match=r"gamma=0\.9 does not go with a potential.*leave gamma out, or make the envs with potential=None"
+    ):
+        kind(policy, envs, config, **options)
+    kind(policy, gymnasium.make_vec("TextGridWorld-v0", num_envs=2, potential=None), config, **options)
+
+
+def test_refuses_a_reference_that_rounds_otherwise() -> None:
+    envs = tiny_envs()
+    policy, reference = tiny_policy(envs.rules), tiny_policy(envs.rules, seed=0)
+    reference.precision = "bf16"
+    with pytest.raises(ArgumentError, match="The reference's precision is bf16, the policy's fp32"):
+        agent_class("rloo")(policy, envs, reference=reference)
+
+
+@pytest.mark.parametrize("name", [name for name in AGENTS if name != "guided"])
+def test_refuses_weights_that_round_their_steps_away(name: str) -> None:
+    envs = tiny_envs()
+    policy = tiny_policy(envs.rules)
+    policy.model.get_input_embeddings().half()  # one of them is enough
+    if name == "best_of_n":  # learns nothing
+        agent_class(name)(policy, envs)
+        return
+    with pytest.raises(ArgumentError, match=r"weight model\.transformer\.wte\.weight is torch\.float16.*dtype=torch\.float32, or freeze"):
+        agent_class(name)(policy, envs)
+    policy.model.requires_grad_(False)
+    with pytest.raises(ArgumentError, match="No weight of the model requires a gradient, so nothing can be trained"):
+        agent_class(name)(policy, envs)
+
+
+def test_frozen_half_precision_weights_may_stand_beside_adapters() -> None:
+    envs = gymnasium.make_vec("TextCopy-v0", num_envs=8)
+    policy = LanguagePolicy.for_rules(rules_of(envs))
+    add_lora(policy, 2)
+    next(parameter for parameter in policy.model.parameters() if not parameter.requires_grad).data = torch.zeros(1).bfloat16()
+    agent_class("rloo")(policy, envs)
+
+
+def in_bf16(name: str, **fields: Any) -> Learner:
+    """A small agent in TextCopy-v0 whose policy computes in bf16."""
+    envs: Any = gymnasium.make_vec("TextCopy-v0", num_envs=16)
+    rules = envs.unwrapped.rules
+    policy = LanguagePolicy(toy_causal_lm(rules.tokenizer, rules.width), rules.tokenizer, precision="bf16")
+    kind = agent_class(name)
+    return kind(policy, envs, kind.Config(episodes_per_update=16, **fields))
+
+
+def test_in_bf16_the_policy_is_asked_again_in_the_way_it_learns() -> None:
+    agent = in_bf16("ppo", minibatch_size=16, learning_rate=1e-9)
+    batch = agent.collect()
+    with torch.no_grad():
+        parallel = agent.policy.response_log_probs(batch.tokens, batch.prompt_columns)[0]
+    assert torch.equal(batch.log_probs, parallel)
+    assert batch.played_log_probs is not None
+    gap = (batch.played_log_probs - parallel)[batch.mask].abs()
+    assert 0 < float(gap.max()) < 0.1
+    metrics = agent.update(batch)
+    assert metrics["play_gap"] == pytest.approx(float(gap.mean()))
+    assert metrics["approx_kl"] < 1e-12  # the first ratio is 1
+
+
+def test_what_was_not_drawn_from_the_policy_keeps_its_log_probabilities() -> None:
+    greedy = in_bf16("dqn", kl_coef=0.0, minibatch_size=8)
+    assert greedy.collect().played_log_probs is None
+    agent = in_bf16("rloo", group_size=4)
+    batch = dataclasses.replace(agent.collect(), ref_log_probs=None, played_log_probs=None)
+    theirs = torch.zeros_like(batch.mask)
+    theirs[0, 0] = True
+    taken = dataclasses.replace(batch, taken_over=theirs, log_probs=batch.log_probs + batch.mask.float())
+    again = agent.refer(taken)
+    assert torch.equal(again.log_probs != taken.log_probs, batch.mask & ~theirs)
+
+
+def test_in_fp32_nothing_is_asked_twice() -> None:
+    agent = made("ppo", {})
+    batch = agent.collect()
+    assert batch.played_log_probs is None
+    assert "play_gap" not in agent.update(batch)
 
 
 def test_a_separate_critic_shares_nothing_with_the_policy() -> None:

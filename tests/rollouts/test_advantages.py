@@ -104,7 +104,12 @@ def test_groups_that_do_not_fit_are_refused(group_size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "function", [lambda r, m: reward_to_go(r, m), lambda r, m: gae(r, r, m, 1.0, 0.95), lambda r, m: leave_one_out(whole_return(r, m), 2) * m]
+    "function",
+    [
+        lambda r, m: reward_to_go(r, m),
+        lambda r, m: gae(r, r, m, 1.0, 0.95),
+        lambda r, m: leave_one_out(whole_return(r, m), 2) * m,
+    ],
 )
 def test_what_is_masked_does_not_count(function: Any) -> None:
     one, two = rows([1, 2, 3], [4, 5, 6]), rows([1, 2, 3], [4, 5, -1000])

@@ -160,16 +160,16 @@ def fit(
 
 
 def check_trainable(module: nn.Module) -> list[nn.Parameter]:
-    """Return the parameters of a model that require a gradient.
+    """Return the parameters that require a gradient.
 
     Args:
-        module: is to be trained.
+        module: a model, or a policy, whose value head does not count as a weight of the model.
 
     Raises:
         ArgumentError: there are none, or some are not float32. Half-precision weights round most small steps away.
     """
     trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
-    if not trained:
+    if all(name.startswith("value_head.") for name in trained):
         raise ArgumentError("No weight of the model requires a gradient, so nothing can be trained; set requires_grad on those to train.")
     for name, parameter in trained.items():
         if parameter.dtype != torch.float32:

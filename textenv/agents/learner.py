@@ -109,7 +109,7 @@ class Learner:
         if getattr(policy, "value_head", None) is None:
             raise ArgumentError(f"{name} needs a policy with a value head; make it with LanguagePolicy(model, tokenizer).")
         if self.learns:
-            check_trainable(policy.model)
+            check_trainable(policy)
         if reference is policy:
             raise ArgumentError("The reference is the policy itself, which learns; leave it out, and a frozen copy is made.")
         reference = (reference or without_lora(policy)).requires_grad_(False)

@@ -95,8 +95,8 @@ def make(name: str, options: dict[str, Any], envs: TextVectorEnv) -> Learner:
     """An agent that learns from such episodes."""
     kind = agent_class(name)
     sizes = {"group_size": GROUP, "minibatch_size": GROUP * PROMPTS, "episodes_per_update": GROUP * PROMPTS}
-    fields = kind.Config.__dataclass_fields__
-    config = kind.Config(**{field: value for field, value in sizes.items() if field in fields}, **options)
+    given = {field: value for field, value in sizes.items() if field in kind.Config.__dataclass_fields__}
+    config = kind.Config(**{**given, **options})
     return kind(tiny_policy(envs.rules, POLICY_SEED), envs, config, reference=tiny_policy(envs.rules, seed=0))
 
 

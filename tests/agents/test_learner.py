@@ -212,10 +212,10 @@ def test_refuses_to_discount_payments_of_a_potential(name: str) -> None:
     kind = agent_class(name)
     if name in ("grpo", "online_dpo"):
         pytest.skip("refuses any gamma below 1")
-    config = kind.Config(gamma=0.9, **({"kl_coef": 0.0} if name == "dqn" else {}))
+    config = kind.Config(gamma=0.9, kl_coef=0.0 if name == "dqn" else BETA)
     envs = gymnasium.make_vec("TextGridWorld-v0", num_envs=2)
     policy = LanguagePolicy.for_rules(rules_of(envs))
-    options = {"expert": lambda prompts, completions: [None for _ in prompts]} if name == "guided" else {}
+    options: dict[str, Any] = {"expert": lambda prompts, completions: [None for _ in prompts]} if name == "guided" else {}
     with pytest.raises(
         ArgumentError, match=r"gamma=0\.9 does not go with a potential.*leave gamma out, or make the envs with potential=None"
     ):

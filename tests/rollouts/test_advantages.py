@@ -86,8 +86,8 @@ def test_leave_one_out_by_hand() -> None:
 def test_the_baseline_is_what_the_others_got_less_what_has_been_paid() -> None:
     rewards = rows([1, 2, 4], [8, 16, 99])
     # The other has got 24, so 24, 23 and 21 are left to be expected of the first, which brings 7, 6 and 4; and 7 and -1 of the second.
-    expected = [7 - 24, 6 - 23, 4 - 21], [24 - 7, 16 - (7 - 8), 0]
-    assert_close(leave_one_out(whole_return(rewards, MASK), 2) * MASK, *map(list, expected))
+    advantages = leave_one_out(whole_return(rewards, MASK), 2) * MASK
+    assert_close(advantages, [7 - 24, 6 - 23, 4 - 21], [24 - 7, 16 - (7 - 8), 0])
 
 
 def test_leave_one_out_sums_to_zero_in_a_group() -> None:

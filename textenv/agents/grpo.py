@@ -1,7 +1,12 @@
-"""Group relative policy optimisation: advantages normalised within the group of a prompt, and the KL in the loss.
+"""Group relative policy optimisation: advantages normalised within the group of a prompt.
 
 Shao et al., "DeepSeekMath", equations 3 and 4, https://arxiv.org/abs/2402.03300; without its two biases, Liu et al.,
 "Understanding R1-Zero-Like Training" (Dr. GRPO), https://arxiv.org/abs/2503.20783.
+
+In equation 3 the KL stands in the loss, beside advantages of unit variance. There a score that differs little within a group, by
+σ, is scaled up by 1/σ and the KL is not: β acts as σ β, and the policy goes far from the reference. The default has
+the KL in the reward instead, as the RLHF papers do, so that both are scaled alike, and at the optimum of E[score] - β KL every text of a
+prompt has the same return and every advantage is 0.
 """
 
 from dataclasses import dataclass
@@ -34,8 +39,8 @@ class GRPOConfig(LearnerConfig):
     clip_range: float = 0.2
     """ε of the policy ratio."""
     kl_in: Literal["reward", "loss"] = "reward"
-    """Where β KL stands: in the reward, by k1, where the normalisation scales it together with the score; or in the loss, by
-    k3, as in the paper's equation 3, where it does not, so that β weighs less the less the scores of a group differ."""
+    """Where β KL stands: in the reward, by k1, to be normalised with the score; or in the loss, by k3, as in the paper's equation 3,
+    where β weighs less the less the scores of a group differ."""
     dr_grpo: bool = False
     """Leave out the division by a group's standard deviation and by an episode's own length, as Dr. GRPO does."""
 
@@ -95,13 +100,13 @@ class GRPO(Learner):
         """Weigh tokens by the clipped surrogate and β k3(π‖π_ref), and but for Dr. GRPO every episode alike: (b, T) each."""
         new, _ = self.forward(piece)
         policy_loss = clipped_surrogate(new, piece.log_probs, cast(torch.Tensor, piece.advantages), self.config.clip_range)
-        kl = k3(new, cast(torch.Tensor, piece.ref_log_probs))
-        loss = policy_loss
+        loss, terms = policy_loss, {"policy_loss": policy_loss}
         if self.config.kl_in == "loss":
-            loss = loss + self.controller.coefficient * kl
+            terms["kl_loss"] = k3(new, cast(torch.Tensor, piece.ref_log_probs))
+            loss = policy_loss + self.controller.coefficient * terms["kl_loss"]
         if not self.config.dr_grpo:
             loss = loss * (mean_length / piece.lengths[:, None])
         with torch.no_grad():
             drift = k2(new, piece.log_probs)
             clipped = ((new - piece.log_probs).exp() - 1).abs() > self.config.clip_range
-        return {"loss": loss, "policy_loss": policy_loss, "kl_loss": kl, "approx_kl": drift, "clip_fraction": clipped}
+        return {"loss": loss, **terms, "approx_kl": drift, "clip_fraction": clipped}

@@ -117,7 +117,8 @@ class REINFORCE(Learner):
         """
         updates = self.memory["updates"]
         if updates:
-            return in_all - self.memory["mean"] / (1 - self.config.mean_decay**updates)
+            mean: float = self.memory["mean"] / (1 - self.config.mean_decay**updates)
+            return in_all - mean
         if len(in_all) == 1:  # there is nothing to hold it against
             return torch.zeros_like(in_all)
         return leave_one_out(in_all, len(in_all))

@@ -53,8 +53,8 @@ class Task:
     potential: RewardLike | None = None
     """Φ of an unfinished text, called as a reward is. Then each token is paid what it adds to Φ, and the last what is missing of
     the score, so that payments still sum to the score: potential-based shaping, which tells early what a token is worth and
-    moves no optimum (Ng, Harada and Russell 1999, https://people.eecs.berkeley.edu/~russell/papers/icml99-shaping.pdf). With Φ
-    the score itself, score differences are paid at every token."""
+    at γ = 1 moves no optimum (Ng, Harada and Russell 1999, https://people.eecs.berkeley.edu/~russell/papers/icml99-shaping.pdf);
+    below 1 it does, and the agents refuse it. With Φ the score itself, score differences are paid at every token."""
     judge: RewardLike | None = None
     """An independent scorer, used only in evaluation."""
     model: str | None = "tiny-en"

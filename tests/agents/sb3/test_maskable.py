@@ -93,6 +93,7 @@ def test_libraries_are_imported_when_they_are_used() -> None:
     assert done.stdout.split() == ["False", "False", "MaskableLanguageModelPolicy"], done.stderr
 
 
-def test_other_names_are_not_there() -> None:
+def test_its_name_is_there_and_others_are_not() -> None:
+    assert textenv.agents.sb3.MaskableLanguageModelPolicy is MaskableLanguageModelPolicy
     with pytest.raises(AttributeError, match="no attribute 'MaskedPolicy'"):
         textenv.agents.sb3.MaskedPolicy  # noqa: B018

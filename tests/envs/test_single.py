@@ -47,7 +47,7 @@ def test_an_episode_by_hand(env: TextEnv) -> None:
         "length": 3,
         "special_tokens": 0,
     }
-    assert [type(value) for value in info.values()] == [str, int, str, float, str, int]
+    assert [type(value) for value in info.values()] == [str, int, str, float, str, int, int]
     assert type(reward) is float
     assert type(terminated) is bool
 

@@ -26,7 +26,7 @@ def moved(config: OnlineDPOConfig, rewards: list[float]) -> tuple[torch.Tensor, 
     agent = OnlineDPO(policy, envs, config, reference=tiny_policy(envs.rules, seed=0), seed=1)
     batch = agent.collect()
     given = torch.zeros_like(batch.rewards)
-    given[torch.arange(len(batch)), batch.lengths - 1] = torch.tensor(rewards)
+    given[torch.arange(len(batch)), batch.lengths - 1] = torch.tensor(rewards, dtype=given.dtype)
     batch = replace(batch, rewards=given)
     before = torch.cat([parameter.detach().flatten() for parameter in policy.model.parameters()])
     agent.optimiser = torch.optim.SGD(policy.parameters(), lr=1.0)  # type: ignore[assignment]

@@ -94,7 +94,7 @@ def test_the_score_is_paid_for_the_last_token(mode: str) -> None:
     expected = torch.zeros(40, 4)
     for row, (score, reason) in enumerate(zip(scores, episodes.finish_reasons, strict=True)):
         expected[row, int(episodes.lengths[row]) - 1] = score - (0.25 if reason == "length" else 0.0)
-    assert torch.allclose(episodes.rewards, expected, atol=1e-6)
+    assert torch.allclose(episodes.rewards, expected.double(), atol=1e-6)
 
 
 @pytest.mark.parametrize("mode", ["SAME_STEP", "NEXT_STEP"])
@@ -272,6 +272,6 @@ def test_parts_of_the_score_and_payments_by_token_are_kept() -> None:
     assert torch.allclose(one.rewards.sum(1), two.rewards.sum(1), atol=1e-6)
     prefixes = [[copied_share([p], [text[: t + 1]])[0] for t in range(4)] for p, text in zip(one.prompts, one.completions, strict=True)]
     growth = torch.tensor(prefixes).diff(dim=1, prepend=torch.zeros(13, 1))
-    assert torch.allclose(one.rewards, growth * one.mask, atol=1e-6)
+    assert torch.allclose(one.rewards, (growth * one.mask).double(), atol=1e-6)
     assert (two.rewards[:, 0][one.lengths > 1] == 0).all()
     assert collect(policy, make(), 3, seed=4).score_parts == {}

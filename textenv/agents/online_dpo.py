@@ -96,7 +96,7 @@ class OnlineDPO(Learner):
         """
         ratios = (self.forward(piece)[0] - cast(torch.Tensor, piece.ref_log_probs) * piece.mask).sum(1).view(-1, 2)  # better, worse
         rewards = piece.rewards.sum(1).view(-1, 2)
-        margins, apart = ratios[:, 0] - ratios[:, 1], rewards[:, 0] - rewards[:, 1]
+        margins, apart = ratios[:, 0] - ratios[:, 1], (rewards[:, 0] - rewards[:, 1]).float()
         temperature = self.config.judge_temperature
         wrong = torch.sigmoid(-apart / temperature) if temperature else torch.zeros_like(apart)
         judged = (apart > 0) | (temperature > 0)  # a sure judge says nothing of equal scores

@@ -6,7 +6,7 @@ Description:
     for something learnt is slow here. Small enough to be solved exactly (`textenv.exact`).
 
 Prompts:
-    The digits 1 to 8, each with `>` after it: 8.
+    Every digit that a length can be, each with `>` after it: 8.
 
 Observation Space:
     `Box(-1, 11, (11,), int32)`: 2 prompt and 9 response columns.

@@ -63,7 +63,7 @@ SETTINGS: Final = {
     "trpo": Row("trpo", 49_152, {"layers": None, "max_kl": 0.03, "fisher_episodes": 32}),
     "rloo": Row("rloo", 98_304, {**ON_POLICY, "learning_rate": 5e-4}),
     "scst": Row("scst", 49_152, ON_POLICY, asked=False),
-    "grpo": Row("grpo", 49_152, MINIBATCHES),
+    "grpo": Row("grpo", 49_152, {**MINIBATCHES, "learning_rate": 1e-3}),
     "grpo, KL in the loss": Row("grpo", 49_152, {**MINIBATCHES, "kl_in": "loss"}, asked=False),
     "grpo, Dr. GRPO, KL in the loss": Row("grpo", 49_152, {**MINIBATCHES, "dr_grpo": True, "kl_in": "loss"}, asked=False),
     "dqn": Row(

@@ -79,10 +79,13 @@ def n_step(rewards: torch.Tensor, values: torch.Tensor, mask: torch.Tensor, gamm
 
 
 def whole_return(rewards: torch.Tensor, mask: torch.Tensor, gamma: float = 1.0) -> torch.Tensor:
-    """Compute what each episode is paid in all, as each of its tokens sees it: W_t = Σ_{s<t} r_s + Σ_{s≥t} γ^(s-t) r_s.
+    """Compute what each episode is paid in all, as each of its tokens sees it.
 
-    What has been paid before a token is taken as it is, what comes is discounted to the token. At γ = 1 it is the sum
-    of the rewards in every column. After the last token it stays that sum, whatever γ is.
+    W_t = Σ_{s<t} r_s + Σ_{s≥t} γ^(s-t) r_s.
+
+    What has been paid before a token is taken as it is, what comes is discounted to the token. At γ
+    = 1 it is the sum of the rewards in every column. After the last token it stays that sum,
+    whatever γ is.
 
     Args:
         rewards: (B, T).
@@ -100,15 +103,16 @@ def whole_return(rewards: torch.Tensor, mask: torch.Tensor, gamma: float = 1.0) 
 def leave_one_out(returns: torch.Tensor, group_size: int) -> torch.Tensor:
     """Compute A = W - mean of W over the other episodes of the same prompt.
 
-    Of `whole_return` this is G_t - (mean of the others' W_t - what this episode has been paid before t): the return
-    from a token on, less what the others let expect of the rest of the episode. The baseline knows the others and what
-    came before the token, and neither the token nor what follows, so the gradient stays unbiased. A constant in the score
-    stands in every W, paid at the end or token by token, in long and short episodes alike, so at γ = 1 it
-    drops out. A baseline of the others' rewards from t on, to which those that have ended add 0, is unbiased too, but lets
-    the constant stand in the late tokens of long episodes, as noise.
+    Of `whole_return` this is G_t - (mean of the others' W_t - what this episode has been paid
+    before t): the return from a token on, less what the others let expect of the rest of the
+    episode. The baseline knows the others and what came before the token, and neither the token nor
+    what follows, so the gradient stays unbiased. A constant in the score stands in every W, paid at
+    the end or token by token, in long and short episodes alike, so at γ = 1 it drops out. A
+    baseline of the others' rewards from t on, to which those that have ended add 0, is unbiased
+    too, but lets the constant stand in the late tokens of long episodes, as noise.
 
-    (The k-sample form of Kool, van Hoof and Welling, "Buy 4 REINFORCE Samples, Get a Baseline for Free!", equation 8,
-    https://openreview.net/forum?id=r1lgTGL5DE.)
+    (The k-sample form of Kool, van Hoof and Welling, "Buy 4 REINFORCE Samples, Get a Baseline for
+    Free!", equation 8, https://openreview.net/forum?id=r1lgTGL5DE.)
 
     Args:
         returns: (B, ...), what each episode is paid in all.

@@ -173,6 +173,9 @@ def test_weights_that_cannot_be_trained_are_refused_before_anything_is_asked() -
     module[1].bfloat16()
     with pytest.raises(ArgumentError, match=r"weight 1\.weight is torch\.bfloat16, which rounds small steps of training away"):
         fit(module, 40, never, PLAIN)
+    module[1].double()  # more precise ones can
+    assert len(check_trainable(module)) == 4
+    module[1].bfloat16()
     module[1].requires_grad_(False)
     assert check_trainable(module) == [module[0].weight, module[0].bias]
     module.requires_grad_(False)

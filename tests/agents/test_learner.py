@@ -246,6 +246,18 @@ def test_refuses_weights_that_round_their_steps_away(name: str) -> None:
         agent_class(name)(policy, envs)
 
 
+def test_a_reference_of_coarser_weights_is_refused() -> None:
+    """Both called bf16: one by autocast, the other by its weights."""
+    envs = tiny_envs()
+    one, other = (tiny_policy(rules_of(envs)) for _ in range(2))
+    policy = LanguagePolicy(one.model, one.tokenizer, precision="bf16")
+    model: Any = other.model
+    coarse = LanguagePolicy(model.to(torch.bfloat16), other.tokenizer, precision="bf16")
+    for name in AGENTS:
+        with pytest.raises(ArgumentError, match=r"The reference's weights are torch\.bfloat16, the policy's torch\.float32|fp32"):
+            agent_class(name)(policy, envs, reference=coarse)
+
+
 def test_frozen_half_precision_weights_may_stand_beside_adapters() -> None:
     envs = gymnasium.make_vec("TextCopy-v0", num_envs=8)
     policy = LanguagePolicy.for_rules(rules_of(envs))

@@ -314,16 +314,27 @@ def test_a_model_without_keys_and_values_reads_whole_texts(width: int) -> None:
     assert act.log_probs.isfinite().all()
 
 
-def test_what_changes_with_the_longest_text_is_refused() -> None:
+@pytest.mark.parametrize("switch", [12, 9, 8, 5, 4])
+def test_what_changes_with_the_longest_text_is_refused(switch: int) -> None:
     rope = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [3.0] * 4}
     sizes = {**SMALL, "vocab_size": 26, "sliding_window": None}
-    config = Phi3Config(**sizes, rope_parameters={**rope, "original_max_position_embeddings": 12}, original_max_position_embeddings=12)
+    places: dict[str, Any] = {"original_max_position_embeddings": switch}
+    config = Phi3Config(**sizes, rope_parameters={**rope, **places}, **places)
     policy = policy_of(config)
-    assert play(policy, 12, (12, 5, 3))[1] == []
-    with pytest.raises(
-        LoadError, match="Phi3Model reads a text of 9 tokens otherwise beside one of 16, so that what it plays cannot be learnt"
-    ):
+    assert play(policy, switch, (switch, 4, 3))[1] == []
+    with pytest.raises(LoadError, match="Phi3Model reads a text of 4 tokens otherwise beside one of 16, so that what it plays cannot"):
         policy.act(np.ones((2, 16), dtype=np.int32))
+
+
+def test_weights_of_bfloat16_are_played_by_steps(recwarn: pytest.WarningsRecorder) -> None:
+    plain = make_policy("llama")
+    model: Any = plain.model
+    policy = LanguagePolicy(model.to(torch.bfloat16), plain.tokenizer, precision="bf16")
+    policy.act(np.array([[-1, 1, 2, -1], [1, 2, 3, -1]], dtype=np.int32))
+    assert policy.cache.columns == 0  # the texts were read whole
+    policy.act(np.array([[-1, 1, 2, 4], [1, 2, 3, 4]], dtype=np.int32))
+    assert policy.cache.columns > 0
+    assert not [warning for warning in recwarn if "whole prefix" in str(warning.message)]
 
 
 def test_states_may_be_narrower_than_the_model() -> None:

@@ -30,6 +30,7 @@ from textenv.models.contract import (
     frame,
     require_same,
     shorten,
+    until_last_end,
 )
 from textenv.models.loading import load_tokenizer, toy_causal_lm, toy_tokenizer
 from textenv.models.pieces import decode, decode_after
@@ -119,6 +120,8 @@ def test_ends_of_a_class_by_default_are_no_ends_where_the_tokenizer_disagrees() 
     assert contract_of_model(model, tokenizer, len(tokenizer)).ends == (tokenizer.eos_token_id,)
     model.generation_config.eos_token_id = [2, 9]
     assert contract_of_model(model, tokenizer, len(tokenizer)).ends == (tokenizer.eos_token_id, 2, 9)
+    model.generation_config.eos_token_id = [-1, 10_000]
+    assert contract_of_model(model, tokenizer, len(tokenizer)).ends == (tokenizer.eos_token_id,)
     assert contract_of(tokenizer, ["Ġfilm", 5]).ends == (tokenizer.convert_tokens_to_ids("Ġfilm"), 5)
 
 
@@ -467,11 +470,11 @@ def test_what_a_template_rendered_can_be_learnt_from(kind: str) -> None:
     tokenizer = tokenizer_of(kind)
     policy = LanguagePolicy(model_of(kind, tokenizer), tokenizer)
     render = tokenizer.apply_chat_template
-    whole = render(TURNS, tokenize=True, return_dict=False)
+    whole = until_last_end(render(TURNS, tokenize=True, return_dict=False), policy.contract)
+    assert whole[-1] in policy.contract.ends
     (plain,) = load_examples([render(TURNS, tokenize=False)], policy.contract, 96).examples
-    ended = [] if whole[-1] in policy.contract.ends else [policy.contract.end]
     begins = frame(tokenizer)[0]
-    assert [*plain.given, *plain.predicted] in ([*whole, *ended], [*plain.given, *whole, *ended])
+    assert [*plain.given, *plain.predicted] in (whole, [*plain.given, *whole])
     assert not begins or plain.given == begins
     asked = render(TURNS[:1], tokenize=False, add_generation_prompt=True)
     answer = render(TURNS, tokenize=False).removeprefix(asked)
@@ -490,6 +493,41 @@ def test_judgements_name_a_special_token(kind: str) -> None:
     comparisons = [Comparison(prompt="The film", responses=(f" good{end}", " bad"), ranks=(1, 2), annotator="a")]
     with pytest.raises(ArgumentError, match=r"A response to the prompt 'The film': ' good.*' holds the special token .* leave it out"):
         prefer(policy, comparisons, DPOConfig(epochs=1, batch_size=2, held_out=0.0))
+
+
+@every_chat
+def test_a_rendered_answer_is_not_ended_twice(kind: str) -> None:
+    """Templates put a new line after the end of a turn, before the next."""
+    tokenizer = tokenizer_of(kind)
+    contract = contract_of_model(model_of(kind, tokenizer), tokenizer, len(tokenizer))
+    asked = tokenizer.apply_chat_template(TURNS[:1], tokenize=False, add_generation_prompt=True)
+    answer = tokenizer.apply_chat_template(TURNS, tokenize=False).removeprefix(asked)
+    rows = [{"prompt": asked, "response": answer}, {"prompt": asked, "response": TURNS[1]["content"]}]
+    found = load_examples(rows, contract, 96)
+    assert found.ends_cut == 0
+    rendered, plain = (example.predicted for example in found.examples)
+    ends = 2 if kind == "phi-3" else 1  # whose template ends the conversation, too
+    assert np.isin(rendered, contract.ends).sum() == ends
+    assert rendered[: len(plain)] == plain
+    (text,) = load_examples([tokenizer.apply_chat_template(TURNS, tokenize=False)], contract, 96).examples
+    assert text.predicted[-1] in contract.ends
+    assert text.predicted[-1] != text.predicted[-2]
+
+
+@every_kind
+def test_a_response_that_fills_the_context_is_cut(kind: str) -> None:
+    tokenizer = tokenizer_of(kind)
+    contract = contract_of_model(model_of(kind, tokenizer), tokenizer, len(tokenizer))
+    begins, _ = frame(tokenizer)
+    for words in (5, 6, 7, 8, 9, 20):
+        rows = [{"prompt": "Was it good?", "response": " good" * words}]
+        (example,) = (found := load_examples(rows, contract, 9)).examples
+        assert len(example.given) + len(example.predicted) <= 9
+        assert example.given[: len(begins)] == begins
+        assert len(example.given) > len(begins)
+        assert found.ends_cut == (not contract.is_end(example.predicted[-1]))
+    with pytest.raises(ArgumentError, match=r"context must be at least \d"):
+        load_examples(rows, contract, len(begins) + 1)
 
 
 # Characters

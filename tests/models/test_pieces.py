@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.kinds import KINDS, tokenizer_of
 from textenv.envs.rules import Rules
 from textenv.envs.task import Task
 from textenv.models.loading import load_tokenizer
@@ -56,6 +57,18 @@ def test_what_stays_incomplete_is_the_last_tokens_whether_the_text_ends_or_not(b
     assert open_end == [" a", *[""] * (bytes_there - 1), LONE]
     ended = token_pieces(TOKENIZER, ids("It"), [*ids(" a"), *snowman[:bytes_there], EOS])
     assert ended == [*open_end, ""]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_pieces_of_any_tokens_are_the_completion(kind: str) -> None:
+    """Bytes that become no character take back what stood for them."""
+    tokenizer, generator = tokenizer_of(kind), np.random.default_rng(0)
+    prompt = tokenizer.encode("Was it good?")
+    for _ in range(40):
+        response = generator.integers(len(tokenizer), size=12).tolist()
+        pieces = token_pieces(tokenizer, prompt, response)
+        assert len(pieces) == 12
+        assert "".join(pieces) == decode_after(tokenizer, prompt, response, decode(tokenizer, prompt))
 
 
 def test_the_environment_cuts_the_same_pieces() -> None:

@@ -181,6 +181,25 @@ def test_training_mode_drops_nothing() -> None:
     assert not any(module.training for module in policy.model.modules())
 
 
+def test_making_one_draws_nothing_from_the_global_generator() -> None:
+    model = make_policy().model
+    before = torch.get_rng_state()
+    policy = LanguagePolicy(model, TOKENIZER)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not any(weights.any() for weights in policy.value_head.parameters())
+
+
+def test_options_of_sampling_do_not_keep_a_model_from_being_saved(tmp_path: Path) -> None:
+    """Files such as Llama-2's have a temperature without `do_sample`, which transformers reads and does not write."""
+    policy = make_policy()
+    generation: Any = policy.model.generation_config
+    generation.temperature = 0.9
+    policy.save_pretrained(tmp_path)
+    assert generation.do_sample is not True
+    saved: Any = LanguagePolicy.from_pretrained(tmp_path).model.generation_config
+    assert saved.temperature == 0.9
+
+
 def test_weights_of_half_precision_are_not_called_fp32() -> None:
     model: Any = make_policy().model.to(torch.bfloat16)  # type: ignore[arg-type]
     sentence = 'GPT2LMHeadModel has weights of bfloat16, which is not precision="fp32"; load it with dtype=torch.float32'

@@ -112,6 +112,8 @@ def test_pieces_are_scored_one_by_one() -> None:
         (np.ones((3, 2)), r"returned array\(\[1., 1.\]\), which is no finite number, for the prompt 'Once'"),
         (np.ones(3, dtype=complex), r"returned .*1\+0j.*, which is no finite number, for the prompt 'Once'"),
         ([b"1", 2.0, 1.0], "returned b'1', which is no finite number, for the prompt 'Once'"),
+        (np.ma.array([1.0, 2.0, 3.0], mask=[False, True, False]), "returned masked, which is no finite number, for the prompt 'Twice'"),
+        (np.array([1, 2, 3], "m8[ns]"), "returned .*timedelta.*, which is no finite number, for the prompt 'Once'"),
         ([1.0, 10**400, 1.0], "returned 10+, which is no finite number, for the prompt 'Twice'"),
         ([1.0, 2.0, -1e16], r"returned -1e\+16, which is too large to learn from \(at most 1e\+15, either way\), for the prompt 'Never'"),
         (np.array([[0.0], [1e39], [0.0]]), "returned .*e.39.*, which is too large to learn from .* the completion ' told'; scale it down"),

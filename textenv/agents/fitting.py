@@ -166,13 +166,13 @@ def check_trainable(module: nn.Module) -> list[nn.Parameter]:
         module: a model, or a policy, whose value head does not count as a weight of the model.
 
     Raises:
-        ArgumentError: there are none, or some are not float32. Half-precision weights round most small steps away.
+        ArgumentError: there are none, or some are of less precision than float32. Half-precision weights round most small steps away.
     """
     trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     if all(name.startswith("value_head.") for name in trained):
         raise ArgumentError("No weight of the model requires a gradient, so nothing can be trained; set requires_grad on those to train.")
     for name, parameter in trained.items():
-        if parameter.dtype != torch.float32:
+        if parameter.dtype.itemsize < 4:
             raise ArgumentError(
                 f"The weight {name} is {parameter.dtype}, which rounds small steps of training away; load the model with "
                 "dtype=torch.float32, or freeze such weights and train float32 adapters beside them."

@@ -118,6 +118,11 @@ class Learner:
         for field in ("temperature", "device", "precision"):
             if getattr(reference, field) != getattr(policy, field):
                 raise ArgumentError(f"The reference's {field} is {getattr(reference, field)}, the policy's {getattr(policy, field)}.")
+        if reference.model.dtype != policy.model.dtype:
+            raise ArgumentError(
+                f"The reference's weights are {reference.model.dtype}, the policy's {policy.model.dtype}; load both alike, for their "
+                "difference would be rounding."
+            )
         return reference
 
     def set_up(self) -> None:

@@ -211,31 +211,41 @@ class PrefixCache:
         return states
 
     def _try(self, width: int) -> str | None:
-        """Read a text of W tokens, and its first half, as they are learnt and as they are played.
+        """Read a text of W tokens, and beginnings of it, as they are learnt and as they are played.
 
         Returns:
             Why steps cannot serve, None if they can.
 
         Raises:
-            LoadError: the half is read otherwise than within the text, so that no path is right.
+            LoadError: a beginning is read otherwise than within the text, so that no path is right.
         """
         half = width // 2 + 1
         text = ordinary_ids(self.trunk, width)[None]  # (1, W)
-        # Whatever the caller is in: bfloat16 would hide small differences.
-        with torch.autocast(text.device.type, enabled=False):
+        with self._exactly():
             learnt = whole_states(self.trunk, text)[0]  # (W, D)
-            if not mostly_close(whole_states(self.trunk, text[:, :half])[0], learnt[:half]):
-                raise LoadError(
-                    f"{type(self.trunk).__name__} reads a text of {half} tokens otherwise beside "
-                    f"one of {width}, so that what it plays cannot be learnt; lower "
-                    "max_prompt_tokens or max_new_tokens, or take another model."
-                )
+            # Rotary embeddings of some classes change where the longest text passes a length of theirs.
+            for length in (*(2**power for power in range(2, half.bit_length())), half):
+                if not mostly_close(whole_states(self.trunk, text[:, :length])[0], learnt[:length]):
+                    raise LoadError(
+                        f"{type(self.trunk).__name__} reads a text of {length} tokens otherwise beside "
+                        f"one of {width}, so that what it plays cannot be learnt; lower "
+                        "max_prompt_tokens or max_new_tokens, or take another model."
+                    )
             try:
                 return self._try_steps(text, half, learnt)
             except torch.OutOfMemoryError:
                 raise
             except Exception as error:  # whatever a class that takes another kind of cache fails with
                 return f"takes no cache of keys and values ({type(error).__name__})"
+
+    def _exactly(self) -> AbstractContextManager[Any]:
+        """Compute in the precision of the weights, whatever the caller is in: bfloat16 would hide small differences.
+
+        Weights of bfloat16 are played under autocast, which their keys, kept in float32 on a CPU, need.
+        """
+        if self.trunk.dtype == torch.bfloat16:
+            return self.arithmetic()
+        return torch.autocast(self.trunk.device.type, enabled=False)
 
     def _try_steps(self, text: torch.Tensor, half: int, learnt: torch.Tensor) -> str | None:
         """Read the last tokens of a text (1, W) and of its half by a step, against states (W, D)."""

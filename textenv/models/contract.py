@@ -189,7 +189,7 @@ def _contract(
         names[id] = name
     if end_tokens is None:
         own = [] if tokenizer.eos_token_id is None else [int(cast(int, tokenizer.eos_token_id))]
-        ends = list(dict.fromkeys([*own, *(id for id in written if id < highest and names[id] is not None)]))
+        ends = list(dict.fromkeys([*own, *(id for id in written if 0 <= id < highest and names[id] is not None)]))
     else:
         ends = _given_ends(end_tokens, tokenizer, names)
     if not ends:
@@ -332,6 +332,13 @@ def encode_prompts(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", w
     return rows
 
 
+def beginning(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+    """Return the first ids of a prompt that every text of the model begins with."""
+    before, _ = frame(tokenizer)
+    first = {*before, tokenizer.bos_token_id}
+    return list(itertools.takewhile(first.__contains__, ids[: max(1, len(before))]))
+
+
 def shorten(ids: Sequence[int], room: int, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """Cut the beginning of a prompt, but not the tokens that every text of the model begins with.
 
@@ -346,18 +353,24 @@ def shorten(ids: Sequence[int], room: int, tokenizer: "PreTrainedTokenizerBase")
         At most `room` ids.
 
     Raises:
-        ArgumentError: there is room for nothing beside these first tokens.
+        ArgumentError: there is no room for these first tokens and one more.
     """
     if len(ids) <= room:
         return list(ids)
-    before, _ = frame(tokenizer)
-    first = {*before, tokenizer.bos_token_id}
-    kept = list(itertools.takewhile(first.__contains__, ids[: max(1, len(before))]))
+    kept = beginning(ids, tokenizer)
     if room <= len(kept):
         raise ArgumentError(
             f"There is room for {room} tokens of a prompt, which begins with {len(kept)} of its tokenizer's own; give it more."
         )
     return [*kept, *ids[len(ids) - (room - len(kept)) :]]
+
+
+def until_last_end(ids: list[int], contract: TokenContract) -> list[int]:
+    """Drop the white space that a chat template puts after the last end, before a turn that does not come."""
+    places = [place for place, id in enumerate(ids) if id in contract.ends]
+    if places and not decode(contract.tokenizer, ids[places[-1] + 1 :]).strip():
+        return ids[: places[-1] + 1]
+    return ids
 
 
 def encode_after(tokenizer: "PreTrainedTokenizerBase", before: Sequence[int], text: str, *, special: bool = False) -> list[int]:

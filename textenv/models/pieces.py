@@ -1,5 +1,6 @@
 """Text of token ids, whole and token by token."""
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -63,11 +64,15 @@ def token_pieces(tokenizer: "PreTrainedTokenizerBase", prompt: Sequence[int], re
     before = decode(tokenizer, prompt)
     special = special_ids(tokenizer)
     last = max((t for t, id in enumerate(response) if id not in special), default=-1)
+    whole = decode_after(tokenizer, prompt, response, before)
     shown, pieces = "", []
     for t in range(len(response)):
         text = decode_after(tokenizer, prompt, response[: t + 1], before)
         if t < last and text.endswith("\N{REPLACEMENT CHARACTER}"):  # stands for a character that is not whole yet
             text = shown
+        # Bytes that become no character may take back what stood for them.
+        sure = itertools.takewhile(lambda both: both[0] == both[1], zip(text, whole, strict=False))
+        text = whole if t == last else whole[: max(len(shown), sum(1 for _ in sure))]
         pieces.append(text[len(shown) :])
         shown = text
     return pieces

@@ -1,6 +1,7 @@
 """`LanguagePolicy`: a causal language model that acts, with a value head on its trunk."""
 
 import contextlib
+import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -87,7 +88,7 @@ class LanguagePolicy(nn.Module):
         self.temperature = temperature
         self.precision: Precision = precision
         self.vocabulary = self.contract.size
-        self.value_head = nn.Linear(size, 1)
+        self.value_head = cast(nn.Linear, nn.utils.skip_init(nn.Linear, size, 1))  # draws nothing
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
         self.value_head.to(model.device)
@@ -309,7 +310,13 @@ class LanguagePolicy(nn.Module):
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write model, tokenizer and value head; `AutoModelForCausalLM.from_pretrained` loads the model, of adapters merged into it."""
-        merged(self.model).save_pretrained(folder)
+        model = merged(self.model)
+        given = model.generation_config
+        model.generation_config = _that_can_be_saved(given)
+        try:
+            model.save_pretrained(folder)
+        finally:
+            model.generation_config = given
         self.tokenizer.save_pretrained(folder)
         save_file(
             {name: value.contiguous() for name, value in self.value_head.state_dict().items()}, Path(folder) / "value_head.safetensors"
@@ -350,6 +357,18 @@ class LanguagePolicy(nn.Module):
     def _pad(self, allowed: torch.Tensor) -> torch.Tensor:
         """Widen (..., V of the environment) to the rows of the head, or cut what has none."""
         return nn.functional.pad(allowed, (0, len(self.banned) - allowed.shape[-1]))
+
+
+def _that_can_be_saved(generation: Any) -> Any:
+    """Return a generation configuration that transformers saves: with options of sampling, such as Llama-2's, only if it samples."""
+    try:
+        if generation is not None:
+            generation.validate(strict=True)
+        return generation
+    except ValueError:
+        samples = copy.deepcopy(generation)
+        samples.do_sample = True
+        return samples
 
 
 def _check_precision(model: "PreTrainedModel", precision: Precision) -> None:

@@ -209,6 +209,8 @@ def _floats(values: Any, n: int, what: str, name: str, prompts: Sequence[str], c
 
 def _float(value: Any) -> float:
     """Read one score, NaN for what is none."""
+    if isinstance(value, np.ma.MaskedArray) or getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M"):
+        return np.nan  # what is missing, and times
     if isinstance(value, np.ndarray | np.generic) and value.size == 1:
         value = value.item()  # of an array (1,) too, as torch takes one
     if isinstance(value, str | bytes):

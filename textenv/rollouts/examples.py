@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from textenv.envs.prompts import columns_of
 from textenv.errors import ArgumentError
-from textenv.models.contract import TokenContract, encode_after, encode_prompts, shorten
+from textenv.models.contract import TokenContract, beginning, encode_after, encode_prompts, shorten, until_last_end
 from textenv.models.packing import Example
 from textenv.models.pieces import decode
 
@@ -89,7 +89,8 @@ def encode_responses(
         contract: of the ids.
         context: tokens that an example may have, at least two; see `load_examples`.
         max_new_tokens: see `load_examples`.
-        special: whether special tokens in the responses are meant as such; then one that ends with an end is not ended again.
+        special: whether special tokens in the responses are meant as such; then one that ends with an end, and white space that a
+            template puts after it, is not ended again.
 
     Returns:
         An example a response.
@@ -97,11 +98,16 @@ def encode_responses(
     Raises:
         ArgumentError: the tokenizer cannot write one of them, or there is no room for the prompt's first token.
     """
-    most = min(context - 1, max_new_tokens or context - 1)
+    # What every text begins with stays, and one token of the prompt after it.
+    least = min(len(prompt), len(beginning(prompt, contract.tokenizer)) + 1)
+    if context <= least:
+        raise ArgumentError(f"context must be at least {least + 1}, for a prompt keeps {least} tokens, got {context}.")
+    most = min(context - least, max_new_tokens or context)
     written = list[list[int]]()
     for response in responses:
         ids = encode_after(contract.tokenizer, prompt, response, special=special)
         contract.check_readable(ids, repr(response))
+        ids = until_last_end(ids, contract) if special else ids
         ended = bool(ids) and bool(contract.is_end(ids[-1]))
         written.append(ids[:most] if ended else [*ids, contract.end][:most])
     given = shorten(prompt, context - max(map(len, written)), contract.tokenizer)
@@ -119,6 +125,7 @@ def _plain(texts: Sequence[Any], contract: TokenContract, context: int, what: st
         contract.check_readable(ids, f"{what}: text {index}")
         if ids[: len(start)] == start and len(ids) > len(start):
             ids = ids[len(start) :]  # what a chat template rendered has its beginning already
+        ids = until_last_end(ids, contract)
         if not ids or not contract.is_end(ids[-1]):
             ids.append(contract.end)
         room = context - len(start)

@@ -368,6 +368,7 @@ def test_reserved_special_tokens_are_forbidden_and_show(tmp_path: Path) -> None:
     env: Any = gymnasium.make("TextSentiment-v0", **fields).unwrapped
     env.reset(seed=0)
     assert not env.action_masks()[ids_of(policy.tokenizer, reserved)].any()
+    info: dict[str, Any] = {}
     for token in ids_of(policy.tokenizer, [reserved[1], reserved[2], "<|eot_id|>"]):
         info = env.step(np.int64(token))[4]
     assert (info["completion"], info["special_tokens"], info["length"]) == ("", 2, 3)

@@ -59,7 +59,7 @@ class Both(LlamaForCausalLM):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Cap what the head gives."""
-        output = super().forward(*args, **kwargs)
+        output: Any = super().forward(*args, **kwargs)
         output.logits = torch.tanh(output.logits * 0.4 / 3) * 3
         return output
 
@@ -69,7 +69,7 @@ class Shifted(LlamaForCausalLM):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Add to what the head gives."""
-        output = super().forward(*args, **kwargs)
+        output: Any = super().forward(*args, **kwargs)
         output.logits = output.logits + torch.linspace(0, 1, output.logits.shape[-1])
         return output
 
@@ -79,7 +79,7 @@ class Backwards(LlamaModel):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Add the mean of all states."""
-        output = super().forward(*args, **kwargs)
+        output: Any = super().forward(*args, **kwargs)
         output.last_hidden_state = output.last_hidden_state + 0.01 * output.last_hidden_state.mean(1, keepdim=True)
         return output
 
@@ -133,7 +133,8 @@ def test_what_follows_the_head_is_learnt_from_the_model(name: str) -> None:
     assert after.does_something == (expected != AfterHead())
     policy = LanguagePolicy(model, TOKENIZER)
     with torch.no_grad():
-        policy.model.get_output_embeddings().weight.mul_(30)  # what training may come to
+        head: Any = policy.model.get_output_embeddings()
+        head.weight.mul_(30)  # what training may come to
         ids = torch.randint(0, 23, (2, 9), generator=torch.Generator().manual_seed(0))
         own = torch.log_softmax(model(input_ids=ids).logits, -1)
         assert float((own.max(-1).values - own.min(-1).values).max()) > 1

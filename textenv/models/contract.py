@@ -335,7 +335,7 @@ def encode_prompts(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", w
 def beginning(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """Return the first ids of a prompt that every text of the model begins with."""
     before, _ = frame(tokenizer)
-    first = {*before, tokenizer.bos_token_id}
+    first = [*before, tokenizer.bos_token_id]
     return list(itertools.takewhile(first.__contains__, ids[: max(1, len(before))]))
 
 

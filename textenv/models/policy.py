@@ -361,14 +361,14 @@ class LanguagePolicy(nn.Module):
 
 def _that_can_be_saved(generation: Any) -> Any:
     """Return a generation configuration that transformers saves: with options of sampling, such as Llama-2's, only if it samples."""
+    if generation is None:
+        return None
     try:
-        if generation is not None:
-            generation.validate(strict=True)
-        return generation
+        generation.validate(strict=True)
     except ValueError:
-        samples = copy.deepcopy(generation)
-        samples.do_sample = True
-        return samples
+        generation = copy.deepcopy(generation)
+        generation.do_sample = True
+    return generation
 
 
 def _check_precision(model: "PreTrainedModel", precision: Precision) -> None:

@@ -147,7 +147,8 @@ def head_of_model(model: "PreTrainedModel") -> nn.Linear:
     Raises:
         LoadError: the model has none, or is an encoder-decoder.
     """
-    name, head = type(model).__name__, model.get_output_embeddings()
+    name = type(model).__name__
+    head: Any = model.get_output_embeddings()
     if model.config.is_encoder_decoder:
         raise LoadError(f"{name} is an encoder-decoder; textenv acts with decoder-only models.")
     if getattr(head, "weight", None) is None or head.weight.ndim != 2:

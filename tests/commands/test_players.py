@@ -76,6 +76,17 @@ def test_a_model_is_its_own_reference_and_brings_its_tokenizer(model: Path) -> N
     assert envs.unwrapped.rules.prompts.texts == ["ab>"]
 
 
+def test_a_run_plays_in_another_environment_with_its_own_tokens(run: Path, model: Path, tmp_path: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    tiny = LanguagePolicy.from_pretrained("tiny-en")
+    tiny.save_pretrained(tmp_path / "run" / "model")
+    (tmp_path / "run" / "config.json").write_text(json.dumps({**config, "env": "TextSentiment-v0"}))
+    policy, reference, envs = load_player(PlayerConfig(policy=str(tmp_path / "run"), env="TextHaiku-v0"), 1)
+    assert policy.vocabulary == reference.vocabulary == 4096
+    _, _, envs = load_player(PlayerConfig(policy=str(tmp_path / "run"), env="TextSentimentZh-v0"), 1)
+    assert envs.unwrapped.rules.vocabulary == 4096
+
+
 def test_a_run_of_a_model_brings_that_models_tokenizer(run: Path, model: Path, tmp_path: Path) -> None:
     config = json.loads((run / "config.json").read_text())
     shutil.copytree(model, tmp_path / "run" / "model")

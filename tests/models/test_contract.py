@@ -192,6 +192,24 @@ def test_cutting_keeps_the_beginning(kind: str, tmp_path: Path) -> None:
             shorten(whole, 1, tokenizer)
 
 
+@every_kind
+def test_what_is_left_of_a_prompt_reads_as_whole_prompts_do(kind: str) -> None:
+    """Rewards see one form of prompts, cut or not."""
+    tokenizer = tokenizer_of(kind)
+    prompts = ["The film was the best film of the year", "It was good."]
+    if tokenizer.chat_template:
+        said = [{"role": "user", "content": prompt} for prompt in prompts]
+        prompts = [tokenizer.apply_chat_template([turn], tokenize=False, add_generation_prompt=True) for turn in said]
+    longest = max(len(ids) for ids in encode_prompts(prompts, tokenizer, "prompts"))
+    rules = Rules(task(tokenizer=tokenizer, prompts=prompts, max_prompt_tokens=longest - 1, on_long_prompt="truncate"))
+    cut, whole = rules.prompts.texts
+    assert rules.prompts.dropped.tolist() == [1, 0]
+    assert whole == prompts[1]
+    assert prompts[0].rstrip().endswith(cut.strip()[-12:])  # Phi-3's special tokens eat the white space after them
+    begin = KINDS[kind].begin
+    assert begin is None or cut.startswith(begin) == prompts[0].startswith(begin)
+
+
 @pytest.mark.parametrize("end", ["[SEP]", "[PAD]"])
 def test_a_tokenizer_of_an_encoder_ends_no_prompt(end: str) -> None:
     """`uer/gpt2-chinese-cluecorpussmall` and its kin have BERT's tokenizer."""

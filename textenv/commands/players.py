@@ -9,7 +9,7 @@ import gymnasium
 import torch
 from tyro.conf import Positional
 
-from textenv.envs.registry import find_id, of_model, scorers
+from textenv.envs.registry import find_id, of_model, scorers, task_of
 from textenv.errors import ArgumentError, LoadError
 from textenv.models.hub import locate
 from textenv.models.policy import LanguagePolicy, Precision
@@ -70,6 +70,8 @@ def load_player(config: PlayerConfig, num_envs: int, **task_fields: Any) -> Play
     name = find_id(config.env)
     run, model = _run_config(config.policy)
     started_from = config.policy if run is None else run["model"]  # None is the environment's own model
+    if run is not None and started_from is None and run.get("env") != config.env:
+        started_from = task_of(find_id(run["env"])).model  # whose tokens the policy writes elsewhere, too
     device = device_of(config.device)
     own = {} if "reward" in task_fields else scorers(name, config.reward or (run or {}).get("reward"), device)
     judge = (run or {}).get("judge")

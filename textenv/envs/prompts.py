@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenv.errors import ArgumentError, LoadError
-from textenv.models.contract import encode_prompts, shorten
+from textenv.models.contract import beginning, encode_prompts, shorten
 from textenv.models.hub import require_hub
+from textenv.models.pieces import decode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -144,9 +145,16 @@ def load_prompts(
         if len(ids) > width:
             dropped[index] = len(ids) - width
             ids = shorten(ids, width, tokenizer)
-            texts[index] = tokenizer.decode(ids, skip_special_tokens=True)
+            texts[index] = _as_given(texts[index], ids, tokenizer)
         tokens[index, width - len(ids) :] = ids
     return PromptSet(texts, columns, tokens, dropped)
+
+
+def _as_given(text: str, ids: list[int], tokenizer: "PreTrainedTokenizerBase") -> str:
+    """Return what is left of a text whose ids were cut: with special tokens where it had them, as whole texts have."""
+    first = beginning(ids, tokenizer)
+    its_own = bool(first) and text.startswith(decode(tokenizer, first, special=True))
+    return decode(tokenizer, ids if its_own else ids[len(first) :], special=True)
 
 
 def _too_long(lengths: list[int], limit: int, what: str) -> str:

@@ -98,7 +98,7 @@ def check_names(names: Iterable[str], own: Sequence[str] = ()) -> None:
     known = [*own, *(field.name for field in dataclasses.fields(Task))]
     for name in names:
         if name not in known:
-            others = (*known, "autoreset_mode", "kl_coef", "reference", "render_mode")
+            others = [*dict.fromkeys([*known, "autoreset_mode", "kl_coef", "reference", "render_mode"])]
             raise ArgumentError(f'There is no argument "{name}".{did_you_mean(name, others)}')
 
 

@@ -37,15 +37,15 @@ class TokenContract:
     Shapes: V, the number of actions: the highest id that has a token and a row in the model's head, and one.
     """
 
-    tokenizer: "PreTrainedTokenizerBase"
+    tokenizer: "PreTrainedTokenizerBase" = dataclasses.field(repr=False)
     """Whose ids these are."""
-    names: list[str | None]
+    names: list[str | None] = dataclasses.field(repr=False)
     """V tokens by id, None where the vocabulary has a hole."""
     ends: tuple[int, ...]
     """Ids that end a text, each of them."""
     end: int
     """The one among them that the model itself writes after an answer: the chat template's, or else the tokenizer's."""
-    allowed: NDArray[np.bool_]
+    allowed: NDArray[np.bool_] = dataclasses.field(repr=False)
     """(V,) whether the token may be written: it is there, and it is no special token or an end."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "TokenContract":
@@ -217,7 +217,9 @@ def _given_ends(end_tokens: Sequence[str | int], tokenizer: "PreTrainedTokenizer
         id = vocabulary.get(token, -1) if isinstance(token, str) else token
         whole = isinstance(id, int | np.integer) and not isinstance(id, bool)
         if not whole or not 0 <= id < len(names) or names[id] is None:
-            raise ArgumentError(f"end_tokens: {token!r} is no token of the tokenizer and no id of one.")
+            raise ArgumentError(
+                f"end_tokens: {token!r} is no token of the tokenizer {tokenizer.name_or_path or type(tokenizer).__name__} and no id of one."
+            )
         ends.append(int(id))
     return list(dict.fromkeys(ends))
 
@@ -255,7 +257,9 @@ def require_same(ours: TokenContract, environments: TokenContract, what: str = "
         return
     common = min(ours.size, environments.size)
     if ours.allowed[common:].any() or environments.allowed[common:].any():
-        raise ArgumentError(f"The {what} has {ours.size} tokens, the environment {environments.size}; use one tokenizer.")
+        raise ArgumentError(
+            f"The {what} has {ours.size} tokens, the environment {environments.size}; use one tokenizer, by tokenizer= of the environment."
+        )
     pairs = enumerate(zip(ours.names[:common], environments.names[:common], strict=True))
     for id, (mine, theirs) in pairs if ours.names[:common] != environments.names[:common] else ():
         if mine != theirs:

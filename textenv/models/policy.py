@@ -173,7 +173,8 @@ class LanguagePolicy(nn.Module):
         context = getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or width
         if width > context:
             raise ArgumentError(
-                f"The environment's texts have up to {width} tokens, but the model reads only {context}; lower max_prompt_tokens or "
+                f"The environment's texts have up to {width} tokens, but the model reads only {context}; "
+                "give shorter prompts, lower max_prompt_tokens or "
                 "max_new_tokens, or take another model."
             )
 

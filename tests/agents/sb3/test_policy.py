@@ -363,7 +363,7 @@ def test_normalised_observations_are_refused() -> None:
 def test_models_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ArgumentError, match=r'"tiny-en" has 4096 tokens, the environment \d+; make it with tokenizer="tiny-en"'):
         policy_of(make(), model="tiny-en")
-    with pytest.raises(ArgumentError, match="but the model reads only 256; lower max_prompt_tokens or max_new_tokens"):
+    with pytest.raises(ArgumentError, match="but the model reads only 256; give shorter prompts, lower max_prompt_tokens"):
         policy_of(make("TextSentiment-v0", max_new_tokens=300))
 
 

@@ -262,7 +262,7 @@ def test_other_ids_are_refused_wherever_policy_and_environment_meet(tmp_path: Pa
     message = r"has other ids than the environment, such as 0, which is 'a' there and 'c' in the environment"
     with pytest.raises(ArgumentError, match=message):
         textenv.collect(policy, envs, 2)
-    with pytest.raises(ArgumentError, match=message):
+    with pytest.raises(ArgumentError, match=f"The policy {message}"):
         PPO(policy, envs)
     policy.save_pretrained(tmp_path)
     with pytest.raises(ArgumentError, match=message):

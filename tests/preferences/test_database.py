@@ -56,7 +56,7 @@ def test_a_newer_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as patch:
         patch.setattr(database, "FORMAT", database.FORMAT + 1)
         Database(path, create=True).close()
-    with pytest.raises(LoadError, match="of a newer textenv: its format is 2, this one reads 1"):
+    with pytest.raises(LoadError, match="of a newer textenv: its format is 3, this one reads 2"):
         Database(path, create=False)
 
 

@@ -3,6 +3,7 @@
 import itertools
 import multiprocessing
 import sqlite3
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 
 from textenv.errors import ArgumentError, OrderError
+from textenv.preferences import store as store_module
 from textenv.preferences.comparison import Comparison
-from textenv.preferences.store import ComparisonStore, Item, Lease
+from textenv.preferences.store import LEASE_SECONDS, ComparisonStore, Item, Lease
 
 
 def items(n: int, k: int = 3) -> list[Item]:
@@ -25,6 +27,23 @@ def store(tmp_path: Path) -> Iterator[ComparisonStore]:
     with ComparisonStore(tmp_path / "store.db", create=True) as store:
         store.add(items(3))
         yield store
+
+
+class Clock:
+    """The clock of a store, as far ahead of the right one as a test says."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def time(self) -> float:
+        return time.time() + self.ahead
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(store_module, "time", clock)
+    return clock
 
 
 def leased(store: ComparisonStore, annotator: str, **options: Any) -> Lease:
@@ -101,8 +120,9 @@ def test_overlap_gives_an_item_to_several_but_never_twice_to_one(store: Comparis
     assert [store.lease(name, overlap=2) for name in ("anna", "ben", "cleo", "dora")] == [None] * 4
 
 
-def test_an_expired_lease_is_given_again_and_its_judgement_counts(store: ComparisonStore) -> None:
-    slow = leased(store, "anna", seconds=-1.0)
+def test_an_expired_lease_is_given_again_and_its_judgement_counts(store: ComparisonStore, clock: Clock) -> None:
+    slow = leased(store, "anna")
+    clock.ahead += LEASE_SECONDS
     assert leased(store, "ben").prompt == slow.prompt
     assert leased(store, "anna").prompt == "prompt 1", "her first item is in other hands now"
     assert store.submit(slow.token, [1, 1, 1])
@@ -110,10 +130,54 @@ def test_an_expired_lease_is_given_again_and_its_judgement_counts(store: Compari
     assert [judged.annotator for judged in store.comparisons()] == ["anna", "ben"]
 
 
-def test_an_expired_lease_that_nobody_wanted_is_continued(store: ComparisonStore) -> None:
-    lease = leased(store, "anna", seconds=-1.0)
+def test_an_expired_lease_that_nobody_wanted_is_continued(store: ComparisonStore, clock: Clock) -> None:
+    lease = leased(store, "anna")
+    clock.ahead += LEASE_SECONDS
     assert leased(store, "anna") == lease
     assert leased(store, "ben").prompt == "prompt 1", "and it is alive again"
+
+
+YEAR = 365 * 24 * 3600.0
+
+
+@pytest.mark.parametrize("wrong", [YEAR, 3600.0, 600.0, 1.0, -1.0, -600.0, -3600.0, -YEAR, -60 * YEAR])
+def test_a_wrong_clock_keeps_no_item_from_others_for_longer_than_a_lease(wrong: float, store: ComparisonStore, clock: Clock) -> None:
+    """Set wrong while an item is leased and right after, or the other way round."""
+    clock.ahead = wrong
+    lease = leased(store, "anna")
+    clock.ahead = 0.0
+    kept = [second for second in range(0, 4000, 50) if _is_kept(store, clock, second)]
+    assert len(kept) <= LEASE_SECONDS / 50
+    assert leased(store, "anna") == lease, "she goes on where she was"
+    clock.ahead = wrong
+    kept = [second for second in range(0, 4000, 50) if _is_kept(store, clock, second)]
+    assert len(kept) <= (LEASE_SECONDS + abs(min(wrong, 0.0))) / 50
+    clock.ahead = 0.0
+    assert store.submit(lease.token, [1, 1, 1]), "what is late counts"
+
+
+def _is_kept(store: ComparisonStore, clock: Clock, later: float) -> bool:
+    clock.ahead += later
+    kept = "prompt 0" not in [item.prompt for item in store.pending("ben")]
+    clock.ahead -= later
+    return kept
+
+
+@pytest.mark.parametrize("seconds", [None, 5.0, -5.0, 1e9, float("inf")])
+def test_the_time_an_annotator_took_is_never_negative(seconds: float | None, store: ComparisonStore, clock: Clock, tmp_path: Path) -> None:
+    clock.ahead = YEAR
+    lease = leased(store, "anna")
+    clock.ahead = 0.0
+    store.submit(lease.token, None, seconds=seconds)
+    connection = sqlite3.connect(tmp_path / "store.db")
+    assert connection.execute("SELECT seconds FROM labels").fetchall() == [(0.0,)]
+    connection.close()
+
+
+def test_seconds_that_are_no_number_are_refused(store: ComparisonStore) -> None:
+    with pytest.raises(ArgumentError, match=r"^seconds must be a number, got nan\.$"):
+        store.submit(leased(store, "anna").token, None, seconds=float("nan"))
+    assert store.comparisons() == []
 
 
 def test_responses_are_shown_in_every_order(store: ComparisonStore) -> None:

@@ -1,6 +1,5 @@
 """`Comparison`: what one annotator said of the responses to one prompt."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -46,7 +45,7 @@ class Comparison:
             if values is not None and len(values) != k:
                 raise ArgumentError(f"A comparison of {k} responses needs {k} {name}, got {len(values)} for the prompt {self.prompt!r}.")
         for rating in self.ratings or ():
-            if rating is not None and not (math.isfinite(rating) and RATINGS[0] <= rating <= RATINGS[1]):
+            if rating is not None and not RATINGS[0] <= rating <= RATINGS[1]:
                 raise ArgumentError(
                     f"A rating must be between {RATINGS[0]} and {RATINGS[1]}, got {rating!r} for the prompt {self.prompt!r}."
                 )

@@ -1,6 +1,7 @@
 """`ComparisonStore`: prompts with responses to compare and what annotators said of them, in one SQLite file."""
 
 import json
+import math
 import secrets
 import time
 from collections.abc import Iterable, Sequence
@@ -13,18 +14,20 @@ from typing import Any, Final, NamedTuple
 from textenv.errors import ArgumentError, OrderError
 from textenv.preferences.comparison import Comparison
 from textenv.preferences.database import Database
+from textenv.preferences.names import clean_name
 
 LEASE_SECONDS: Final = 900.0
 """For which an item that an annotator is at is kept from others."""
 
+# One that lies further ahead was given by a clock that was wrong.
+_ALIVE: Final = f"(leases.expires > :now AND leases.expires <= :now + {LEASE_SECONDS})"
 # How many annotators have judged an item or, other than :me, are at it.
-_TAKEN: Final = """(
-    (SELECT count(*) FROM labels WHERE labels.item = items.id)
-    + (SELECT count(*) FROM leases WHERE leases.item = items.id AND leases.expires > :now AND leases.annotator != :me)
+_TAKEN: Final = f"""(
+    asked.labels
+    + (SELECT count(*) FROM leases WHERE leases.item = asked.item AND leases.annotator != :me AND {_ALIVE})
 )"""
-_NOT_JUDGED: Final = "NOT EXISTS (SELECT 1 FROM labels WHERE labels.item = items.id AND labels.annotator = :me)"
-# Responses that are all the same text tie without being asked about.
-_DIFFER: Final = "differ(items.responses)"
+_NOT_JUDGED: Final = "NOT EXISTS (SELECT 1 FROM labels WHERE labels.item = asked.item AND labels.annotator = :me)"
+_NOT_LEASED: Final = "NOT EXISTS (SELECT 1 FROM leases WHERE leases.item = asked.item AND leases.annotator = :me)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +88,7 @@ class ComparisonStore:
 
     Raises:
         LoadError: there is no such file, it is no store, or a newer version of textenv made it.
-        SaveError: it cannot be written; every method may find it so.
+        SaveError: it cannot be written, or is no longer where it was; every method may find it so.
     """
 
     def __init__(self, path: Path | str, *, create: bool = False) -> None:
@@ -117,53 +120,78 @@ class ComparisonStore:
 
     def pending(self, annotator: str, *, overlap: int = 1) -> list[Item]:
         """List the items that an annotator has not judged, that are in fewer other hands than `overlap`, and whose responses differ."""
-        where = f"{_NOT_JUDGED} AND {_TAKEN} < :overlap AND {_DIFFER}"
-        return self._items(where, {"me": annotator, "now": time.time(), "overlap": overlap})
+        where = f"JOIN asked ON asked.item = items.id WHERE {_NOT_JUDGED} AND {_TAKEN} < :overlap"
+        with self._database.snapshot():
+            return self._items(where, {"me": clean_name(annotator), "now": time.time(), "overlap": overlap})
 
     def items(self) -> list[Item]:
         """List all items, in the order in which they came."""
-        return self._items("1", {})
+        return self._items("", {})
 
     # Labels
 
-    def lease(self, annotator: str, *, overlap: int = 1, seconds: float = LEASE_SECONDS) -> Lease | None:
-        """Give an annotator an item: the one he is at, else the first that he has not judged and is in few enough hands.
+    def lease(self, annotator: str, *, overlap: int = 1) -> Lease | None:
+        """Lease an item to an annotator: the one he is at, else the first that he has not judged and is in few enough hands.
 
-        A lease that has expired keeps nobody from its item; what is submitted under it counts all the same.
+        A lease keeps others from its item for LEASE_SECONDS; what is submitted later counts all the same.
 
         Args:
-            annotator: a name.
+            annotator: a name, see `clean_name`.
             overlap: how many annotators are to judge each item.
-            seconds: until the lease expires.
 
         Returns:
             None if nothing is left for this annotator.
+
+        Raises:
+            ArgumentError: the name cannot be one.
         """
-        now = time.time()
-        known = {"me": annotator, "now": now, "overlap": overlap}
+        me = clean_name(annotator)
         with self._database.transaction():
+            now = time.time()  # in here, as others lease until it begins
+            asks = {"me": me, "now": now, "overlap": overlap}
             tokens = self._database.rows(
-                "SELECT token FROM leases JOIN items ON items.id = leases.item WHERE leases.annotator = :me"
-                f" AND (leases.expires > :now OR {_TAKEN} < :overlap) ORDER BY leases.rowid DESC LIMIT 1",
-                known,
+                "SELECT token FROM leases JOIN asked USING (item) WHERE leases.annotator = :me"
+                f" AND ({_ALIVE} OR {_TAKEN} < :overlap) ORDER BY leases.rowid DESC LIMIT 1",
+                asks,
             )
             if tokens:
                 ((token,),) = tokens
-                self._database.run("UPDATE leases SET expires = ? WHERE token = ?", (now + seconds, token))
-                return self._lease(token)
-            items = self._database.rows(
-                f"SELECT id, responses FROM items WHERE {_NOT_JUDGED} AND {_TAKEN} < :overlap AND {_DIFFER}"
-                " AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.item = items.id AND leases.annotator = :me) ORDER BY id LIMIT 1",
-                known,
-            )
-            if not items:
-                return None
-            ((item, responses),) = items
-            k = len(json.loads(responses))
-            return self._add_lease(item, annotator, _json(secrets.SystemRandom().sample(range(k), k)), now + seconds)
+                self._database.run("UPDATE leases SET expires = ? WHERE token = ?", (now + LEASE_SECONDS, token))
+            else:
+                items = self._database.rows(
+                    f"SELECT item, responses FROM asked WHERE item >= :cursor AND {_TAKEN} < :overlap AND {_NOT_JUDGED} AND {_NOT_LEASED}"
+                    " ORDER BY item LIMIT 1",
+                    {**asks, "cursor": self._move_cursor(asks)},
+                )
+                if not items:
+                    return None
+                ((item, k),) = items
+                token = self._add_lease(item, me, _json(secrets.SystemRandom().sample(range(k), k)))
+            row = self._leased_row(token)
+        return _lease(token, *row)
+
+    def _move_cursor(self, asks: dict[str, Any]) -> int:
+        """Move an annotator's cursor to the first item that waits for him, so that nobody looks through all that is done again."""
+        cursors = self._database.rows("SELECT item FROM cursors WHERE annotator = :me AND overlap = :overlap", asks)
+        before = cursors[0][0] if cursors else 0
+        items = self._database.rows(
+            f"SELECT item FROM asked WHERE item >= :cursor AND labels < :overlap AND {_NOT_JUDGED} ORDER BY item LIMIT 1",
+            {**asks, "cursor": before},
+        )
+        # Where nothing waits, behind the last item: an item that is added later gets a higher number.
+        after = items[0][0] if items else self._database.rows("SELECT coalesce(max(id), 0) + 1 FROM items")[0][0]
+        if after != before:
+            self._database.run("INSERT OR REPLACE INTO cursors VALUES (:me, :overlap, :cursor)", {**asks, "cursor": after})
+        return int(after)
 
     def submit(
-        self, token: str, ranks: Sequence[int] | None, ratings: Sequence[float | None] | None = None, seconds: float | None = None
+        self,
+        token: str,
+        ranks: Sequence[int] | None,
+        ratings: Sequence[float | None] | None = None,
+        seconds: float | None = None,
+        *,
+        annotator: str | None = None,
     ) -> bool:
         """Label a leased item.
 
@@ -172,22 +200,29 @@ class ComparisonStore:
             ranks: of the responses in the order of the lease; None: cannot tell.
             ratings: likewise, from 1 to 7; None leaves those of a label that was undone, unless the annotator cannot tell any more.
             seconds: that the annotator took; by default, and at most, those since the item was leased.
+            annotator: refuse the leases of all others; by default whoever has a token may submit it.
 
         Returns:
             False if the token was submitted before: that label stays.
 
         Raises:
-            ArgumentError: ranks or ratings do not fit the responses.
+            ArgumentError: ranks, ratings or seconds do not fit the responses.
             OrderError: there is no such lease: its label was undone, or the annotator's judgement came in another way.
         """
+        if seconds is not None and math.isnan(seconds):
+            raise ArgumentError("seconds must be a number, got nan.")
+        mine = {"token": token, "me": annotator}
         with self._database.transaction():
-            if self._database.rows("SELECT 1 FROM labels WHERE token = ?", (token,)):
+            if self._database.rows("SELECT 1 FROM labels WHERE token = :token AND annotator = coalesce(:me, annotator)", mine):
                 return False
-            waiting = "SELECT item, annotator, shown, since, ratings, prompt, responses FROM leases JOIN items ON id = item WHERE token = ?"
-            found = self._database.rows(waiting, (token,))
-            if not found:
+            leases = self._database.rows(
+                "SELECT item, annotator, shown, since, ratings, prompt, responses FROM leases JOIN items ON id = item"
+                " WHERE token = :token AND annotator = coalesce(:me, annotator)",
+                mine,
+            )
+            if not leases:
                 raise OrderError("Nothing waits for this judgement: it was undone or given in another way.")
-            ((item, annotator, shown, since, undone, prompt, responses),) = found
+            ((item, owner, shown, since, undone, prompt, responses),) = leases
             Comparison(
                 prompt=prompt,
                 responses=_tuple(responses),
@@ -196,10 +231,10 @@ class ComparisonStore:
             )
             order = json.loads(shown)
             places = [order.index(response) for response in range(len(order))]
-            took = max(time.time() - since, 0.0)
+            took = max(time.time() - since, 0.0)  # a clock may have been set back
             self._add_label(
                 item,
-                annotator,
+                owner,
                 ranks=None if ranks is None else [ranks[place] for place in places],
                 ratings=[ratings[place] for place in places] if ratings else None if ranks is None else _tuple(undone),
                 token=token,
@@ -211,7 +246,7 @@ class ComparisonStore:
     def last(self, annotator: str) -> str | None:
         """Name the token of an annotator's last submission, None before the first."""
         tokens = self._database.rows(
-            "SELECT token FROM labels WHERE annotator = ? AND token IS NOT NULL ORDER BY id DESC LIMIT 1", (annotator,)
+            "SELECT token FROM labels WHERE annotator = ? AND token IS NOT NULL ORDER BY id DESC LIMIT 1", (clean_name(annotator),)
         )
         return tokens[0][0] if tokens else None
 
@@ -232,19 +267,32 @@ class ComparisonStore:
                 "SELECT item, shown, ranks, ratings FROM labels WHERE token = ?", (token,)
             )
             self._database.run("DELETE FROM labels WHERE token = ?", (token,))
-            return self._add_lease(item, annotator, shown, time.time() + LEASE_SECONDS, ranks, ratings)
+            self._database.run("UPDATE cursors SET item = min(item, ?)", (item,))  # it may wait for anybody now
+            again = self._add_lease(item, clean_name(annotator), shown, ranks, ratings)
+            row = self._leased_row(again)
+        return _lease(again, *row)
 
     def progress(self, *, overlap: int = 1) -> Progress:
         """Count items and labels."""
-        with self._database.transaction():
-            ((items, done),) = self._database.rows(
-                "SELECT count(*), coalesce(sum((SELECT count(*) FROM labels WHERE labels.item = items.id) >= ?), 0)"
-                f" FROM items WHERE {_DIFFER}",
+        with self._database.snapshot():
+            ((items, done, labels),) = self._database.rows(
+                "SELECT coalesce(sum(items), 0), coalesce(sum(items) FILTER (WHERE labels >= ?), 0), coalesce(sum(items * labels), 0)"
+                " FROM totals",
                 (overlap,),
             )
-            by_annotator = f"FROM labels JOIN items ON items.id = item WHERE {_DIFFER} GROUP BY annotator ORDER BY annotator"
-            annotators = self._database.rows(f"SELECT annotator, count(*) {by_annotator}")
-        return Progress(items, done, sum(count for _, count in annotators), dict(annotators))
+            annotators = self._database.rows(
+                "SELECT annotator, sum(items) FROM annotators GROUP BY annotator HAVING sum(items) > 0 ORDER BY annotator"
+            )
+        return Progress(items, done, labels, dict(annotators))
+
+    def open_to(self, annotator: str, *, overlap: int = 1) -> int:
+        """Count the items that an annotator has not judged and fewer than `overlap` others have."""
+        ((open_to,),) = self._database.rows(
+            "SELECT (SELECT coalesce(sum(items), 0) FROM totals WHERE labels < :overlap)"
+            " - (SELECT coalesce(sum(items), 0) FROM annotators WHERE labels < :overlap AND annotator = :me)",
+            {"me": clean_name(annotator), "overlap": overlap},
+        )
+        return int(open_to)
 
     # Labels with their items
 
@@ -265,7 +313,7 @@ class ComparisonStore:
             How many items and how many judgements are new.
 
         Raises:
-            ArgumentError: an annotator has judged the same responses in another way.
+            ArgumentError: an annotator has judged the same responses in another way, or has a name that cannot be one.
         """
         new_labels = 0
         with self._database.transaction():
@@ -275,53 +323,52 @@ class ComparisonStore:
                 new_items += new
                 if comparison.ranks is None and comparison.ratings is None and not comparison.annotator:
                     continue
-                key = (item, comparison.annotator)
-                before = self._database.rows("SELECT ranks, ratings FROM labels WHERE item = ? AND annotator = ?", key)
+                annotator = clean_name(comparison.annotator)
+                before = self._database.rows("SELECT ranks, ratings FROM labels WHERE item = ? AND annotator = ?", (item, annotator))
                 if before and tuple(map(_tuple, before[0])) != (comparison.ranks, comparison.ratings):
                     raise ArgumentError(
-                        f"{comparison.annotator or 'An annotator without name'} judges the same responses in two ways,"
+                        f"{annotator or 'An annotator without name'} judges the same responses in two ways,"
                         f" to the prompt {comparison.prompt!r}; two annotators need two names."
                     )
                 if not before:
-                    self._add_label(item, comparison.annotator, ranks=comparison.ranks, ratings=comparison.ratings)
+                    self._add_label(item, annotator, ranks=comparison.ranks, ratings=comparison.ratings)
                     new_labels += 1
         return new_items, new_labels
 
     # Rows
 
-    def _items(self, where: str, known: dict[str, Any]) -> list[Item]:
-        found = self._database.rows(f"SELECT prompt, responses, sources, columns FROM items WHERE {where} ORDER BY id", known)
-        return [Item(prompt=p, responses=_tuple(r), sources=_tuple(s), columns=json.loads(c)) for p, r, s, c in found]
+    def _items(self, where: str, values: dict[str, Any]) -> list[Item]:
+        rows = self._database.rows(f"SELECT prompt, items.responses, sources, columns FROM items {where} ORDER BY id", values)
+        return [Item(prompt=p, responses=_tuple(r), sources=_tuple(s), columns=json.loads(c)) for p, r, s, c in rows]
 
     def _add(self, item: Item) -> tuple[int, bool]:
-        """Give the id of an item, and whether it is new."""
+        """Return the id of an item, and whether it is new."""
         digest = blake2b(json.dumps([item.prompt, item.responses]).encode(), digest_size=16).digest()
-        found = self._database.rows("SELECT id FROM items WHERE digest = ?", (digest,))
-        if found:
-            return found[0][0], False
+        ids = self._database.rows("SELECT id FROM items WHERE digest = ?", (digest,))
+        if ids:
+            return ids[0][0], False
         try:
             columns = json.dumps(item.columns, ensure_ascii=False)
-        except TypeError as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise ArgumentError(f"A store keeps columns as JSON: {error}, for the prompt {item.prompt!r}.") from error
         values = (digest, item.prompt, _json(item.responses), _json(item.sources), columns)
-        return self._database.run("INSERT INTO items (digest, prompt, responses, sources, columns) VALUES (?, ?, ?, ?, ?)", values), True
+        new = self._database.run("INSERT INTO items (digest, prompt, responses, sources, columns) VALUES (?, ?, ?, ?, ?)", values)
+        if len(set(item.responses)) > 1:  # responses that are all the same text tie without being asked about
+            self._database.run("INSERT INTO asked VALUES (?, ?, 0)", (new, len(item.responses)))
+            self._database.run("INSERT INTO totals VALUES (0, 1) ON CONFLICT (labels) DO UPDATE SET items = items + 1")
+        return new, True
 
-    def _add_lease(
-        self, item: int, annotator: str, shown: str | None, expires: float, ranks: str | None = None, ratings: str | None = None
-    ) -> Lease:
-        token = secrets.token_urlsafe(16)
-        values = (token, item, annotator, shown, time.time(), expires, ranks, ratings)
+    def _add_lease(self, item: int, annotator: str, shown: str | None, ranks: str | None = None, ratings: str | None = None) -> str:
+        token, now = secrets.token_urlsafe(16), time.time()
+        values = (token, item, annotator, shown, now, now + LEASE_SECONDS, ranks, ratings)
         self._database.run("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
-        return self._lease(token)
+        return token
 
-    def _lease(self, token: str) -> Lease:
-        ((prompt, shown, *by_response),) = self._database.rows(
+    def _leased_row(self, token: str) -> tuple[Any, ...]:
+        (row,) = self._database.rows(
             "SELECT prompt, shown, responses, ranks, ratings FROM leases JOIN items ON items.id = item WHERE token = ?", (token,)
         )
-        order = json.loads(shown)
-        in_places = (None if text is None else tuple(json.loads(text)[response] for response in order) for text in by_response)
-        responses, ranks, ratings = in_places
-        return Lease(token=token, prompt=prompt, responses=responses or (), ranks=ranks, ratings=ratings)
+        return row
 
     def _add_label(
         self,
@@ -339,6 +386,17 @@ class ComparisonStore:
             "INSERT INTO labels (item, annotator, ranks, ratings, time, token, shown, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (item, annotator, _json(ranks), _json(ratings), time.time(), token, shown, seconds),
         )
+
+
+def _lease(token: str, prompt: str, shown: str, *by_response: str | None) -> Lease:
+    """Put what a lease holds into the order that is shown; long texts are parsed here, where nobody waits for the database."""
+    order = json.loads(shown)
+    in_places = []
+    for text in by_response:
+        values = None if text is None else json.loads(text)
+        in_places.append(None if values is None else tuple(values[response] for response in order))
+    responses, ranks, ratings = in_places
+    return Lease(token=token, prompt=prompt, responses=responses or (), ranks=ranks, ratings=ratings)
 
 
 def _json(values: Sequence[Any] | None) -> str | None:

@@ -1,7 +1,7 @@
 """A labelling page that is served."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from tests.web.client import Client
 from textenv.preferences.store import ComparisonStore, Item
 from textenv.web.labelling import LabellingPage
-from textenv.web.serving import bind, server_for
+from textenv.web.serving import HOST, bind, server_for
 
 
 @pytest.fixture
@@ -25,12 +25,13 @@ def serve(store: ComparisonStore) -> Iterator[Callable[..., str]]:
     """Serve the page over the store; gives its address."""
     served = []
 
-    def start(*, overlap: int = 1, ratings: bool = False) -> str:
-        listening = bind(0)
+    def start(
+        *, overlap: int = 1, ratings: bool = False, instructions: str = "", tokens: Mapping[str, str] = {"secret": ""}, host: str = HOST
+    ) -> str:
+        listening = bind(0, host)
         port = listening.getsockname()[1]
-        page = LabellingPage(store, port=port, overlap=overlap, ratings=ratings)
-        server = server_for(page.app(), token="secret", port=port)
-        listening.listen()
+        page = LabellingPage(store, port=port, overlap=overlap, ratings=ratings, instructions=instructions)
+        server = server_for(page.app(), tokens=tokens, port=port, host=host)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         served.append((server, thread, listening))

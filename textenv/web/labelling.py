@@ -3,6 +3,7 @@
 Every form is answered by a redirect once what it says is on the disk, so that a page can be reloaded, left and sent twice.
 """
 
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Annotated, Any, Final
@@ -15,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from textenv.errors import ArgumentError, OrderError, TextenvError
 from textenv.preferences.agreement import agreement
 from textenv.preferences.comparison import RATINGS
+from textenv.preferences.names import clean_name
 from textenv.preferences.store import ComparisonStore
 
 BODY_BYTES: Final = 65536
@@ -27,8 +29,10 @@ _MESSAGES: Final = {
     "again": "That one had been judged before, and the first judgement stays; Undo takes it back.",
     "gone": "That judgement was not taken: it had been undone.",
     "ranks": "Every response needs a rank, or choose “Cannot tell”.",
-    "name": f"A name has 1 to {NAME_LENGTH} characters.",
+    "name": f"A name has 1 to {NAME_LENGTH} characters. None of them may be invisible, such as a control character or a mark of direction.",
 }
+# What the radio buttons and the hidden fields of a page send; int would take signs, underscores and the digits of other scripts.
+_NUMBER: Final = re.compile(r"[0-9]{1,5}")
 
 
 async def read_form(request: Request) -> dict[str, str]:
@@ -52,10 +56,11 @@ class LabellingPage:
         port: of the server; it is in the name of the cookie that holds the annotator's name.
         overlap: how many annotators are to judge each item.
         ratings: ask for a rating of each response too.
+        instructions: by what to judge, a text that is shown with every item.
     """
 
-    def __init__(self, store: ComparisonStore, *, port: int, overlap: int, ratings: bool) -> None:
-        self._store, self._overlap, self._ratings = store, overlap, ratings
+    def __init__(self, store: ComparisonStore, *, port: int, overlap: int, ratings: bool, instructions: str = "") -> None:
+        self._store, self._overlap, self._ratings, self._instructions = store, overlap, ratings, instructions
         self._cookie = f"textenv-annotator-{port}"
         self._templates = Environment(
             loader=PackageLoader("textenv.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -63,7 +68,7 @@ class LabellingPage:
 
     def app(self) -> FastAPI:
         """Make the application; it expects a `Guard` in front of it."""
-        app = FastAPI(openapi_url=None)
+        app = FastAPI(openapi_url=None, telemetry={"auto_configure": False})  # nothing is sent, whatever the environment says
         app.get("/")(self.show)
         app.get("/name")(self.ask_name)
         app.post("/name")(self.take_name)
@@ -81,33 +86,49 @@ class LabellingPage:
             return self.ask_name(request)
         lease = self._store.lease(annotator, overlap=self._overlap)
         progress = self._store.progress(overlap=self._overlap)
-        common = {"annotator": annotator, "progress": progress, "last": self._store.last(annotator), "message": _message(request)}
+        common = {
+            "annotator": annotator,
+            "is_bound": bool(request.state.annotator),
+            "progress": progress,
+            "open_to": self._store.open_to(annotator, overlap=self._overlap),
+            "last": self._store.last(annotator),
+            "message": _message(request),
+        }
         if lease is None:
             return self._page("done.html", **common)
         letters = [_letter(place) for place in range(len(lease.responses))]
         ratings = range(RATINGS[0], RATINGS[1] + 1) if self._ratings else ()
-        return self._page("label.html", **common, lease=lease, letters=letters, ratings=ratings)
+        return self._page("label.html", **common, lease=lease, letters=letters, ratings=ratings, instructions=self._instructions)
 
     def ask_name(self, request: Request) -> Response:
         """Ask who is there."""
+        _refuse_bound(request)
         return self._page("name.html", annotator=self._annotator(request), longest=NAME_LENGTH, message=_message(request))
 
-    def take_name(self, form: Form) -> Response:
+    def take_name(self, request: Request, form: Form) -> Response:
         """Keep the annotator's name in a cookie."""
-        name = " ".join(form.get("name", "").split())
-        if not 0 < len(name) <= NAME_LENGTH or not name.isprintable():
+        _refuse_bound(request)
+        try:
+            name = page_name(form.get("name", ""))
+        except ArgumentError:
             return RedirectResponse("/name?name", 303)
         answer = RedirectResponse("/", 303)
         answer.set_cookie(self._cookie, quote(name), max_age=10**8, httponly=True, samesite="strict")
         return answer
 
-    def label(self, form: Form) -> Response:
+    def label(self, request: Request, form: Form) -> Response:
         """Keep a judgement."""
         try:
             ranks = None if "cannot_tell" in form else _dense(_numbers(form, "rank"))
             ratings = _numbers(form, "rating")
             seconds = float(form["seconds"]) if form.get("seconds") else None
-            new = self._store.submit(form.get("token", ""), ranks, ratings if self._ratings or any(ratings) else None, seconds)
+            new = self._store.submit(
+                form.get("token", ""),
+                ranks,
+                ratings if self._ratings or any(ratings) else None,
+                seconds,
+                annotator=request.state.annotator or None,
+            )
         except (ArgumentError, ValueError):
             return RedirectResponse("/?ranks", 303)
         except OrderError:
@@ -116,7 +137,9 @@ class LabellingPage:
 
     def undo(self, request: Request, form: Form) -> Response:
         """Take the annotator's last judgement back."""
-        self._store.undo(self._annotator(request), form.get("last", ""))
+        annotator = self._annotator(request)
+        if annotator:
+            self._store.undo(annotator, form.get("last", ""))
         return RedirectResponse("/", 303)
 
     def progress(self, request: Request) -> Response:
@@ -135,7 +158,31 @@ class LabellingPage:
         return HTMLResponse(self._templates.get_template(template).render(values))
 
     def _annotator(self, request: Request) -> str:
-        return unquote(request.cookies.get(self._cookie, ""))
+        """Return the name that belongs to the address, else the one that was typed, empty before that."""
+        if request.state.annotator:
+            return str(request.state.annotator)
+        try:
+            return page_name(unquote(request.cookies.get(self._cookie, "")))
+        except ArgumentError:
+            return ""
+
+
+def page_name(text: str) -> str:
+    """Return the name of an annotator of the page, as `clean_name` writes it.
+
+    Raises:
+        ArgumentError: it is empty, too long, or cannot be a name.
+    """
+    name = clean_name(text)
+    if not 0 < len(name) <= NAME_LENGTH:
+        raise ArgumentError(f"An annotator's name has 1 to {NAME_LENGTH} characters, got {text!r}.")
+    return name
+
+
+def _refuse_bound(request: Request) -> None:
+    """Raise HTTPException to whoever has an address that belongs to one name."""
+    if request.state.annotator:
+        raise HTTPException(403, f"This address is that of {request.state.annotator}.")
 
 
 def _message(request: Request) -> str:
@@ -144,8 +191,14 @@ def _message(request: Request) -> str:
 
 def _numbers(form: Mapping[str, str], what: str) -> list[int | None]:
     """Read the fields `what`-0, `what`-1, ... of the responses, None for those that were left out."""
-    places = min(int(form.get("responses", 0)), BODY_BYTES)
-    return [int(form[f"{what}-{place}"]) if form.get(f"{what}-{place}") else None for place in range(places)]
+    places = min(_number(form.get("responses", "0")), BODY_BYTES)
+    return [_number(form[f"{what}-{place}"]) if form.get(f"{what}-{place}") else None for place in range(places)]
+
+
+def _number(text: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError
+    return int(text)
 
 
 def _dense(ranks: list[int | None]) -> list[int]:

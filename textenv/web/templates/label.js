@@ -87,7 +87,7 @@ if (form) {
   document.addEventListener("keydown", event => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.repeat) return;
     const digit = /^(?:Digit|Numpad)(\d)$/.exec(event.code)?.[1];
-    const onRadio = event.target.type === "radio", onControl = event.target.closest("button, a, input:not([type=radio])");
+    const onRadio = event.target.type === "radio", onControl = event.target.closest("button, a, summary, input:not([type=radio])");
     const act = {
       j: () => move(1), k: () => move(-1), c: () => cannotTell.click(),
       arrowdown: onRadio ? null : () => move(1), arrowup: onRadio ? null : () => move(-1),

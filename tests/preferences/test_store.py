@@ -2,6 +2,7 @@
 
 import itertools
 import multiprocessing
+import random
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -97,6 +98,74 @@ def test_items_are_added_all_or_none(store: ComparisonStore) -> None:
     with pytest.raises(ArgumentError, match="two or more responses, got 1"):
         store.add(Item(prompt="q", responses=tuple("ab"[:k])) for k in (2, 1))
     assert store.progress().items == 3
+
+
+LONE = "\ud800"
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        Item(prompt=f"p{LONE}", responses=("a", "b")),
+        Item(prompt="p", responses=("a", f"b{LONE}")),
+        Item(prompt="p", responses=("a", "b"), sources=("x", LONE)),
+        Item(prompt="p", responses=("a", "b"), columns={"label": LONE}),
+        Item(prompt="p", responses=("a", "b"), columns={LONE: 1}),
+    ],
+)
+def test_half_a_character_is_refused_in_one_sentence(item: Item, store: ComparisonStore) -> None:
+    says = r"""^A text holds half of a character, which no file can keep \(a lone surrogate\): ['"].*\\ud800.*['"]\.$"""
+    with pytest.raises(ArgumentError, match=says):
+        store.add([*items(5), item])
+    with pytest.raises(ArgumentError, match=says):
+        store.add_comparisons([], [item])
+    with pytest.raises(ArgumentError, match=says):
+        store.submit(LONE, None)
+    assert store.items() == items(3)
+
+
+def test_columns_that_are_nested_without_end_are_refused(store: ComparisonStore) -> None:
+    endless: dict[str, Any] = {}
+    endless["self"] = endless
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for value in (endless, deep):
+        with pytest.raises(ArgumentError, match="keeps columns as JSON"):
+            store.add([Item(prompt="q", responses=("a", "b"), columns={"label": value})])
+
+
+# Names
+
+
+def test_a_name_is_one_however_it_is_written(store: ComparisonStore) -> None:
+    lease = leased(store, "Zoe\u0308 \t M.")
+    assert leased(store, " Zo\u00eb M. ") == lease
+    store.submit(lease.token, [1, 1, 1])
+    assert [judged.annotator for judged in store.comparisons()] == ["Zo\u00eb M."]
+    assert store.last("Zoe\u0308 M.") == lease.token
+    assert "prompt 0" not in [item.prompt for item in store.pending("Zoe\u0308  M.", overlap=2)]
+    assert store.open_to("Zoe\u0308  M.", overlap=2) == 2
+    assert store.undo("Zoe\u0308  M.", lease.token) is not None
+    assert store.add_comparisons([comparison("Zoe\u0308 M.", ranks=(1, 2)), comparison("Zo\u00eb M. ", ranks=(1, 2))]) == (1, 1)
+    assert store.progress().annotators == {"Zo\u00eb M.": 1}
+    with pytest.raises(ArgumentError, match="judges the same responses in two ways"):
+        store.add_comparisons([comparison("Zoe\u0308 M.", ranks=(2, 1))])
+
+
+def test_a_name_that_hides_something_is_refused_everywhere(store: ComparisonStore) -> None:
+    for name in ("anna\u202e", "an\x1b[2Jna", "anna\u200b"):
+        for call in (
+            lambda: store.lease(name),  # noqa: B023
+            lambda: store.pending(name),  # noqa: B023
+            lambda: store.undo(name, ""),  # noqa: B023
+            lambda: store.last(name),  # noqa: B023
+            lambda: store.add_comparisons([comparison(name, ranks=(1, 2))]),  # noqa: B023
+        ):
+            with pytest.raises(ArgumentError, match="character that cannot be seen"):
+                call()
+    assert store.progress() == (3, 0, 0, {})
+    assert store.items() == items(3)
 
 
 # Leases
@@ -333,6 +402,72 @@ def test_a_judgement_that_comes_in_another_way_ends_the_lease(store: ComparisonS
         store.submit(lease.token, [1, 1, 1])
     assert leased(store, "anna").prompt == "prompt 1"
     assert store.last("anna") is None, "there is nothing of the page to undo"
+
+
+@pytest.mark.parametrize("overlap", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(2))
+def test_the_first_item_that_waits_is_given_whatever_happened_before(overlap: int, seed: int, tmp_path: Path) -> None:
+    """Held against rules that look at all items and labels, as the store itself did not to be quick."""
+    rng, names = random.Random(seed), ("anna", "ben", "cleo", "dora")
+    labels: dict[str, set[str]] = {}  # annotators of each prompt, in the order of the items
+    at: dict[str, Lease] = {}
+    with ComparisonStore(tmp_path / "store.db", create=True) as store:
+        for _ in range(100):
+            name = rng.choice(names)
+            match rng.choice(("add", "lease", "submit", "submit", "undo", "import")):
+                case "add":
+                    one = Item(prompt=f"{len(labels)}", responses=("a", rng.choice("aab")))
+                    store.add([one])
+                    labels |= {one.prompt: set()} if len(set(one.responses)) > 1 else {}
+                case "lease":
+                    held = [lease.prompt for other, lease in at.items() if other != name]
+                    open_to = [p for p, by in labels.items() if name not in by and len(by) + held.count(p) < overlap]
+                    waiting = at[name].prompt if name in at else next(iter(open_to), None)
+                    lease = store.lease(name, overlap=overlap)
+                    assert (lease and lease.prompt) == waiting
+                    if lease:
+                        at[name] = lease
+                case "submit" if name in at:
+                    lease = at.pop(name)
+                    store.submit(lease.token, None)
+                    labels[lease.prompt].add(name)
+                case "undo":
+                    token = store.last(name)
+                    again = store.undo(name, token) if token else None
+                    if again:
+                        labels[again.prompt].remove(name)
+                        held_before = at.pop(name, None)
+                        store.submit(again.token, None)  # as both are his now
+                        labels[again.prompt].add(name)
+                        if held_before:
+                            at[name] = held_before
+                case "import" if labels:
+                    prompt = rng.choice(list(labels))
+                    judged = Comparison(prompt=prompt, responses=("a", "b"), annotator=name, ratings=(1, 2))
+                    if name not in labels[prompt]:
+                        store.add_comparisons([judged])
+                        labels[prompt].add(name)
+                        if name in at and at[name].prompt == prompt:
+                            del at[name]
+            done = sum(len(by) >= overlap for by in labels.values())
+            each = {one: sum(one in by for by in labels.values()) for one in names}
+            assert store.progress(overlap=overlap) == (len(labels), done, sum(each.values()), {one: n for one, n in each.items() if n})
+            for one in names:
+                assert store.open_to(one, overlap=overlap) == sum(one not in by and len(by) < overlap for by in labels.values())
+
+
+def test_an_item_that_is_free_again_is_given_to_others(store: ComparisonStore) -> None:
+    lease = label(store, "anna")
+    for _ in range(2):
+        label(store, "anna")
+    assert store.lease("ben") is None
+    last = store.last("anna")
+    assert last is not None
+    store.undo("anna", last)
+    assert store.lease("ben") is None, "she has it"
+    store.add(items(4))
+    assert leased(store, "ben").prompt == "prompt 3"
+    assert lease.prompt == "prompt 0"
 
 
 # Many at once

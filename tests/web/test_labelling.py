@@ -1,6 +1,9 @@
 """The labelling page without a browser: what its forms do to the store."""
 
+import html
+import random
 import re
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -60,8 +63,9 @@ def test_markup_is_text(enter: Callable[..., Client], store: ComparisonStore) ->
     page = client.get()
     assert page.texts[0] == "<h1>&lt;"
     assert sorted(page.texts[1:]) == sorted(hostile)
-    for tag in ("<script>", "<img", "<b>", "<i>", "49"):
+    for tag in ("<script>", "<img", "<b>", "<i>"):
         assert tag not in page.text
+    assert "49" not in "".join(page.texts)
     assert re.findall("<script[^>]*>", page.text) == ['<script src="/static/label.js" defer>']
     assert " style=" not in page.text
     assert "<style" not in page.text
@@ -123,6 +127,140 @@ def test_what_is_no_judgement_is_not_kept(fields: dict[str, object], enter: Call
     assert client.post("/label", token=client.get().field("token"), **fields).to == "/?ranks"
     assert store.comparisons() == []
     assert "Every response needs a rank" in client.get("/?ranks").text
+
+
+NUMBERS = (
+    *("1", "2", "3", "7", "0", "8", "-1", "+1", " 1", "1 ", "01", "1_0", "1.0", "1e3", "0x1", "\u0663", "\uff11", "\u00b2", "\u2460"),
+    *("9" * 400, "9" * 5000, "-" + "9" * 400, "1e400", "nan", "NaN", "inf", "-inf", "Infinity", "", " ", "x", "\0", "\ud7ff", "🙂"),
+    *("None", "true", "[]", "{}", "'; DROP TABLE labels; --", "%00", "{{7*7}}", "\u202e1"),
+)
+FIELDS = ("token", "responses", "seconds", "cannot_tell", "name", "last", *(f"{what}-{i}" for what in ("rank", "rating") for i in range(4)))
+# No form fields at all, and bytes that are no text.
+BODIES = (b"", b"&&&", b"=", b"%", b"%ff%fe=%ff", b"\xff\xfe", b"responses=3;rank-0=1", b"{}", b"\0" * 100, b"a" * 60_000, b"&a=" * 20_000)
+
+
+def test_no_form_fails_in_the_server(enter: Callable[..., Client], store: ComparisonStore) -> None:
+    rng = random.Random(0)
+    client = enter(ratings=True)
+    token = client.get().field("token")
+    good = {"responses": 3, "rank-0": 1, "rank-1": 2, "rank-2": 3}
+    forms: list[dict[str, object]] = [{**good, field: number} for field in FIELDS[1:] if field != "cannot_tell" for number in NUMBERS]
+    for _ in range(150):
+        forms.append({field: rng.choice(NUMBERS) for field in rng.sample(FIELDS, rng.randint(0, len(FIELDS)))})
+    for form in forms:
+        answer = client.post("/label", **{"token": token, **form})
+        assert answer.status == 303 or 400 <= answer.status < 500, form
+        if answer.to == "/":  # this one was a judgement
+            ((ranks, ratings),) = [(judged.ranks, judged.ratings) for judged in store.comparisons()]
+            assert ranks is None or sorted(ranks) == [1, 2, 3] or len(set(ranks)) < 3
+            assert all(rating is None or rating in range(1, 8) for rating in ratings or ())
+            client.post("/undo", last=token)
+            token = client.get().field("token")
+    headers = {"Origin": f"http://{client.host}", "Content_Type": "application/x-www-form-urlencoded"}
+    for path in ("/name", "/undo", "/label"):
+        for number in NUMBERS:
+            assert client.post(path, name=number, last=number, token=number).status == 303, (path, number)
+        for body in BODIES:
+            assert client.request("POST", path, body.decode("latin-1"), **headers).status == 303, (path, body[:20])
+    client.post("/name", name="anna")
+    assert client.get().status == 200
+
+
+@pytest.mark.parametrize("field", ["responses", "rank-0", "rating-0"])
+def test_numbers_are_digits_as_the_page_sends_them(field: str, enter: Callable[..., Client], store: ComparisonStore) -> None:
+    client = enter(ratings=True)
+    good = {"token": client.get().field("token"), "responses": "3", "rank-0": "3", "rank-1": "2", "rank-2": "1", "rating-0": "3"}
+    for number in ("\u0663", "+3", " 3", "3.0", "0_3", "\uff13", "3\n"):
+        assert client.post("/label", **{**good, field: number}).to == "/?ranks", number
+    assert store.comparisons() == []
+    assert client.post("/label", **good).to == "/"
+
+
+def test_names_are_written_in_one_way(serve: Callable[..., str], store: ComparisonStore) -> None:
+    client = Client(serve(overlap=2))
+    for name in ("anna\u202e", "\u200banna", "an\x1bna", "\u3164", "\u3000"):
+        assert client.post("/name", name=name).to == "/name?name"
+    assert "None of them may be invisible" in client.get("/name?name").text
+    port = client.host.partition(":")[2]
+    for cookie in ("%1b%5b2J", "%E2%80%AEanna", "%ff", "x" * 65, "", "%20"):
+        client.cookies[f"textenv-annotator-{port}"] = cookie
+        page = client.get()
+        assert page.status == 200
+        assert ("Who are you?" in page.text) == (cookie != "%ff"), cookie
+    assert client.post("/name", name=" Zoe\u0308  M.").to == "/"
+    rank(client, ALPHABET)
+    client.post("/name", name="Zo\u00eb\tM.")
+    rank(client, ALPHABET)
+    assert store.progress().annotators == {"Zo\u00eb M.": 2}
+
+
+def test_by_what_to_judge(serve: Callable[..., str], store: ComparisonStore) -> None:
+    hostile = "Prefer </div><script>alert(1)</script> & {{ 7 * 7 }}\n\n1. grammar\n2. tone"
+    client = Client(serve(instructions=hostile, ratings=True), "anna")
+    page = client.get()
+    before, _, after = page.text.partition('<details open><summary>Instructions</summary><div class="guide" dir="auto">')
+    assert "Response A" not in before
+    shown = after.partition("</div></details>")[0]
+    assert html.unescape(shown) == hostile
+    assert "<script>" not in page.text
+    assert page.texts[0] == "prompt 0"
+    scales = re.sub(r"\s+", " ", page.text)
+    assert "Rank 1 is the best; responses of the same rank tie." in scales
+    assert "1 is the worst, 7 the best; leave it out where you cannot say." in scales
+    plain = Client(serve(), "ben").get()
+    assert "Instructions" not in plain.text
+    assert "Rank 1 is the best" in plain.text
+    assert "A rating" not in plain.text
+
+
+def test_everybody_sees_the_own_progress(serve: Callable[..., str]) -> None:
+    address = serve(overlap=2)
+    anna, ben, cleo = (Client(address, name) for name in ("anna", "ben", "cleo"))
+
+    def bar(client: Client) -> tuple[str, str, str]:
+        page = re.sub(r"\s+", " ", client.get().text)
+        (words,) = re.findall(r'<label for="yours">(.*?)</label>', page)
+        ((value, most),) = re.findall(r'<progress id="yours" value="(\d+)" max="(\d+)">', page)
+        return str(words), str(value), str(most)
+
+    for done in range(3):
+        assert bar(anna) == (f"Yours: {done} of 3", f"{done}", "3")
+        rank(anna, ALPHABET)
+    assert bar(anna) == ("Yours: 3 of 3", "3", "3")
+    assert "0 of 3 done, 3 by you" in anna.get().text
+    rank(ben, ALPHABET)
+    assert bar(ben) == ("Yours: 1 of 3", "1", "3")
+    assert bar(cleo) == ("Yours: 0 of 2", "0", "2"), "one has two judgements already"
+    rank(ben, ALPHABET)
+    assert bar(ben) == ("Yours: 2 of 3", "2", "3"), "cleo is at the third"
+    rank(cleo, ALPHABET)
+    assert bar(Client(address, "dora")) == ("Yours: 0 of 0", "0", "1")
+
+
+@pytest.mark.parametrize("way", ["moved", "deleted", "replaced"])
+def test_a_store_that_is_gone_counts_nothing(way: str, tmp_path: Path, enter: Callable[..., Client], store: ComparisonStore) -> None:
+    client = enter()
+    rank(client, ALPHABET)
+    page = client.get()
+    path, elsewhere = tmp_path / "store.db", tmp_path / "elsewhere.db"
+    shutil.copy(path, tmp_path / "copy.db")
+    path.rename(elsewhere)
+    if way == "deleted":
+        elsewhere.unlink()
+    if way == "replaced":
+        (tmp_path / "copy.db").rename(path)
+    last = page.field("last")
+    answers = (rank(client, ALPHABET, page), client.get(), client.post("/undo", last=last), client.get("/progress"))
+    for answer in answers:
+        assert answer.status == 503
+        assert "was moved or deleted, or another file took its place" in answer.text
+        assert answer.text.endswith(" Nothing was kept; go back and try again.")
+    if way == "moved":
+        with ComparisonStore(elsewhere) as moved:
+            assert len(moved.comparisons()) == 1
+        elsewhere.rename(path)
+        assert rank(client, ALPHABET, page).to == "/", "it is back"
+        assert len(store.comparisons()) == 2
 
 
 def test_undo_shows_what_was_judged(enter: Callable[..., Client], store: ComparisonStore) -> None:

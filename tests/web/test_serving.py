@@ -15,7 +15,7 @@ import pytest
 from tests.web.client import Client, start
 from textenv.errors import ArgumentError
 from textenv.preferences.store import ComparisonStore, Item
-from textenv.web.serving import bind
+from textenv.web.serving import bind, is_local, names_of, reachable
 
 CLIENTS, ITEMS, OVERLAP = 20, 60, 3
 
@@ -51,6 +51,135 @@ def test_only_this_machine_is_served(tmp_path: Path) -> None:
         _, said = process.communicate(timeout=30)
     assert process.returncode == 0
     assert said.splitlines()[-1] == f"0 of 1 items are judged; {tmp_path / 'store'} holds 0 judgements."
+
+
+def test_one_of_several_at_once_gets_the_port() -> None:
+    """Two can bind a port before either listens, with which the second then fails."""
+    for _ in range(20):
+        with bind(0) as free:
+            port = free.getsockname()[1]
+        start_together = threading.Barrier(4)
+
+        def take(port: int = port, start_together: threading.Barrier = start_together) -> socket.socket | str:
+            start_together.wait()
+            try:
+                return bind(port)
+            except ArgumentError as error:
+                return str(error)
+
+        with ThreadPoolExecutor(4) as threads:
+            outcomes = [threads.submit(take) for _ in range(4)]
+            listening = [outcome.result() for outcome in outcomes if isinstance(outcome.result(), socket.socket)]
+            refused = [outcome.result() for outcome in outcomes if isinstance(outcome.result(), str)]
+        for one in listening:
+            assert isinstance(one, socket.socket)
+            one.close()
+        assert len(listening) == 1
+        assert all(str(one).startswith(f"Port {port} cannot be used: Address already in use;") for one in refused)
+
+
+def test_a_port_is_ours_only_when_we_listen() -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(ArgumentError, match="cannot be used: Address already in use"):
+            bind(other.getsockname()[1])
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "1.2.3", "999.1.1.1", "a b", "x" * 300])
+def test_a_host_that_is_not_this_machine(host: str) -> None:
+    with pytest.raises(ArgumentError, match=r"^There is no host .*; give an address of this machine, or 0\.0\.0\.0\.$|cannot be used"):
+        bind(0, host)
+
+
+def test_a_host_of_another_machine() -> None:
+    with pytest.raises(ArgumentError, match=r"^Port 0 of 192\.0\.2\.1 cannot be used: Cannot assign requested address; choose"):
+        bind(0, "192.0.2.1")
+
+
+def test_hosts_and_the_names_they_have() -> None:
+    assert [is_local(host) for host in ("127.0.0.1", "127.0.0.2", "::1", "localhost")] == [True] * 4
+    assert [is_local(host) for host in ("0.0.0.0", "::", "192.0.2.1", "desk.example", "127.0.0.1.evil.example")] == [False] * 5
+    assert names_of("127.0.0.1") == names_of("localhost") == ("localhost",)
+    assert names_of("Desk.example") == ("desk.example",)
+    assert names_of("192.0.2.1") == ()
+    assert socket.gethostname().lower() in names_of("0.0.0.0")
+    assert [reachable(host) for host in ("127.0.0.1", "desk.example", "::1")] == ["127.0.0.1", "desk.example", "[::1]"]
+    assert reachable("0.0.0.0") not in ("0.0.0.0", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("hanging", [True, False])
+def test_a_signal_ends_the_page_with_the_last_sentence(number: signal.Signals, hanging: bool, tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    fill(path, 2)
+    process, address = start(path)
+    client = Client(address, "anna")
+    client.post("/label", token=client.get().field("token"), cannot_tell=1)
+    cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    head = f"POST /label HTTP/1.1\r\nHost: {client.host}\r\nOrigin: http://{client.host}\r\nCookie: {cookies}\r\n"
+    host, _, port = client.host.partition(":")
+    with (
+        socket.create_connection((host, int(port)), timeout=10) as body_to_come,
+        socket.create_connection((host, int(port))) as head_to_come,
+    ):
+        if hanging:
+            body_to_come.sendall(f"{head}Content-Length: 1000\r\n\r\ntoken=".encode())
+            head_to_come.sendall(head.encode())
+        time.sleep(0.3)
+        sent = time.monotonic()
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+        assert time.monotonic() - sent < 6
+        if hanging:
+            assert body_to_come.recv(100).startswith(b"HTTP/1.1 503 ")
+    assert process.returncode == 0
+    first, *last = said.splitlines()
+    assert first.startswith("Open this address in a browser")
+    assert last == [f"1 of 2 items are judged; {path} holds 1 judgements."]
+
+
+def test_the_last_sentence_of_a_store_that_is_gone_is_true(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    fill(path, 2)
+    process, address = start(path)
+    client = Client(address, "anna")
+    path.unlink()
+    assert client.get().status == 503
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert said.splitlines()[-1].startswith(f"textenv: The comparison store {path} was moved or deleted, or another file took its place")
+    assert "holds" not in said
+    assert not path.exists()
+
+
+def test_each_annotator_gets_an_address(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    fill(path, 3)
+    process, first = start(path, "--host", "0.0.0.0", "--annotators", "anna", " Zoe\u0308  M.", "--instructions", "Prefer\nthe shorter.")
+    assert process.stdout is not None
+    addresses = dict(line.strip().split(": ", 1) for line in (first, process.stdout.readline()))
+    try:
+        assert list(addresses) == ["anna", "Zo\u00eb M."]
+        assert len(set(addresses.values())) == 2
+        for name, address in addresses.items():
+            assert address.startswith(f"http://{reachable('0.0.0.0')}:")
+            client = Client(address)
+            page = client.get()
+            assert f"<span>{name}</span>" in page.text
+            assert "Prefer\nthe shorter." in page.text
+            client.post("/label", token=page.field("token"), cannot_tell=1)
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    warning, last = said.splitlines()
+    assert "The traffic is not encrypted" in warning
+    assert "every machine that reaches it" in warning
+    assert last == f"2 of 3 items are judged; {path} holds 2 judgements."
+    with ComparisonStore(path) as store:
+        assert store.progress().annotators == {"Zo\u00eb M.": 1, "anna": 1}
 
 
 class Annotators:

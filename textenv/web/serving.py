@@ -2,6 +2,7 @@
 
 import contextlib
 import ipaddress
+import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -98,21 +99,26 @@ def _outward(version: int) -> ipaddress.IPv4Address | ipaddress.IPv6Address | No
         return None
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tell whether a line is worth a reader's time: that a hanging client was left at the end is not."""
+    return not record.getMessage().startswith("Cancel ")
+
+
 def server_for(app: ASGIApp, *, tokens: Mapping[str, str], port: int, host: str = HOST) -> uvicorn.Server:
     """Put an application behind a `Guard` into a server that writes nothing but what goes wrong."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            Guard(app, tokens=tokens, port=port, hosts=names_of(host)),
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
+    config = uvicorn.Config(
+        Guard(app, tokens=tokens, port=port, hosts=names_of(host)),
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+    return uvicorn.Server(config)
 
 
 def serve(app: ASGIApp, listening: socket.socket, *, tokens: Mapping[str, str], host: str, tell: Callable[[str, str], None]) -> None:

@@ -2,7 +2,7 @@
 
 A page is what GET / asks of the store: a lease, the progress and the last submission. Each is timed with the submission that leads
 to it. Of a store of n items the first, the middle and the last ones are judged; what was judged before is imported. Most of the time
-is the disk's, which is waited for twice, so the processor's is printed beside it.
+is the disk's, so the processor's is printed beside it.
 
 Run: python -m benchmarks.labelling
 """
@@ -80,7 +80,9 @@ def label_pages(store: ComparisonStore, annotator: str, pages: int) -> list[Page
         if lease is None:
             break
         wall, cpu = time.perf_counter(), time.process_time()
-        store.submit(lease.token, [1] * len(lease.responses))
+        with store.together():
+            store.submit(lease.token, [1] * len(lease.responses))
+            store.lease(annotator)
         lease = store.lease(annotator)
         store.progress()
         store.open_to(annotator)

@@ -249,6 +249,29 @@ def test_seconds_that_are_no_number_are_refused(store: ComparisonStore) -> None:
     assert store.comparisons() == []
 
 
+def test_a_lease_lasts_from_when_its_item_was_last_looked_at(store: ComparisonStore, clock: Clock) -> None:
+    lease = leased(store, "anna")
+    for _ in range(3):
+        clock.ahead += LEASE_SECONDS - 60
+        assert leased(store, "anna") == lease
+        assert leased(store, "ben").prompt == "prompt 1"
+
+
+def test_what_is_done_together_is_all_or_nothing(store: ComparisonStore) -> None:
+    lease = leased(store, "anna")
+
+    def fail() -> None:
+        with store.together():
+            store.submit(lease.token, [1, 1, 1])
+            assert leased(store, "anna").prompt == "prompt 1"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert store.comparisons() == []
+    assert leased(store, "anna") == lease
+
+
 def test_responses_are_shown_in_every_order(store: ComparisonStore) -> None:
     orders = {leased(store, f"annotator {n}", overlap=200).responses for n in range(200)}
     assert orders == set(itertools.permutations(("0a", "0b", "0c")))  # one is missed with probability 6 * (5/6)^200 = 1e-15

@@ -209,14 +209,20 @@ class Database:
     def transaction(self) -> Iterator[None]:
         """Do all of a block or nothing, while no other thread or process writes; afterwards it is on the disk.
 
+        One inside another is a part of it.
+
         Raises:
             SaveError: the file cannot be written, is no longer where it was, or another process kept it locked for too long.
         """
         if self._read_only:
             raise SaveError(f"The comparison store {self.path} can only be read: the file or its folder cannot be written.")
-        with self._begun("IMMEDIATE"):
-            yield
-            self._check_place()
+        with self._lock:
+            if self._connection.in_transaction:
+                yield
+                return
+            with self._begun("IMMEDIATE"):
+                yield
+                self._check_place()
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ import math
 import secrets
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -18,6 +19,8 @@ from textenv.preferences.names import clean_name
 
 LEASE_SECONDS: Final = 900.0
 """For which an item that an annotator is at is kept from others."""
+FRESH_SECONDS: Final = 10.0
+"""For which a lease is not renewed, as every write waits for the disk."""
 
 # One that lies further ahead was given by a clock that was wrong.
 _ALIVE: Final = f"(leases.expires > :now AND leases.expires <= :now + {LEASE_SECONDS})"
@@ -104,6 +107,10 @@ class ComparisonStore:
         """Close the file."""
         self._database.close()
 
+    def together(self) -> AbstractContextManager[None]:
+        """Let what the methods in a block write reach the disk at once, all or nothing."""
+        return self._database.transaction()
+
     # What is to be judged
 
     def add(self, items: Iterable[Item]) -> int:
@@ -150,13 +157,14 @@ class ComparisonStore:
             now = time.time()  # in here, as others lease until it begins
             asks = {"me": me, "now": now, "overlap": overlap}
             tokens = self._database.rows(
-                "SELECT token FROM leases JOIN asked USING (item) WHERE leases.annotator = :me"
+                "SELECT token, expires FROM leases JOIN asked USING (item) WHERE leases.annotator = :me"
                 f" AND ({_ALIVE} OR {_TAKEN} < :overlap) ORDER BY leases.rowid DESC LIMIT 1",
                 asks,
             )
             if tokens:
-                ((token,),) = tokens
-                self._database.run("UPDATE leases SET expires = ? WHERE token = ?", (now + LEASE_SECONDS, token))
+                ((token, expires),) = tokens
+                if not 0 <= now + LEASE_SECONDS - expires < FRESH_SECONDS:
+                    self._database.run("UPDATE leases SET expires = ? WHERE token = ?", (now + LEASE_SECONDS, token))
             else:
                 items = self._database.rows(
                     f"SELECT item, responses FROM asked WHERE item >= :cursor AND {_TAKEN} < :overlap AND {_NOT_JUDGED} AND {_NOT_LEASED}"

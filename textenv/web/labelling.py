@@ -118,17 +118,21 @@ class LabellingPage:
 
     def label(self, request: Request, form: Form) -> Response:
         """Keep a judgement."""
+        annotator = self._annotator(request)
         try:
             ranks = None if "cannot_tell" in form else _dense(_numbers(form, "rank"))
             ratings = _numbers(form, "rating")
             seconds = float(form["seconds"]) if form.get("seconds") else None
-            new = self._store.submit(
-                form.get("token", ""),
-                ranks,
-                ratings if self._ratings or any(ratings) else None,
-                seconds,
-                annotator=request.state.annotator or None,
-            )
+            with self._store.together():
+                new = self._store.submit(
+                    form.get("token", ""),
+                    ranks,
+                    ratings if self._ratings or any(ratings) else None,
+                    seconds,
+                    annotator=request.state.annotator or None,
+                )
+                if annotator:
+                    self._store.lease(annotator, overlap=self._overlap)  # as the next page will ask for
         except (ArgumentError, ValueError):
             return RedirectResponse("/?ranks", 303)
         except OrderError:

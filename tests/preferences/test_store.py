@@ -14,6 +14,7 @@ import pytest
 
 from textenv.errors import ArgumentError, OrderError
 from textenv.preferences import store as store_module
+from textenv.preferences.agreement import agreement
 from textenv.preferences.comparison import Comparison
 from textenv.preferences.store import LEASE_SECONDS, ComparisonStore, Item, Lease
 
@@ -404,6 +405,17 @@ def test_comparisons_are_added_and_listed(store: ComparisonStore) -> None:
     assert store.comparisons() == judged
     assert store.add_comparisons(judged) == (0, 0), "they are there"
     assert store.add_comparisons([comparison("ben", ratings=(1.0, 7.0))]) == (0, 0)
+
+
+def test_judgements_of_items_that_several_judged(store: ComparisonStore) -> None:
+    for name in ("anna", "ben", "anna"):
+        label(store, name, overlap=2)
+    same = [Comparison(prompt="p", responses=("a", "a"), ranks=(1, 1), annotator=name) for name in ("anna", "ben")]
+    store.add_comparisons(same)
+    judged = [(one.prompt, one.annotator) for one in store.comparisons(least=2)]
+    assert judged == [("prompt 0", "anna"), ("prompt 0", "ben"), ("p", "anna"), ("p", "ben")]
+    assert len(store.comparisons()) == 5
+    assert agreement(store.comparisons(least=2)) == agreement(store.comparisons())
 
 
 def test_a_comparison_that_nobody_judged_waits_for_it(store: ComparisonStore) -> None:

@@ -304,11 +304,19 @@ class ComparisonStore:
 
     # Labels with their items
 
-    def comparisons(self) -> list[Comparison]:
-        """List all judgements, in the order of their items."""
+    def comparisons(self, *, least: int = 1) -> list[Comparison]:
+        """List the judgements of all items with at least so many, in the order of the items."""
         names = ("prompt", "annotator", "responses", "sources", "ranks", "ratings")
-        found = self._database.rows(f"SELECT {', '.join(names)} FROM labels JOIN items ON items.id = item ORDER BY item, labels.id")
-        return [Comparison(**dict(zip(names, (*row[:2], *map(_tuple, row[2:])), strict=True))) for row in found]
+        rows = self._database.rows(
+            f"SELECT {', '.join(names)} FROM labels JOIN items ON items.id = item"
+            " WHERE (SELECT count(*) FROM labels AS others WHERE others.item = items.id) >= ? ORDER BY item, labels.id",
+            (least,),
+        )
+        comparisons = []
+        for prompt, annotator, *texts in rows:
+            values = (prompt, annotator, *map(_tuple, texts))
+            comparisons.append(Comparison(**dict(zip(names, values, strict=True))))
+        return comparisons
 
     def add_comparisons(self, comparisons: Iterable[Comparison], items: Iterable[Item] = ()) -> tuple[int, int]:
         """Add judgements with their items, all or none; those that are there already stay as they are.

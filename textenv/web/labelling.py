@@ -149,7 +149,7 @@ class LabellingPage:
     def progress(self, request: Request) -> Response:
         """Show who has judged how much, and how far they agree."""
         progress = self._store.progress(overlap=self._overlap)
-        measured = agreement(self._store.comparisons())
+        measured = agreement(self._store.comparisons(least=2))  # the others say nothing of it
         return self._page("progress.html", annotator=self._annotator(request), progress=progress, agreement=measured, overlap=self._overlap)
 
     def static(self, name: str) -> Response:

@@ -485,10 +485,11 @@ def test_the_first_item_that_waits_is_given_whatever_happened_before(overlap: in
                         if name in at and at[name].prompt == prompt:
                             del at[name]
             done = sum(len(by) >= overlap for by in labels.values())
-            each = {one: sum(one in by for by in labels.values()) for one in names}
-            assert store.progress(overlap=overlap) == (len(labels), done, sum(each.values()), {one: n for one, n in each.items() if n})
-            for one in names:
-                assert store.open_to(one, overlap=overlap) == sum(one not in by and len(by) < overlap for by in labels.values())
+            each = {by_name: sum(by_name in by for by in labels.values()) for by_name in names}
+            assert store.progress(overlap=overlap) == (len(labels), done, sum(each.values()), {who: n for who, n in each.items() if n})
+            for who in names:
+                waits = [prompt for prompt, by in labels.items() if who not in by and len(by) < overlap]
+                assert store.open_to(who, overlap=overlap) == len(waits)
 
 
 def test_an_item_that_is_free_again_is_given_to_others(store: ComparisonStore, clock: Clock) -> None:

@@ -22,6 +22,7 @@ ROOMS: Final = (
     ("types", "errors", "files", "interrupts", "checkpoint"),
     ("assets",),
     ("models",),
+    ("data", "formats"),
     ("rewards",),
     ("envs",),
     ("rollouts",),

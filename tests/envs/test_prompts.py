@@ -124,9 +124,9 @@ def test_prompts_are_left_padded_and_truncated_from_the_left(texts: list[str], m
 def test_on_long_prompt() -> None:
     env: Any = gymnasium.make("TextCopy-v0", prompts=["abcabc"], on_long_prompt="truncate")
     assert env.reset(seed=0)[1] == {"prompt": "cabc", "prompt_index": 0, "prompt_tokens_dropped": 2}
-    with pytest.raises(ArgumentError, match=r"prompt 1 has 6 tokens, more than max_prompt_tokens=4; give max_prompt_tokens=6, or"):
+    with pytest.raises(ArgumentError, match=r"prompts: row 2 has 6 tokens, more than max_prompt_tokens=4; give max_prompt_tokens=6, or"):
         gymnasium.make("TextCopy-v0", prompts=["ab", "abcabc"])
-    several = r"2 of 3 prompts have more tokens, the longest, prompt 2, 7, more than max_prompt_tokens=4; give max_prompt_tokens=7"
+    several = r"prompts: 2 of 3 prompts have more than max_prompt_tokens=4 tokens; the longest, row 3, has 7; give max_prompt_tokens=7"
     with pytest.raises(ArgumentError, match=several):
         gymnasium.make("TextCopy-v0", prompts=["ab", "abcab", "abcabca"])
     assert gymnasium.make("TextCopy-v0", prompts=["ab", "abcab", "abcabca"], max_prompt_tokens=7).reset(seed=0)[1]
@@ -146,7 +146,7 @@ def test_an_end_of_text_that_the_tokenizer_adds_is_taken_off() -> None:
 def test_an_empty_prompt_needs_a_token_to_start_from() -> None:
     tokenizer: Any = toy_tokenizer("ab.")
     tokenizer.eos_token = tokenizer.bos_token = None
-    with pytest.raises(ArgumentError, match="prompt 1 is empty"):
+    with pytest.raises(ArgumentError, match="prompt 2 is empty"):
         load_prompts(["a", ""], tokenizer, 4)
 
 
@@ -159,22 +159,22 @@ def test_an_empty_prompt_needs_a_token_to_start_from() -> None:
         ([], "prompts is empty; give at least one"),
         (pd.DataFrame({"prompt": []}), "prompts is empty"),
         (pd.DataFrame({"text": ["a"], "label": [1]}), 'no column "prompt", only text, label; rename'),
-        (pd.DataFrame(), 'no column "prompt", only none'),
+        (pd.DataFrame(), "prompts is empty"),
         ([{"text": "a"}], 'no column "prompt", only text'),
         (datasets.Dataset.from_list([{"text": "a"}]), 'no column "prompt", only text'),
         (datasets.DatasetDict({"train": datasets.Dataset.from_list(ROWS)}), "choose one of its splits: train"),
-        (["a", 3], "prompt 1 is 3, not text"),
-        (["a", None], "prompt 1 is None, not text"),
-        ([{"prompt": ["a"]}], r"prompt 0 is \['a'\], not text"),
-        (pd.DataFrame({"prompt": ["a", None]}), "prompt 1 is nan, not text"),
-        ([{"prompt": "a", "x": 1}, {"prompt": "b"}], r"row 1 has the columns \['prompt'\], but row 0 has \['prompt', 'x'\]"),
-        ([{"prompt": "a"}, "b"], "prompt 0 is {'prompt': 'a'}, not text"),
+        (["a", 3], 'prompts: row 2: "prompt" is 3, not text'),
+        (["a", None], 'prompts: row 2: "prompt" is missing; give'),
+        ([{"prompt": ["a"]}], r'row 1: "prompt" is \[.a.\], not text'),
+        (pd.DataFrame({"prompt": ["a", None]}), 'row 2: "prompt" is missing'),
+        ([{"prompt": "a", "x": 1}, {"prompt": "b"}], "row 2 has the columns prompt, but the first row has prompt, x; give every row"),
+        ([{"prompt": "a"}, "b"], "row 2 is a text, 'b', but the first is not; give either"),
         ([{"prompt": "a", "completions": "b"}], 'column "completions".*rename it'),
         ([{"prompt": "a", "pieces": "b"}], 'column "pieces".*rename it'),
-        ({"prompt": ["a"]}, "prompts must be a list, a DataFrame, a data set, a hub id or a path, got dict"),
+        ({"prompt": "a"}, "the column \"prompt\" is 'a', not a list; put a single row into a list"),
         (3, "prompts must be a list, .* got int"),
         ("Once upon a time", "put single texts into a list"),
-        ("folder/prompts.json", "cannot be reached"),
+        ("folder/prompts.json", "there is no file folder/prompts.json"),
     ],
     ids=str,
 )
@@ -189,7 +189,7 @@ def test_files_that_are_not_there_or_cannot_be_read_are_refused(suffix: str, tmp
     with pytest.raises(ArgumentError, match=f"there is no file .*p{suffix}"):
         load(path)
     path.write_bytes(b"\xff\xfe\x00nonsense\n")
-    with pytest.raises(ArgumentError, match=f"the file .*p{suffix} cannot be read"):
+    with pytest.raises(ArgumentError, match=f"prompts: .*p{suffix} cannot be read"):
         load(str(path))
 
 

@@ -135,7 +135,7 @@ def test_an_end_that_has_a_text_is_no_part_of_the_completion() -> None:
     assert rules.allowed.tolist() == [True, True, True, False]  # the tokenizer's own end is none here
     policy = LanguagePolicy.for_rules(rules)
     assert policy.contract.ends == (2,)
-    with pytest.raises(ArgumentError, match=r"completion 0, 'a\.a', holds \"\.\", with which the environment ends a text"):
+    with pytest.raises(ArgumentError, match=r"row 1: the completion 'a\.a' holds \"\.\", with which the environment ends a text"):
         load_demonstrations([{"prompt": "a", "completion": "a.a"}], rules)
 
 
@@ -338,7 +338,7 @@ def test_a_special_token_without_weights_is_no_action(given: str, tmp_path: Path
     agent = PPO(policy, envs, PPOConfig(episodes_per_update=8, minibatch_size=8, group_size=4))
     agent.update(agent.collect())
     if given != "made":
-        with pytest.raises(ArgumentError, match=r'prompts: prompt 0 holds "<image_soft_token>", for which the model has no weights'):
+        with pytest.raises(ArgumentError, match=r'prompts: row 1 holds "<image_soft_token>", for which the model has no weights'):
             gymnasium.make("TextSentiment-v0", prompts=["A <image_soft_token>"], **fields)
     with pytest.raises(ArgumentError, match="they do not belong together"):
         LanguagePolicy(model_of("gemma-it", tokenizer, rows - 1), tokenizer)
@@ -555,7 +555,7 @@ def test_a_response_that_fills_the_context_is_cut(kind: str) -> None:
 def test_half_a_character_is_refused_in_one_sentence() -> None:
     half = "I saw \ud83d"
     message = r"holds '\\ud83d', half of a character, which no tokenizer reads; take it out\."
-    with pytest.raises(ArgumentError, match=f"prompts: prompt 1 {message}"):
+    with pytest.raises(ArgumentError, match=f"prompts: row 2: .prompt. {message}"):
         gymnasium.make("TextSentiment-v0", prompts=["a", half])
     contract = contract_of("tiny-en")
     for data in ([half], [{"prompt": "a", "response": half}], [{"prompt": half, "response": "a"}]):

@@ -149,25 +149,23 @@ def test_further_turns_belong_to_the_prompt() -> None:
     [
         ({"prompt": "p", "responses": ["a"]}, "two or more responses, got 1"),
         ({"prompt": "p", "responses": "ab"}, "\"responses\" must be a list, got 'ab'"),
-        ({"prompt": "p", "responses": ["a", 3]}, '"responses" must be text, got 3'),
-        ({"responses": ["a", "b"]}, '"prompt" must be text, got None'),
+        ({"prompt": "p", "responses": ["a", 3]}, '"responses" is 3, not text'),
+        ({"responses": ["a", "b"]}, '"prompt" is missing'),
         ({"prompt": "p", "responses": ["a", "b"], "ranks": []}, "2 integers from 1"),
         ({"prompt": "p", "responses": ["a", "b"], "ranks": [2, 2]}, "2 integers from 1"),
         ({"prompt": "p", "responses": ["a", "b"], "ranks": "12"}, '"ranks" must be a list'),
         ({"prompt": "p", "responses": ["a", "b"], "ratings": ["1", 2]}, "\"ratings\" must be numbers, got '1'"),
         ({"prompt": "p", "responses": ["a", "b"], "ratings": [9, 2]}, "between 1 and 7, got 9"),
         ({"prompt": "p", "responses": ["a", "b"], "rank": [1, 2]}, 'no column "rank". Did you mean "ranks"?'),
-        ({"prompt": "p", "responses": ["a", "b"], "annotator": 3}, '"annotator" must be text, got 3'),
-        ({"prompt": "p", "responses": ["a", "\ud800"]}, '"responses" holds what no UTF-8 can'),
+        ({"prompt": "p", "responses": ["a", "b"], "annotator": 3}, '"annotator" is 3, not text'),
+        ({"prompt": "p", "responses": ["a", "\ud800"]}, "\"responses\" holds '\\ud800', half of a character"),
         ({"prompt": "p", "chosen": "a"}, 'The column "rejected" is missing'),
         (
             {"text": "p"},
             '"chosen" is missing; comparisons have the columns prompt and responses, or chosen and rejected, got text.',
         ),
-        ({"prompt": "p", "chosen": "a", "rejected": "a"}, "Chosen and rejected are the same, 'a'"),
-        ({"prompt": "p", "chosen": "a", "rejected": None}, '"rejected" must be text, got None'),
-        ({"prompt": "p", "chosen": [], "rejected": []}, "Chosen and rejected are the same"),
-        ({"prompt": 3, "chosen": "a", "rejected": "b"}, '"prompt" must be text, got 3'),
+        ({"prompt": "p", "chosen": "a", "rejected": None}, '"rejected" is missing'),
+        ({"prompt": 3, "chosen": "a", "rejected": "b"}, '"prompt" is 3, not text'),
         ({"chosen": "blue", "rejected": "black"}, "no common beginning"),
         ({"chosen": [{"role": "judge", "content": "a"}], "rejected": []}, "a role, system, user, assistant, got"),
         (["p"], "is ['p'], not a row with columns"),
@@ -178,20 +176,21 @@ def test_a_wrong_row_is_named(row: Any, says: str, tmp_path: Path) -> None:
     path.write_text(f'{{"chosen": "A b", "rejected": "A c"}}\n{json.dumps(row)}\n')
     with pytest.raises(ArgumentError) as caught:
         load_comparisons(path)
-    assert str(caught.value).startswith(f"{path}: row 2")
+    assert str(caught.value).startswith(f"comparisons: {path}, line 2")
     assert says in str(caught.value)
 
 
 def test_wrong_sources(tmp_path: Path) -> None:
     for name, content, says in (
-        ("missing.jsonl", None, "cannot be read: No such file"),
-        ("text.txt", b"a", "is neither a comparison store nor a .jsonl, .jsonl.gz or .parquet file"),
-        ("empty.jsonl", b"\n", "there are no comparisons"),
+        ("missing.jsonl", None, "there is no file"),
+        ("text.txt", b"a", "line 1 is 'a', not a row with columns"),
+        ("text.dat", b"a", "is in none of the formats that are read: .txt, .csv, .tsv, .json, .jsonl or .parquet, or one of them with .gz"),
+        ("empty.jsonl", b"\n", "comparisons is empty; give at least one"),
         ("broken.jsonl", b'{"prompt": \n', "line 1 is no JSON"),
-        ("latin.jsonl", b'"\xe9"\n', "is no .jsonl file: 'utf-8' codec"),
-        ("text.parquet", b"a", "is no .parquet file"),
-        ("text.jsonl.gz", b"a", "is no .gz file"),
-        ("damaged.jsonl.gz", gzip.compress(b"{}")[:10] + b"\xff" * 20, "is no .gz file"),
+        ("latin.jsonl", b'"\xe9"\n', "line 1 cannot be read: it is not in UTF-8 (byte 0xe9)"),
+        ("text.parquet", b"a", "cannot be read: Parquet"),
+        ("text.jsonl.gz", b"a", "cannot be read: Not a gzipped file"),
+        ("damaged.jsonl.gz", gzip.compress(b"{}")[:10] + b"\xff" * 20, "cannot be read"),
     ):
         if content is not None:
             (tmp_path / name).write_bytes(content)
@@ -203,8 +202,8 @@ def test_wrong_sources(tmp_path: Path) -> None:
     with pytest.raises(LoadError, match="is no comparison store"):
         load_comparisons(tmp_path / "store")
     for source, says in (
-        ([], "there are no comparisons"),
-        (3, "a path, a data set, a DataFrame or a list, got int"),
+        ([], "comparisons is empty; give at least one"),
+        (3, "comparisons must be a list, a DataFrame, a data set, a hub id or a path, got int"),
         (datasets.DatasetDict({"train": datasets.Dataset.from_list([{"chosen": "A b"}])}), "choose one of its splits: train"),
     ):
         with pytest.raises(ArgumentError, match=says):
@@ -224,3 +223,28 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(SaveError, match="cannot be written"):
         write_comparisons(JUDGED, tmp_path / "missing" / "file.jsonl")
+
+
+def test_pairs_of_equal_texts_are_left_out_with_a_word() -> None:
+    """Published sets have a few of them, of which nothing can be learnt."""
+    equal = {"prompt": "p", "chosen": "a", "rejected": "a"}
+    rows = [{"prompt": "p", "chosen": "a", "rejected": "b"}, equal, equal]
+    message = (
+        r"^comparisons: row 2: chosen and rejected are the same, so that neither is better; 2 of 3 comparisons are left out for that\.$"
+    )
+    with pytest.warns(UserWarning, match=message):
+        assert load_comparisons(rows) == pair("p", "a", "b")
+    with pytest.raises(ArgumentError, match="row 1: chosen and rejected are the same, .* there is no other comparison"):
+        load_comparisons([equal])
+
+
+def test_whole_numbers_of_pandas_are_ranks() -> None:
+    rows: list[dict[str, Any]] = [
+        {"prompt": "p", "responses": ["a", "b"], "ranks": [2.0, 1.0]},
+        {"prompt": "p", "responses": ["a", "b"], "ranks": [1.5, 1.0]},
+    ]
+    (read,) = load_comparisons(rows[:1])
+    assert read.ranks == (2, 1)
+    assert all(type(rank) is int for rank in read.ranks or ())
+    with pytest.raises(ArgumentError, match=r"row 2: The ranks of 2 responses are 2 integers .*, got \[1\.5, 1\]"):
+        load_comparisons(rows)

@@ -115,11 +115,12 @@ def split(examples: Examples, held_out: float) -> tuple[Examples, Examples]:
     Raises:
         ArgumentError: there is none to learn from, or, with a share, none held out.
     """
-    aside = [is_held_out(name, held_out) for name in examples.names]
+    # A long text is the name of thousands of examples.
+    texts = {name: is_held_out(name, held_out) for name in set(examples.names)}
+    aside = [texts[name] for name in examples.names]
     if all(aside) or (held_out and not any(aside)):
         raise ArgumentError(
-            f"{len(aside)} examples of {len(set(examples.names))} texts are too few to hold out {held_out:g} of them; give more, or set"
-            " held_out to 0."
+            f"{len(aside)} examples of {len(texts)} texts are too few to hold out {held_out:g} of them; give more, or set held_out to 0."
         )
     return _kept(examples, [not out for out in aside]), _kept(examples, aside)
 

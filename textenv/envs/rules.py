@@ -53,7 +53,7 @@ class Rules:
         self.response_columns = int(task.max_new_tokens)
         self.width = self.prompt_columns + self.response_columns
         for index, ids in enumerate(self.prompts.tokens.tolist()):
-            self.contract.check_readable(ids, f"prompts: prompt {index}")
+            self.contract.check_readable(ids, self.prompts.places[index])
         require_columns(self.reward, self.prompts.columns)
         if callable(task.judge):
             require_columns(task.judge, self.prompts.columns)

@@ -321,7 +321,7 @@ def encode_prompts(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", w
         ArgumentError: a prompt is empty, and the tokenizer has no token to start from; or holds half of a character.
     """
     for index, text in enumerate(texts):
-        check_characters(text, f"{what}: prompt {index}")
+        check_characters(text, f"{what}: prompt {index + 1}")
     before, after = frame(tokenizer)
     rows: list[list[int]] = []
     for index, row in enumerate(tokenizer(list(texts), verbose=False)["input_ids"] if texts else []):
@@ -331,7 +331,7 @@ def encode_prompts(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", w
         ids = once_before(ids, before)
         start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
         if not ids and start is None:
-            raise ArgumentError(f"{what}: prompt {index} is empty and the tokenizer has no token to start from.")
+            raise ArgumentError(f"{what}: prompt {index + 1} is empty and the tokenizer has no token to start from.")
         rows.append(ids or [cast(int, start)])
     return rows
 

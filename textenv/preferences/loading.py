@@ -11,23 +11,23 @@ TRL's formats: https://huggingface.co/docs/trl/dataset_formats#preference; HH-RL
 """
 
 import dataclasses
-import gzip
 import json
 import os
-import zlib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from textenv.data import MOST_CHARACTERS, read_rows, text_fault
 from textenv.errors import ArgumentError, did_you_mean
 from textenv.files import replacing
+from textenv.formats import shown
 from textenv.preferences.comparison import Comparison
 from textenv.preferences.store import ComparisonStore
 
 Format = Literal["textenv", "trl", "hh"]
 
 _FIELDS: Final = tuple(field.name for field in dataclasses.fields(Comparison))
-_SUFFIXES: Final = (".jsonl", ".jsonl.gz", ".parquet")
 _SQLITE: Final = b"SQLite format 3\0"
 _SPEAKERS: Final = {"system": "System", "user": "Human", "assistant": "Assistant"}
 _REPLY: Final = "\n\nAssistant:"
@@ -37,30 +37,38 @@ def load_comparisons(source: Any) -> list[Comparison]:
     """Read comparisons.
 
     Args:
-        source: the path of a comparison store, or of a .jsonl, .jsonl.gz or .parquet file; a `datasets` object or a DataFrame;
-            or a list of comparisons or rows. Rows are in one of the formats of this module.
+        source: the path of a comparison store, what `textenv.data.read_rows` takes, or a list of comparisons. Rows are in one of
+            the formats of this module.
 
     Returns:
         At least one.
 
     Raises:
         ArgumentError: there are none, the file is none of these, or a row is not what its format says; the message names the row.
+            Rows whose chosen and rejected texts are equal are left out with a warning, since they say nothing.
         LoadError: the store is none.
     """
-    if isinstance(source, str | os.PathLike):
-        where, path = f"{source}: ", Path(source)
-        if is_database(path):
-            with ComparisonStore(path) as store:
-                comparisons = store.comparisons()
-            if not comparisons:
-                raise ArgumentError(f"{path} holds no judgements yet; textenv label {path} asks for them.")
-            return comparisons
-        rows = _file_rows(path)
-    else:
-        where, rows = "", _rows(source)
-    comparisons = [row if isinstance(row, Comparison) else _comparison(row, f"{where}row {i}") for i, row in enumerate(rows, 1)]
-    if not comparisons:
-        raise ArgumentError(f"{where}there are no comparisons.")
+    if isinstance(source, str | os.PathLike) and os.path.isfile(source) and is_database(Path(source)):
+        with ComparisonStore(Path(source)) as store:
+            comparisons = store.comparisons()
+        if not comparisons:
+            raise ArgumentError(f"{source} holds no judgements yet; textenv label {source} asks for them.")
+        return comparisons
+    rows, places = read_rows(source, "comparisons")
+    if not rows:
+        raise ArgumentError("comparisons is empty; give at least one.")
+    comparisons, equal = [], []
+    for index, row in enumerate(rows):
+        comparison = row if isinstance(row, Comparison) else _comparison(row, places[index])
+        if comparison is None:
+            equal.append(places[index])
+        else:
+            comparisons.append(comparison)
+    if equal:
+        fault = f"{equal[0]}: chosen and rejected are the same, so that neither is better"
+        if not comparisons:
+            raise ArgumentError(f"{fault}; there is no other comparison.")
+        warnings.warn(f"{fault}; {len(equal)} of {len(rows)} comparisons are left out for that.", stacklevel=2)
     return comparisons
 
 
@@ -134,42 +142,9 @@ def is_database(path: Path) -> bool:
         raise ArgumentError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _file_rows(path: Path) -> list[Any]:
-    if not path.name.endswith(_SUFFIXES):
-        raise ArgumentError(f"{path} is neither a comparison store nor a {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]} file.")
-    try:
-        if path.suffix == ".parquet":
-            import pyarrow.parquet
-
-            return list(pyarrow.parquet.read_table(path).to_pylist())
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-            return [_parsed(line, f"{path}: line {number}") for number, line in enumerate(file, 1) if line.strip()]
-    except (OSError, EOFError, ValueError, zlib.error) as error:  # those of UTF-8 and pyarrow derive from ValueError
-        if isinstance(error, ArgumentError):
-            raise
-        raise ArgumentError(f"{path} is no {path.suffix} file: {str(error).splitlines()[0]}.") from error
-
-
-def _parsed(line: str, where: str) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise ArgumentError(f"{where} is no JSON: {error}.") from error
-
-
-def _rows(source: Any) -> list[Any]:
-    if hasattr(source, "iloc"):  # a pandas frame
-        return list(source.to_dict("records"))
-    if hasattr(source, "column_names") and isinstance(source, Mapping):  # a `datasets` object
-        raise ArgumentError(f"The comparisons are a dict of data sets; choose one of its splits: {', '.join(source)}.")
-    if hasattr(source, "column_names") or (isinstance(source, Sequence) and not isinstance(source, bytes)):
-        return list(source)
-    raise ArgumentError(f"Comparisons are a path, a data set, a DataFrame or a list, got {type(source).__name__}.")
-
-
-def _comparison(row: Any, where: str) -> Comparison:
+def _comparison(row: Any, where: str) -> Comparison | None:
     if not isinstance(row, Mapping):
-        raise ArgumentError(f"{where} is {row!r}, not a row with columns.")
+        raise ArgumentError(f"{where} is {shown(row)}, not a row with columns.")
     try:
         return _own(row) if "responses" in row else _pair(row)
     except ArgumentError as error:
@@ -187,17 +162,20 @@ def _own(row: Mapping[str, Any]) -> Comparison:
         if _is_missing(values) and name != "responses":
             continue
         if not isinstance(values, list):
-            raise ArgumentError(f'"{name}" must be a list, got {values!r}.')
+            raise ArgumentError(f'"{name}" must be a list, got {shown(values)}.')
         lists[name] = tuple(_text(value, name) for value in values) if name in ("responses", "sources") else tuple(values)
     if "ratings" in lists:
         lists["ratings"] = tuple(None if _is_missing(rating) else _number(rating) for rating in lists["ratings"])
+    if "ranks" in lists:
+        lists["ranks"] = tuple(_whole(rank) for rank in lists["ranks"])
     annotator = row.get("annotator")
     return Comparison(
         prompt=_text(row.get("prompt"), "prompt"), annotator="" if _is_missing(annotator) else _text(annotator, "annotator"), **lists
     )
 
 
-def _pair(row: Mapping[str, Any]) -> Comparison:
+def _pair(row: Mapping[str, Any]) -> Comparison | None:
+    """Read a pair, None where its texts are equal."""
     missing = [name for name in ("chosen", "rejected") if name not in row]
     if missing:
         raise ArgumentError(
@@ -209,7 +187,7 @@ def _pair(row: Mapping[str, Any]) -> Comparison:
         chosen, rejected, prompt = _dialogue(chosen, prompt), _dialogue(rejected, prompt), None
     chosen, rejected = _text(chosen, "chosen"), _text(rejected, "rejected")
     if chosen == rejected:
-        raise ArgumentError(f"Chosen and rejected are the same, {chosen!r}, so that neither is better.")
+        return None
     if _is_missing(prompt):
         end = _end_of_prompt(chosen, rejected)
         prompt, chosen, rejected = chosen[:end], chosen[end:], rejected[end:]
@@ -230,7 +208,7 @@ def _end_of_prompt(chosen: str, rejected: str) -> int:
     for end in range(len(common), 0, -1):
         if _ends_word(chosen, end) and _ends_word(rejected, end):
             return end
-    raise ArgumentError(f"Chosen and rejected have no common beginning that could be their prompt: {chosen!r} and {rejected!r}.")
+    raise ArgumentError(f"Chosen and rejected have no common beginning that could be their prompt: {shown(chosen)} and {shown(rejected)}.")
 
 
 def _ends_word(text: str, end: int) -> bool:
@@ -247,7 +225,7 @@ def _dialogue(messages: list[Any], prompt: Any) -> str:
     """Write a conversation as one text, the prompt before it where it holds the answer only."""
     for message in (*messages, *(prompt if isinstance(prompt, list) else ())):
         if not isinstance(message, Mapping) or message.get("role") not in _SPEAKERS:
-            raise ArgumentError(f"A message has a content and a role, {', '.join(_SPEAKERS)}, got {message!r}.")
+            raise ArgumentError(f"A message has a content and a role, {', '.join(_SPEAKERS)}, got {shown(message)}.")
     if messages and messages[0]["role"] == "assistant" and not _is_missing(prompt):
         messages = [*(prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]), *messages]
     return "".join(f"\n\n{_SPEAKERS[message['role']]}: {_text(message.get('content'), 'content')}" for message in messages)
@@ -263,16 +241,21 @@ def _is_missing(value: Any) -> bool:
 
 
 def _text(value: Any, name: str) -> str:
-    if not isinstance(value, str):
-        raise ArgumentError(f'"{name}" must be text, got {value!r}.')
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ArgumentError(f'"{name}" holds what no UTF-8 can: {value!r}.') from error
-    return value
+    fault = text_fault(value, name, MOST_CHARACTERS)
+    if fault is not None:
+        raise ArgumentError(fault)
+    return str(value)
 
 
 def _number(value: Any) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ArgumentError(f'"ratings" must be numbers, got {value!r}.')
-    return float(value)
+        raise ArgumentError(f'"ratings" must be numbers, got {shown(value)}.')
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ArgumentError(f'"ratings" holds too large a number, {shown(value)}.') from error
+
+
+def _whole(rank: Any) -> Any:
+    """Return a whole number as an integer, since pandas makes floats of integers where one is missing."""
+    return int(rank) if isinstance(rank, float) and rank.is_integer() else rank

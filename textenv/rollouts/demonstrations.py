@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from textenv.data import MOST_CHARACTERS, Table
 from textenv.envs.prompts import OnLong, load_prompts
 from textenv.envs.rules import Rules
 from textenv.errors import ArgumentError
+from textenv.formats import shown
 from textenv.models.contract import encode_after
 from textenv.types import Episodes
 
@@ -21,8 +23,7 @@ def load_demonstrations(source: Any, rules: Rules) -> Episodes:
     the task's stop rule ends it, or is cut off after `max_new_tokens` and then has no end of text.
 
     Args:
-        source: rows with a "prompt" and a "completion": a list of dicts, a DataFrame, a `datasets` object or hub id, or a
-            path to .jsonl, .csv or .parquet.
+        source: what `textenv.data.read_columns` takes, with the columns "prompt" and "completion".
         rules: of the environment, `env.unwrapped.rules`.
 
     Returns:
@@ -31,7 +32,7 @@ def load_demonstrations(source: Any, rules: Rules) -> Episodes:
 
     Raises:
         ArgumentError: there are none, they cannot be read, lack a column, hold what is not text or cannot be written with the
-            environment's tokens, or one of their tokens is forbidden there.
+            environment's tokens, or one of their tokens is forbidden there; the message names the row.
         LoadError: a hub id cannot be reached.
     """
     on_long: OnLong = "truncate" if rules.task.on_long_prompt == "truncate" else "error"
@@ -39,10 +40,11 @@ def load_demonstrations(source: Any, rules: Rules) -> Episodes:
     if "completion" not in found.columns:
         there = ", ".join(["prompt", *found.columns])
         raise ArgumentError(f'demonstrations has no column "completion", only {there}; rename the one that holds the answer.')
-    rows = [_written(index, text, found.tokens[index], rules) for index, text in enumerate(found.columns["completion"])]
+    completions = Table(found.columns, found.places).texts("completion", MOST_CHARACTERS)
+    rows = [_written(found.places[index], text, found.tokens[index], rules) for index, text in enumerate(completions)]
     tokens = np.stack([row for row, _, _ in rows])  # (B, P+T)
     for index, ids in enumerate(tokens.tolist()):
-        rules.contract.check_readable(ids, f"demonstrations: row {index}")
+        rules.contract.check_readable(ids, found.places[index])
     cut = sum(whole > rules.response_columns for _, _, whole in rows)
     if cut:
         warnings.warn(
@@ -50,7 +52,7 @@ def load_demonstrations(source: Any, rules: Rules) -> Episodes:
             stacklevel=2,
         )
     lengths = (tokens[:, rules.prompt_columns :] >= 0).sum(1)
-    allowed = np.stack([_allowed(index, row, rules) for index, row in enumerate(tokens)]) if rules.restricted else None
+    allowed = np.stack([_allowed(found.places[index], row, rules) for index, row in enumerate(tokens)]) if rules.restricted else None
     index_of = {row.tobytes(): index for index, row in reversed(list(enumerate(rules.prompts.tokens)))}
     nothing = torch.zeros(len(tokens), rules.response_columns)
     return Episodes(
@@ -68,17 +70,15 @@ def load_demonstrations(source: Any, rules: Rules) -> Episodes:
     )
 
 
-def _written(index: int, text: Any, prompt: NDArray[np.int32], rules: Rules) -> tuple[NDArray[np.int32], str, int]:
+def _written(place: str, text: str, prompt: NDArray[np.int32], rules: Rules) -> tuple[NDArray[np.int32], str, int]:
     """Write a completion after its prompt (P,): the row (P+T,), how it ends, and how many tokens the whole completion has."""
-    if not isinstance(text, str):
-        raise ArgumentError(f"demonstrations: completion {index} is {text!r}, not text.")
     try:
         ids = encode_after(rules.tokenizer, prompt[prompt >= 0].tolist(), text)
     except ArgumentError as error:
-        raise ArgumentError(f"demonstrations: completion {index}: {error}") from error
+        raise ArgumentError(f'{place}: "completion": {error}') from error
     if rules.contract.is_end(ids).any():
         raise ArgumentError(
-            f"demonstrations: completion {index}, {text!r}, holds {rules.contract.named(rules.contract.ends)}, with which the "
+            f"{place}: the completion {shown(text)} holds {rules.contract.named(rules.contract.ends)}, with which the "
             "environment ends a text; leave it out, for the end is added by itself."
         )
     row = np.full(rules.width, -1, dtype=np.int32)
@@ -94,7 +94,7 @@ def _written(index: int, text: Any, prompt: NDArray[np.int32], rules: Rules) -> 
     return row, "length", len(ids)
 
 
-def _allowed(index: int, row: NDArray[np.int32], rules: Rules) -> NDArray[np.uint8]:
+def _allowed(place: str, row: NDArray[np.int32], rules: Rules) -> NDArray[np.uint8]:
     """Ask the task which tokens it allows in every state of a row (P+T,), and check that the row keeps to them: (T, ⌈V/8⌉) bits."""
     response = row[rules.prompt_columns :]
     steps = np.arange((response >= 0).sum())
@@ -106,7 +106,5 @@ def _allowed(index: int, row: NDArray[np.int32], rules: Rules) -> NDArray[np.uin
         forbidden_id = int(response[forbidden[0]])
         ends = forbidden_id in rules.contract.ends
         token = "the end of text" if ends else repr(rules.tokenizer.decode([forbidden_id]))
-        raise ArgumentError(
-            f"demonstrations: completion {index} has {token} after {forbidden[0]} tokens, which the environment forbids there."
-        )
+        raise ArgumentError(f"{place}: the completion has {token} after {forbidden[0]} tokens, which the environment forbids there.")
     return np.packbits(masks, axis=1)

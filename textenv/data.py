@@ -120,8 +120,7 @@ def _columns(rows: list[Any], places: Places, bare: str) -> Columns:
     tabular = isinstance(rows[0], Mapping)
     for index, row in enumerate(rows):
         if isinstance(row, Mapping) != tabular:
-            kind = "a text" if tabular else "a row with columns"
-            raise ArgumentError(f"{places[index]} is {kind}, {shown(row)}, but the first is not; give either rows or texts.")
+            raise ArgumentError(f"{places[index]} is {_kind(row)}, but the first is {_kind(rows[0])}; give either rows or texts.")
     if not tabular:
         return {bare: rows}
     names = names_of(rows[0], places[0])
@@ -133,6 +132,10 @@ def _columns(rows: list[Any], places: Places, bare: str) -> Columns:
                 "give every row the same columns, with null (None) where there is nothing."
             )
     return {name: [row[key] for row in rows] for name, key in zip(names, rows[0], strict=True)}
+
+
+def _kind(row: Any) -> str:
+    return "a row with columns" if isinstance(row, Mapping) else shown(row)
 
 
 def _check_value(value: Any, name: Any, place: str) -> None:
@@ -189,6 +192,8 @@ def _read_path(source: str | os.PathLike[str], what: str) -> Read:
         data = Path(name).read_bytes()
         if is_compressed:
             data = gzip.decompress(data)
+    except gzip.BadGzipFile as error:
+        raise ArgumentError(f"{where} cannot be read: it is not compressed; take .gz off its name.") from error
     except OSError as error:
         raise ArgumentError(f"{where} cannot be read: {error.strerror or error}.") from error
     except EOFError as error:
@@ -217,7 +222,7 @@ def _formats() -> str:
 
 def _may_be_on_the_hub(name: str) -> bool:
     """Tell a hub id, `name` or `owner/name`, from the path of a file that is missing."""
-    if re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", name) is None:
+    if re.fullmatch(r"\w[\w.-]{,95}(/[\w.-]{1,96})?", name) is None:
         return False
     folder, file = os.path.split(name)
     return not os.path.isdir(folder) if folder else re.search(r"\.\w{1,8}$", file) is None
@@ -240,19 +245,19 @@ def _read_hub(name: str, what: str) -> Read:
 
 
 def _in_memory(source: Any, what: str) -> Columns | list[Any]:
+    if isinstance(source, io.IOBase):
+        raise ArgumentError(f"{what} is an open file; give its path.")
+    if isinstance(source, Iterator):
+        raise ArgumentError(f"{what} is a {type(source).__name__}, which can be read only once; give a list of it, list(...).")
     for base in type(source).__mro__:
         reader = _LIBRARIES.get(base.__module__.partition(".")[0])
         if reader is not None:
             return reader(source, what)
     if isinstance(source, Mapping):
         return _mapping(source, what)
-    if isinstance(source, io.IOBase):
-        raise ArgumentError(f"{what} is an open file; give its path.")
-    if isinstance(source, Iterator):
-        raise ArgumentError(f"{what} is a {type(source).__name__}, which can be read only once; give a list of it, list(...).")
     if not isinstance(source, Iterable) or isinstance(source, bytes | bytearray | set | frozenset):
         raise ArgumentError(f"{what} must be a list, a DataFrame, a data set, a hub id or a path, got {type(source).__name__}.")
-    return list(source)
+    return list(source.tolist() if hasattr(source, "tolist") else source)  # NumPy's texts are not Python's
 
 
 def _mapping(source: Mapping[Any, Any], what: str) -> Columns:
@@ -291,10 +296,7 @@ def _from_polars(source: Any, what: str) -> Columns | list[Any]:
 
 
 def _from_arrow(source: Any, what: str) -> Columns | list[Any]:
-    for read in ("read_all", "to_table"):  # of a stream of batches, and of files
-        if hasattr(source, read):
-            return _from_arrow(getattr(source, read)(), what)
-    table = source
+    table = source.to_table() if hasattr(source, "to_table") else source  # of the files of an Arrow data set
     if not hasattr(table, "schema"):  # an array
         return list(table.to_pylist())
     return arrow_columns(table, what, Places(f"{what}: row ", range(1, table.num_rows + 1)))

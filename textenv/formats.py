@@ -209,6 +209,10 @@ def _read_csv(data: bytes, where: str, delimiter: str = ",") -> Read:
         for fields in reader:
             if fields and not names:
                 names = names_of(fields, f"{where}, line {line}")
+                if len(names) == 1 and re.search(r"[;\t,]", names[0]):
+                    raise ArgumentError(
+                        f'{where}, line {line} is a single column, "{names[0]}"; a .csv file is divided by commas, a .tsv file by tabs.'
+                    )
             elif fields:
                 _check_fields(len(fields), len(names), f"{where}, line {line}", delimiter)
                 rows.append(fields)
@@ -263,7 +267,7 @@ def _read_parquet(data: bytes, where: str) -> Read:
     try:
         table = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data)).read()
     except (pyarrow.ArrowException, OSError) as error:
-        raise ArgumentError(f"{where} cannot be read: {str(error).splitlines()[0]}") from error
+        raise ArgumentError(f"{where} cannot be read: {str(error).splitlines()[0].rstrip('.')}.") from error
     # The index of a pandas frame is no column of it; without a name it has one of this kind here.
     table = table.drop_columns([name for name in table.column_names if re.fullmatch(r"__index_level_\d+__", name)])
     places = Places(f"{where}, row ", range(1, table.num_rows + 1))

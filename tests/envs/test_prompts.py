@@ -168,7 +168,7 @@ def test_an_empty_prompt_needs_a_token_to_start_from() -> None:
         ([{"prompt": ["a"]}], r'row 1: "prompt" is \[.a.\], not text'),
         (pd.DataFrame({"prompt": ["a", None]}), 'row 2: "prompt" is missing'),
         ([{"prompt": "a", "x": 1}, {"prompt": "b"}], "row 2 has the columns prompt, but the first row has prompt, x; give every row"),
-        ([{"prompt": "a"}, "b"], "row 2 is a text, 'b', but the first is not; give either"),
+        ([{"prompt": "a"}, "b"], "row 2 is 'b', but the first is a row with columns; give either"),
         ([{"prompt": "a", "completions": "b"}], 'column "completions".*rename it'),
         ([{"prompt": "a", "pieces": "b"}], 'column "pieces".*rename it'),
         ({"prompt": "a"}, "the column \"prompt\" is 'a', not a list; put a single row into a list"),

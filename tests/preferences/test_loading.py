@@ -234,7 +234,7 @@ def test_pairs_of_equal_texts_are_left_out_with_a_word() -> None:
     )
     with pytest.warns(UserWarning, match=message):
         assert load_comparisons(rows) == pair("p", "a", "b")
-    with pytest.raises(ArgumentError, match="row 1: chosen and rejected are the same, .* there is no other comparison"):
+    with pytest.raises(ArgumentError, match=r"row 1: chosen and rejected are the same, .* there is no other comparison"):
         load_comparisons([equal])
 
 

@@ -3,13 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from tests.kinds import KINDS, tokenizer_of
 from textenv.errors import ArgumentError
-from textenv.models.contract import contract_of
+from textenv.models.contract import contract_of, encode_after, encode_prompts
 from textenv.models.loading import load_tokenizer, toy_tokenizer
-from textenv.rollouts.examples import encode_responses, load_examples
+from textenv.rollouts import examples
+from textenv.rollouts.examples import encode_long, encode_responses, load_examples
 
 CONTRACT = contract_of(toy_tokenizer("abc>"))  # 0 1 2 3, and 4 the end of text
 ROWS = [{"prompt": "ab>", "response": "ab"}, {"prompt": "c>", "response": ""}]
@@ -126,3 +129,45 @@ def test_an_error_names_the_argument(data: Any) -> None:
     with pytest.raises(ArgumentError, match=r"^corpus") as caught:
         load_examples(data, CONTRACT, 8, what="corpus")
     assert "data" not in str(caught.value)
+
+
+# Long texts
+
+WORDS = ["the", "film", "was", "good,", "and", "I", "saw", "it.", "\n\n", "", "12", "I'm", "user", "<|x|>", "天空", "☃", "asks:", "story!"]
+
+
+def long_text(seed: int, words: int) -> str:
+    return " ".join(np.random.default_rng(seed).choice(WORDS, words))
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "tiny-en"])
+def test_a_text_in_parts_has_the_ids_of_the_whole(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer: Any = load_tokenizer(kind) if kind == "tiny-en" else tokenizer_of(kind)
+    special = KINDS[kind].specials[-1] if tokenizer.chat_template else ""
+    text = f" {special} and".join(long_text(seed, 300) for seed in range(8))
+    (start,) = encode_prompts([""], tokenizer, "texts")
+    whole = encode_after(tokenizer, start, text, special=bool(special))
+    monkeypatch.setattr(examples, "MOST_CHARACTERS", 1000)
+    monkeypatch.setattr(examples, "_PART", 300)
+    lengths: list[int] = []
+
+    def noted(tokenizer: Any, before: Any, part: str, **options: Any) -> list[int]:
+        lengths.append(len(part))
+        return encode_after(tokenizer, before, part, **options)
+
+    monkeypatch.setattr(examples, "encode_after", noted)
+    assert encode_long(tokenizer, start, text) == whole
+    assert max(lengths) <= 300
+    assert sum(length > 200 for length in lengths) > len(text) / 400
+
+
+def test_a_text_that_cannot_be_divided_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examples, "MOST_CHARACTERS", 1000)
+    monkeypatch.setattr(examples, "_PART", 300)
+    message = (
+        r"^data: row 2: \"text\": it has 3,000 characters, and tokens do not part at white space between characters 1 and 300, so that it "
+        r"cannot be divided; give it as several texts of at most 1,000\.$"
+    )
+    with pytest.raises(ArgumentError, match=message):
+        load_examples(["a", "a" * 3000], CONTRACT, 8)
+    assert len(load_examples(["a" * 1000], CONTRACT, 2000).examples[0].predicted) == 1001

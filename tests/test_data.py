@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ import pytest
 from textenv.agents.pretraining import Pretraining
 from textenv.data import MOST_CHARACTERS, read_columns, read_rows
 from textenv.errors import ArgumentError, LoadError
+from textenv.formats import FORMATS
 from textenv.models.contract import contract_of
 from textenv.models.loading import toy_tokenizer
 from textenv.models.policy import LanguagePolicy
@@ -313,3 +315,17 @@ def test_texts_of_the_most_characters_are_read() -> None:
     with pytest.raises(ArgumentError, match='row 2: "prompt" has 1,000,001 characters, more than the 1,000,000 that are read'):
         table.texts("prompt", MOST_CHARACTERS)
     assert len(table.texts("prompt")) == 2
+
+
+def test_the_page_prints_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "files.md").read_text(encoding="utf-8")
+    (block,), (printed,) = (re.findall(rf"```{kind}\n(.*?)```", page, flags=re.DOTALL) for kind in ("python", "text"))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "files.md", "exec"), {})
+    assert capsys.readouterr().out == printed
+
+
+def test_the_page_names_every_format() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "files.md").read_text(encoding="utf-8")
+    table = page.split("\n\n")[2]
+    assert set(re.findall(r"`(\.\w+)`", table)) == set(FORMATS)

@@ -79,7 +79,10 @@ def test_an_import_is_all_or_nothing(file: Path, tmp_path: Path, capsys: pytest.
     (tmp_path / "broken.jsonl").write_text(file.read_text() + '{"prompt": "p", "responses": ["a"], "ranks": [1]}\n')
     cases = (
         ([str(store)], f"There is no comparison store {store};"),
-        ([str(store), "--add", str(tmp_path / "broken.jsonl")], f"{tmp_path / 'broken.jsonl'}: row 4: A comparison needs two or more"),
+        (
+            [str(store), "--add", str(tmp_path / "broken.jsonl")],
+            f"comparisons: {tmp_path / 'broken.jsonl'}, line 4: A comparison needs two or more",
+        ),
         ([str(store), "--add", str(tmp_path / "missing.jsonl")], f"{tmp_path / 'missing.jsonl'} cannot be read: No such file"),
     )
     for arguments, says in cases:

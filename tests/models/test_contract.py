@@ -226,9 +226,7 @@ def test_a_tokenizer_of_an_encoder_ends_no_prompt(end: str) -> None:
 
 
 def test_a_prompt_that_is_too_long_is_refused_when_the_environment_is_made() -> None:
-    message = (
-        r"prompts: 2 of 3 prompts have more tokens, the longest, prompt 2, 6, more than max_prompt_tokens=4; give max_prompt_tokens=6, or"
-    )
+    message = r"prompts: 2 of 3 prompts have more than max_prompt_tokens=4 tokens; the longest, row 3, has 6; give max_prompt_tokens=6, or"
     prompts = ["abc", "abcab", "abcabc"]
     for make in (gymnasium.make, gymnasium.make_vec):
         with pytest.raises(ArgumentError, match=message):

@@ -189,7 +189,7 @@ def test_wrong_sources(tmp_path: Path) -> None:
         ("broken.jsonl", b'{"prompt": \n', "line 1 is no JSON"),
         ("latin.jsonl", b'"\xe9"\n', "line 1 cannot be read: it is not in UTF-8 (byte 0xe9)"),
         ("text.parquet", b"a", "cannot be read: Parquet"),
-        ("text.jsonl.gz", b"a", "cannot be read: Not a gzipped file"),
+        ("text.jsonl.gz", b"a", "cannot be read: it is not compressed; take .gz off its name"),
         ("damaged.jsonl.gz", gzip.compress(b"{}")[:10] + b"\xff" * 20, "cannot be read"),
     ):
         if content is not None:

@@ -65,8 +65,8 @@ class PPOConfig(LearnerConfig):
     ptx_coef: float = 0.0
     """γ of PPO-ptx, in units of advantage a nat: it weighs the mean of -log π over tokens of the corpus; 0 leaves it out."""
     ptx_corpus: Path | None = None
-    """Texts of pretraining: a .txt file, a text a line, or a .jsonl, .csv or .parquet file with a column text, or with prompt and response,
-    of which those of max_new_tokens tokens end without an end-of-text token."""
+    """Texts of pretraining: a .txt file, a text per line, or a .csv, .tsv, .json, .jsonl or .parquet file (each also .gz) with a column
+    text, or with prompt and response, of which those of max_new_tokens tokens end without an end-of-text token."""
     ptx_batch_size: int = 16
     """Rows of what the model reads, at most 1,024 tokens, filled with such texts, an optimiser step."""
 

@@ -41,6 +41,13 @@ CONTENTS: Final[dict[str, Columns]] = {
     "lines": {"prompt": ["a\nb", "\n", "a\r\nb", "a\u2028b"], "x": [1, 2, 3, 4]},
     "languages": {"prompt": ["天空很蓝", "groß", "😀👩‍👩‍👧", "سماء", "e\u0301"], "x": ["é", "電", "😀", "א", "ñ"]},
     "like numbers": {"prompt": ["12", "1.0", "NA", "nan", "true", "-", "007"], "x": ["007", "x", "1", "NA", "null", "None", "2"]},
+    "digits": {
+        "prompt": ["12", "7"],
+        "response": ["1.0", "2"],
+        "completion": ["True", "False"],
+        "text": ["1", "2"],
+        "annotator": ["1", "2"],
+    },
     "spaces": {"prompt": [" a", "b ", "  ", "\t"], "x": [" 1 ", "2", "3", "4 "]},
     "numbers": {"prompt": ["a", "b"], "whole": [-3, 2**60], "real": [0.5, -1e-7], "flag": [True, False]},
     "missing": {"prompt": ["a", "b", "c"], "whole": [1, None, 3], "text": ["x", None, "z"], "none": [None, None, None]},

@@ -239,8 +239,8 @@ def _check_fields(fields: int, names: int, place: str, delimiter: str) -> None:
 def _cells(name: str, cells: list[str]) -> list[Any]:
     """Return the cells of a column, None where one is empty, as numbers or truth values where all of them are.
 
-    >>> _cells("year", ["1999", "", "2024"]), _cells("label", ["007", "1"]), _cells("prompt", ["12", "NA"])
-    ([1999, None, 2024], ['007', '1'], ['12', 'NA'])
+    >>> _cells("year", ["1999", "", "2024"]), _cells("label", ["007", "1"]), _cells("prompt", ["12", "7"])
+    ([1999, None, 2024], ['007', '1'], ['12', '7'])
     """
     filled = [cell for cell in cells if cell]
     convert: Callable[[str], Any] = str

@@ -301,7 +301,8 @@ def test_all_users_read_all_formats_and_name_rows_alike(user: str, tmp_path: Pat
         with pytest.raises(ArgumentError) as caught:
             load(path)
         assert str(caught.value).startswith(f'{what}: {path}, {place}: "{name}" is missing'), suffix
-    for source in ([], pd.DataFrame(), {}):
+    nothing: list[Any] = [[], pd.DataFrame(), {}]
+    for source in nothing:
         with pytest.raises(ArgumentError, match=f"^{what} is empty; give at least one"):
             load(source)
 

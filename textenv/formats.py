@@ -113,19 +113,23 @@ def _line(before: str) -> int:
     return len(_LINE_END.findall(before)) + 1
 
 
-def _read_lines(data: bytes, where: str) -> Read:
+def _lines(data: bytes, where: str) -> tuple[list[str], Places]:
     lines = [(number, line) for number, line in enumerate(_LINE_END.split(_decoded(data, where)), 1) if line.strip()]
-    return Read([line for _, line in lines], Places(f"{where}, line ", [number for number, _ in lines]))
+    return [line for _, line in lines], Places(f"{where}, line ", [number for number, _ in lines])
+
+
+def _read_lines(data: bytes, where: str) -> Read:
+    return Read(*_lines(data, where))
 
 
 def _read_json_lines(data: bytes, where: str) -> Read:
-    texts, places = _read_lines(data, where)
-    if texts and str(texts[0]).lstrip().startswith("["):
+    texts, places = _lines(data, where)
+    if texts and texts[0].lstrip().startswith("["):
         raise ArgumentError(f"{places[0]} begins an array, but a .jsonl file has a row a line; name the file .json.")
     rows = []
     for index, text in enumerate(texts):
-        with _json_faults(places[index], str(text)):
-            rows.append(_DECODER.decode(str(text)))
+        with _json_faults(places[index], text):
+            rows.append(_DECODER.decode(text))
     return Read(rows, places)
 
 

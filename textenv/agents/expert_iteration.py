@@ -49,7 +49,7 @@ class ExpertIterationConfig(LearnerConfig):
     win_score: float = 0.9
     """Score from which an episode is a win."""
     demonstrations: Path | None = None
-    """D: a .csv, .tsv, .json, .jsonl or .parquet file (each also .gz) with the columns prompt and completion; None imitates the wins alone."""
+    """D: a .csv, .tsv, .json, .jsonl or .parquet file (or .gz) of prompt and completion; None imitates the wins alone."""
     bc_coef: float = 0.1
     """β of behaviour cloning, the weight of -log π beside the advantages; 0 leaves the BC phase out."""
     bc_minibatch_size: int = 64

@@ -308,3 +308,15 @@ def test_a_missing_column_is_missed_at_once(toy: Callable[..., Task], field: str
     with pytest.raises(ArgumentError, match='The reward needs_topic needs the column "topic", which the prompts lack; they have: prompt'):
         Rules(toy(**{field: needs_topic}))
     Rules(toy(**{field: needs_topic}, prompts=[{"prompt": "a", "topic": "b"}]))
+
+
+def test_a_reward_that_changes_a_column_changes_no_later_score(toy: Callable[..., Task]) -> None:
+    def grow(completions: Sequence[str], seen: Sequence[Any]) -> list[float]:
+        for value in seen:
+            value.append(1)
+        return [float(len(value)) for value in seen]
+
+    rules = Rules(toy(prompts=[{"prompt": "a", "seen": []}], reward=grow))
+    observation = np.array([[-1, -1, 0, 3, -1, -1]], dtype=np.int32)
+    scores = [rules.outcome(observation, np.array([1]), np.array([0])).scores.tolist() for _ in range(3)]
+    assert scores == [[1.0]] * 3

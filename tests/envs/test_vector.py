@@ -549,7 +549,8 @@ def test_num_envs_is_a_positive_integer(toy: Callable[..., Task], num_envs: Any)
     [
         ({"autoreset_mode": "Never"}, "NEXT_STEP, SAME_STEP, DISABLED"),
         ({"autoreset_mode": 1}, "NEXT_STEP, SAME_STEP, DISABLED"),
-        ({"render_mode": "rgb_array"}, "render_mode must be"),
+        ({"render_mode": "rgb"}, 'render_mode must be None, "ansi", "human" or "rgb_array", got \'rgb\''),
+        ({"infos": "arrays"}, 'infos must be "texts" or "numbers", got'),
         ({"max_new_token": 3}, 'Did you mean "max_new_tokens"'),
         ({"kl_coeff": 3}, 'Did you mean "kl_coef"'),
     ],

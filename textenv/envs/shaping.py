@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from textenv.envs.inputs import brief
 from textenv.errors import ArgumentError
 from textenv.models.contract import require_same
 
@@ -53,7 +54,7 @@ class KLShaping:
             LoadError: the reference cannot be loaded.
         """
         if isinstance(kl_coef, bool) or not isinstance(kl_coef, int | float | np.floating) or not 0 <= kl_coef < float("inf"):
-            raise ArgumentError(f"kl_coef must be a number of at least 0, got {kl_coef!r}.")
+            raise ArgumentError(f"kl_coef must be a number of at least 0, got {brief(kl_coef)}.")
         return cls(load_reference(reference, rules), float(kl_coef)) if kl_coef > 0 else None
 
     def __call__(

@@ -8,9 +8,11 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from textenv.envs.handles import hold_spec
+from textenv.envs.infos import first_row
+from textenv.envs.inputs import as_array, brief, check_option_names, read_options, read_seed
 from textenv.envs.task import Task
 from textenv.envs.vector import TextVectorEnv
-from textenv.errors import ActionError, ArgumentError, OrderError, did_you_mean
+from textenv.errors import ActionError, ArgumentError, OrderError
 
 
 class TextEnv(gym.Env[NDArray[np.int32], np.int64]):
@@ -22,15 +24,19 @@ class TextEnv(gym.Env[NDArray[np.int32], np.int64]):
 
     Args:
         task: a registered id or a `Task`.
-        render_mode: None, "ansi" or "human".
-        **arguments: `kl_coef`, `reference` and the fields of `Task`.
+        render_mode: None, "ansi", "human" or "rgb_array"; see `render`.
+        **arguments: `infos`, `kl_coef`, `reference` and the fields of `Task`. `infos="numbers"` tells the same numbers
+            at every reset and step, `textenv.envs.infos.number_infos`, for libraries that stack infos.
 
     Raises:
         ArgumentError: an argument is unknown or out of range, or the prompt set cannot be used.
         LoadError: the tokenizer, reward or reference cannot be loaded.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi", "human"], "render_fps": 8}  # noqa: RUF012
+    metadata: dict[str, Any] = {  # noqa: RUF012
+        "render_modes": ["ansi", "human", "rgb_array"],
+        "render_fps": 8,
+    }
 
     def __init__(self, task: str | Task, *, render_mode: str | None = None, **arguments: Any) -> None:
         for name in ("autoreset_mode", "num_envs"):
@@ -39,6 +45,7 @@ class TextEnv(gym.Env[NDArray[np.int32], np.int64]):
         self._row = TextVectorEnv(task, 1, autoreset_mode=AutoresetMode.DISABLED, render_mode=render_mode, **arguments)
         self.task = self._row.task
         self.rules = self._row.rules
+        self.infos = self._row.infos
         self.kl_shaping = self._row.kl_shaping
         self.render_mode = render_mode
         self.observation_space = self._row.single_observation_space
@@ -52,18 +59,18 @@ class TextEnv(gym.Env[NDArray[np.int32], np.int64]):
         """Start a new episode.
 
         Raises:
-            ArgumentError: an unknown option, or a prompt index out of range.
+            ArgumentError: an unknown option, a prompt index out of range, or a seed that is none.
         """
-        super().reset(seed=seed)
+        index = check_option_names(options, ["prompt_index"]).get("prompt_index")
+        chosen = None
+        if index is not None:
+            array = as_array(index)
+            chosen = {"prompt_index": index if array is None else np.atleast_1d(array)}
+        read_options(chosen, 1, len(self.rules.prompts.texts))  # before the seed changes anything
+        super().reset(seed=read_seed(seed))
         self._row.generators = [self.np_random]
-        for name in options or {}:
-            if name != "prompt_index":
-                raise ArgumentError(f'reset has no option "{name}".{did_you_mean(name, ["prompt_index"])}')
-        chosen = (
-            None if options is None or options.get("prompt_index") is None else {"prompt_index": np.atleast_1d(options["prompt_index"])}
-        )
         observations, infos = self._row.reset(options=chosen)
-        return observations[0], _first(infos)
+        return observations[0], first_row(infos)
 
     def step(self, action: np.int64) -> tuple[NDArray[np.int32], float, bool, bool, dict[str, Any]]:
         """Write one token.
@@ -71,30 +78,26 @@ class TextEnv(gym.Env[NDArray[np.int32], np.int64]):
         Raises:
             OrderError: no reset came before, or the episode has ended.
             ActionError: the action is no token id.
-            RewardError: the reward failed.
+            RewardError: the reward failed; see `TextVectorEnv.step`.
         """
-        if np.shape(action) != () or isinstance(action, bool | np.bool_ | str):
-            raise ActionError(f"step needs one token id from 0 to {self.rules.vocabulary - 1}, got {action!r}.")
+        token = as_array(action)
+        if token is None or token.shape != () or token.dtype.kind in "bU":
+            raise ActionError(f"step needs one token id from 0 to {self.rules.vocabulary - 1}, got {brief(action)}.")
         if self._row.ended[0]:
             raise OrderError("The episode has ended; call reset() before the next step().")
-        observations, rewards, terminated, truncated, infos = self._row.step(np.asarray([action]))
-        return observations[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), _first(infos)
+        observations, rewards, terminated, truncated, infos = self._row.step(token[None])
+        return observations[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), first_row(infos)
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Tell which tokens are allowed now: (V,) True where allowed, as sb3-contrib's MaskablePPO asks."""
         mask: NDArray[np.bool_] = self._row.action_masks()[0]
         return mask
 
-    def render(self) -> str | None:
-        """Show the text so far, coloured by its score when it has ended."""
+    def render(self) -> Any:
+        """Show the text so far, coloured by its score when it has ended.
+
+        Returns:
+            A string for "ansi"; a frame (288, 512, 3) uint8 for "rgb_array"; None for "human", which prints.
+        """
         frames = self._row.render()
         return frames[0] if frames else None
-
-
-def _first(infos: dict[str, Any]) -> dict[str, Any]:
-    """Take row 0 out of vectorised infos, as plain Python values."""
-    return {
-        name: value[0].item() if isinstance(value[0], np.generic) else value[0]
-        for name, value in infos.items()
-        if not name.startswith("_") and infos[f"_{name}"][0]
-    }

@@ -4,17 +4,20 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from textenv.envs.inputs import brief, is_integer
 from textenv.errors import ArgumentError, did_you_mean
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 RewardLike: TypeAlias = str | Path | Callable[..., Any]
+MOST_COLUMNS: Final = 2**20
+"""Of prompt or response: more than any model reads, and so a slip rather than a wish."""
 StopRule: TypeAlias = str | Sequence[str] | Callable[[str], bool]
 
 
@@ -63,21 +66,27 @@ class Task:
     def __post_init__(self) -> None:
         for name, least in (("max_prompt_tokens", 1), ("max_new_tokens", 1), ("min_new_tokens", 0)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise ArgumentError(f"{name} must be an integer of at least {least}, got {value!r}.")
+            if not is_integer(value, least):
+                raise ArgumentError(f"{name} must be an integer of at least {least}, got {brief(value)}.")
+            if value > MOST_COLUMNS:
+                raise ArgumentError(f"{name} must be at most {MOST_COLUMNS}, got {brief(value)}.")
         if self.min_new_tokens > self.max_new_tokens:
             raise ArgumentError(f"min_new_tokens={self.min_new_tokens} exceeds max_new_tokens={self.max_new_tokens}; lower it.")
-        if self.on_long_prompt not in ("error", "truncate", "widen"):
-            raise ArgumentError(f'on_long_prompt must be "error", "truncate" or "widen", got {self.on_long_prompt!r}.')
+        if not isinstance(self.on_long_prompt, str) or self.on_long_prompt not in ("error", "truncate", "widen"):
+            raise ArgumentError(f'on_long_prompt must be "error", "truncate" or "widen", got {brief(self.on_long_prompt)}.')
         penalty = self.missing_eos_penalty
         if isinstance(penalty, bool) or not isinstance(penalty, int | float | np.number) or not 0 <= penalty < float("inf"):
-            raise ArgumentError(f"missing_eos_penalty must be a number of at least 0, got {self.missing_eos_penalty!r}.")
+            raise ArgumentError(f"missing_eos_penalty must be a number of at least 0, got {brief(self.missing_eos_penalty)}.")
         if not (isinstance(self.reward, str | Path) or callable(self.reward)):
-            raise ArgumentError(f"reward must be a name, a path or a callable, got {self.reward!r}.")
+            raise ArgumentError(f"reward must be a name, a path or a callable, got {brief(self.reward)}.")
+        if not (self.action_mask is None or callable(self.action_mask)):
+            raise ArgumentError(f"action_mask must be None or a function of an observation, got {brief(self.action_mask)}.")
+        if not isinstance(self.model, str | Path | None):
+            raise ArgumentError(f"model must be None, a name or a path, got {brief(self.model)}.")
         for name in ("judge", "potential"):
             value = getattr(self, name)
             if not (value is None or isinstance(value, str | Path) or callable(value)):
-                raise ArgumentError(f"{name} must be None, a name, a path or a callable, got {value!r}.")
+                raise ArgumentError(f"{name} must be None, a name, a path or a callable, got {brief(value)}.")
 
     def replace(self, **fields: Any) -> "Task":
         """Copy the task with other values in some fields.
@@ -98,7 +107,7 @@ def check_names(names: Iterable[str], own: Sequence[str] = ()) -> None:
     known = [*own, *(field.name for field in dataclasses.fields(Task))]
     for name in names:
         if name not in known:
-            others = [*dict.fromkeys([*known, "autoreset_mode", "kl_coef", "reference", "render_mode"])]
+            others = [*dict.fromkeys([*known, "autoreset_mode", "infos", "kl_coef", "reference", "render_mode"])]
             raise ArgumentError(f'There is no argument "{name}".{did_you_mean(name, others)}')
 
 
@@ -114,7 +123,7 @@ def stop_function(stop: StopRule | None) -> Callable[[str], bool] | None:
         return stop
     strings = (stop,) if isinstance(stop, str) else tuple(stop) if isinstance(stop, Sequence) else ()
     if not strings or not all(isinstance(string, str) and string for string in strings):
-        raise ArgumentError(f"stop must be a string, several, or a function of the completion, got {stop!r}.")
+        raise ArgumentError(f"stop must be a string, several, or a function of the completion, got {brief(stop)}.")
     return functools.partial(_holds_any, strings)
 
 

@@ -1,7 +1,7 @@
 """`TextVectorEnv`: the one state machine. `TextEnv` is its view of one row."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, Final, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -10,14 +10,20 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from textenv.envs.frames import draw_frame
 from textenv.envs.handles import hold_spec, release
+from textenv.envs.infos import KINDS, add_infos, number_infos
+from textenv.envs.inputs import brief, is_integer, read_actions, read_options, read_seeds
 from textenv.envs.rendering import render_text
 from textenv.envs.rules import Rules
 from textenv.envs.shaping import KLShaping
 from textenv.envs.task import Task
-from textenv.errors import ActionError, ArgumentError, OrderError, did_you_mean
+from textenv.errors import ArgumentError, OrderError
 
-_RESET_OPTIONS = ("prompt_index", "prompt_queue", "reset_mask")
+MOST_TOKENS: Final = 2**28
+"""Of all rows together: the observations and their space take about 4 GB then."""
+
+_MODES: Final = {mode.value: mode for mode in AutoresetMode} | {mode.name: mode for mode in AutoresetMode}
 
 
 class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]]):
@@ -38,7 +44,11 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
         task: a registered id or a `Task`.
         num_envs: N.
         autoreset_mode: SAME_STEP (default), NEXT_STEP or DISABLED.
-        render_mode: None, "ansi" or "human".
+        render_mode: None, "ansi", "human" or "rgb_array"; see `render`.
+        infos: "texts" tells prompts when a row starts, and its completion and score when it ends; "numbers" tells
+            what `textenv.envs.infos.number_infos` lists, the same arrays of numbers at every reset and step, for
+            libraries that stack infos. Of rows that ended, `final_info` has them in SAME_STEP mode, and `final_obs`
+            is an array then, of all rows as the step left them. Parts of a score are told as texts only.
         kl_coef: β of `KLShaping`; 0 pays the plain score.
         reference: model of `KLShaping`; by default the task's own.
         **fields: of `Task`, to replace those of the task, or arguments of its own.
@@ -48,8 +58,11 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
         LoadError: the tokenizer, reward or reference cannot be loaded.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi", "human"], "render_fps": 8, "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
-    modes: ClassVar = {mode.value: mode for mode in AutoresetMode} | {mode.name: mode for mode in AutoresetMode}
+    metadata: dict[str, Any] = {  # noqa: RUF012
+        "render_modes": ["ansi", "human", "rgb_array"],
+        "render_fps": 8,
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
 
     def __init__(
         self,
@@ -58,27 +71,29 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
         *,
         autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
+        infos: Literal["texts", "numbers"] = "texts",
         kl_coef: float = 0.0,
         reference: Any = None,
         **fields: Any,
     ) -> None:
         from textenv.envs.registry import task_of
 
-        if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
-            raise ArgumentError(f"num_envs must be an integer of at least 1, got {num_envs!r}.")
-        autoreset_mode = release(autoreset_mode)
-        mode = self.modes.get(autoreset_mode) if isinstance(autoreset_mode, str) else autoreset_mode
-        if not isinstance(mode, AutoresetMode):
-            raise ArgumentError(f"autoreset_mode must be one of {', '.join(m.name for m in AutoresetMode)}, got {autoreset_mode!r}.")
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ArgumentError(f'render_mode must be None, "ansi" or "human", got {render_mode!r}.')
+        if not is_integer(num_envs, 1):
+            raise ArgumentError(f"num_envs must be an integer of at least 1, got {brief(num_envs)}.")
+        mode = _read_mode(release(autoreset_mode))
+        infos = release(infos)
+        _check_name("render_mode", release(render_mode), (None, *self.metadata["render_modes"]))
+        _check_name("infos", infos, KINDS)
         self.task = task_of(task, **{name: release(value) for name, value in fields.items()})
         self.rules = Rules(self.task)
         self.num_envs = int(num_envs)
+        _check_size(self.num_envs, self.rules.width)
+        self.infos = infos
         self.autoreset_mode = mode
         self.metadata = {**self.metadata, "autoreset_mode": mode}
         self.render_mode = render_mode
-        self.kl_shaping = KLShaping.of(release(reference) or self.task.model, kl_coef, self.rules)
+        reference = release(reference)
+        self.kl_shaping = KLShaping.of(self.task.model if reference is None else reference, kl_coef, self.rules)
         vocabulary, width = self.rules.vocabulary, self.rules.width
         self.single_observation_space = gym.spaces.Box(-1, vocabulary - 1, shape=(width,), dtype=np.int32)
         self.single_action_space = gym.spaces.Discrete(vocabulary)
@@ -93,6 +108,7 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
         self._score = np.full(self.num_envs, np.nan)
         self._worth = np.zeros(self.num_envs)  # what the running episode has been paid without the shaping
         self._shaped = np.zeros(self.num_envs)  # sum of the shaping of the running episode
+        self._outcome: dict[int, dict[str, Any]] = {}  # last infos of the rows that the last step has ended
         self._queue: list[int] | None = None
         self._started = False
 
@@ -128,25 +144,24 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
             ArgumentError: an unknown option, or one of the wrong shape or range.
             OrderError: the first reset leaves rows out.
         """
-        mask, chosen, queue = self._read_options(options or {})
-        if not self._started and not mask.all():
+        asked = read_options(options, self.num_envs, len(self.rules.prompts.texts))
+        if not self._started and not asked.mask.all():
             raise OrderError('The first reset() must start every row; leave options["reset_mask"] out.')
-        rows = np.flatnonzero(mask)
+        seeds = read_seeds(seed, self.num_envs)
         if isinstance(seed, int | np.integer):
             super().reset(seed=int(seed))
-            seeds: list[int | None] = [int(seed) + row for row in range(self.num_envs)]
-        else:
-            seeds = list(seed) if seed is not None else [None] * self.num_envs
-        if len(seeds) != self.num_envs:
-            raise ArgumentError(f"seed must be an integer or {self.num_envs} of them, one a row, got {len(seeds)}.")
+        rows = np.flatnonzero(asked.mask)
         for row in rows.tolist():
             if seeds[row] is not None or self.generators[row] is None:
                 self.generators[row], _ = seeding.np_random(seeds[row])
-        if queue is not None or "reset_mask" not in (options or {}):  # with a mask the running queue goes on
-            self._queue = queue
+        if not asked.goes_on:
+            self._queue = asked.queue
         self._started = True
-        infos = self._start(rows, chosen, {})
-        return self._tokens.copy(), infos
+        started = self._start(rows, asked.chosen)
+        if self.infos == "numbers":
+            nothing = np.zeros(self.num_envs, dtype=np.bool_)
+            return self._tokens.copy(), self._numbers() | self._final(nothing)
+        return self._tokens.copy(), self._start_infos({}, started)
 
     def step(self, actions: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Write one token into every row.
@@ -154,7 +169,8 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
         Raises:
             OrderError: no reset came before, or with autoreset disabled a row has ended.
             ActionError: not N token ids.
-            RewardError: the reward failed; no row has changed then, so the step can be repeated.
+            RewardError: the reward failed. Whatever stops reward, potential, reference or action mask, an interrupt
+                included, no row has changed then, so that the step can be repeated.
         """
         if not self._started:
             raise OrderError("Call reset() before the first step().")
@@ -163,25 +179,47 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
             raise OrderError(f'The episodes of the rows {rows} have ended; call reset(options={{"reset_mask": ...}}) for them first.')
         waiting = self._done & ~self._parked  # in NEXT_STEP mode: rows that start a new episode instead
         live = np.flatnonzero(~(self._done | self._parked))
-        actions = self._check_actions(actions, live)
+        actions = read_actions(actions, self.num_envs, self.rules.vocabulary, live)
         rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, dtype=np.bool_)
-        infos: dict[str, Any] = {}
         if len(live):
             rewards[live] = self._write(live, actions[live])
             terminated[live] = self._done[live]
-        ended: list[int] = np.flatnonzero(terminated).tolist()
-        final = [self._final_info(row) for row in ended]
-        if self.autoreset_mode is AutoresetMode.SAME_STEP:
-            if ended:
-                observations = np.full(self.num_envs, None, dtype=object)
-                for row in ended:
-                    observations[row] = self._tokens[row].copy()
-                infos = {"final_obs": observations, "final_info": self._add_infos({}, ended, final)}
-                infos |= {f"_{name}": terminated.copy() for name in infos}
-            infos = self._start(np.array(ended, dtype=np.int64), None, infos)
-        else:
-            infos = self._start(np.flatnonzero(waiting), None, self._add_infos(infos, ended, final))
+        starting = terminated if self.autoreset_mode is AutoresetMode.SAME_STEP else waiting
+        tell = self._tell_numbers if self.infos == "numbers" else self._tell_texts
+        infos = tell(terminated, np.flatnonzero(starting))
         return self._tokens.copy(), rewards, terminated, np.zeros_like(terminated), infos
+
+    def _tell_texts(self, terminated: NDArray[np.bool_], starting: NDArray[np.int64]) -> dict[str, Any]:
+        """Tell how the rows of a step ended (N,), start those that start anew, and tell their prompts."""
+        ended: list[int] = np.flatnonzero(terminated).tolist()
+        infos = add_infos({}, ended, [self._final_info(row) for row in ended], self.num_envs)
+        if ended and self.autoreset_mode is AutoresetMode.SAME_STEP:
+            observations = np.full(self.num_envs, None, dtype=object)
+            for row in ended:
+                observations[row] = self._tokens[row].copy()
+            infos = {"final_obs": observations, "final_info": infos}
+            infos |= {f"_{name}": terminated.copy() for name in infos}
+        return self._start_infos(infos, self._start(starting, None))
+
+    def _tell_numbers(self, terminated: NDArray[np.bool_], starting: NDArray[np.int64]) -> dict[str, Any]:
+        """Start the rows that start anew, and tell the numbers of all rows, in SAME_STEP mode also from before."""
+        final = self._final(terminated)
+        self._start(starting, None)
+        return self._numbers() | final
+
+    def _final(self, terminated: NDArray[np.bool_]) -> dict[str, Any]:
+        """In SAME_STEP mode, lay out how all rows stand before those that ended start anew; otherwise nothing."""
+        if self.autoreset_mode is not AutoresetMode.SAME_STEP:
+            return {}
+        final = {"final_obs": self._tokens.copy(), "final_info": self._numbers()}
+        return final | {f"_{name}": terminated.copy() for name in final}
+
+    def _numbers(self) -> dict[str, Any]:
+        """Tell the numbers of all rows as they stand; those that are parked are masked."""
+        shaping = None if self.kl_shaping is None else self._shaped
+        ended = {row: self._outcome[row] for row in np.flatnonzero(self._done).tolist()}
+        infos = number_infos(self.rules, self._prompt, self._length, ended, shaping)
+        return infos | {f"_{name}": ~self._parked for name in infos}
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Tell which tokens are allowed now: (N, V) True where allowed, as sb3-contrib's MaskablePPO asks."""
@@ -190,63 +228,41 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
         masks[live] = self.rules.action_masks(self._tokens[live], self._length[live])
         return masks
 
-    def render(self) -> tuple[str, ...] | None:
-        """Show each row's text so far, coloured by its score when it has ended."""
+    def render(self) -> Any:
+        """Show each row's text so far, coloured by its score when it has ended.
+
+        Returns:
+            N strings for "ansi"; N frames (288, 512, 3) uint8 for "rgb_array"; None for "human", which prints.
+        """
         if self.render_mode is None:
-            gym.logger.warn('render() was called without a render_mode; make the environment with render_mode="ansi" or "human".')
+            modes = ", ".join(f'"{mode}"' for mode in self.metadata["render_modes"])
+            gym.logger.warn(f"render() was called without a render_mode; make the environment with one of {modes}.")
             return None
-        frames = tuple(self._render_row(row) for row in range(self.num_envs))
+        draw = self._draw_row if self.render_mode == "rgb_array" else self._render_row
+        frames = tuple(draw(row) for row in range(self.num_envs))
         if self.render_mode == "human":
             print("\n".join(frames))
             return None
         return frames
 
-    def _render_row(self, row: int) -> str:
+    def _shown(self, row: int) -> tuple[str, str, float | None]:
+        """Read a row's prompt and completion, and its score when it has ended; nothing of a row without an episode."""
+        if (self._tokens[row] < 0).all():
+            return "", "", None
         completion = self.rules.completions(self._tokens[row : row + 1], self._length[row : row + 1])[0]
         score = float(self._score[row]) if self._done[row] else None
-        return render_text(self.rules.prompts.texts[self._prompt[row]], completion, score)
+        return self.rules.prompts.texts[self._prompt[row]], completion, score
 
-    def _read_options(self, options: Mapping[str, Any]) -> tuple[NDArray[np.bool_], NDArray[np.int64] | None, list[int] | None]:
-        """Check the options of reset: the rows to reset, their prompts, and the queue."""
-        for name in options:
-            if name not in _RESET_OPTIONS:
-                raise ArgumentError(f'reset has no option "{name}".{did_you_mean(name, _RESET_OPTIONS)}')
-        mask = np.asarray(options.get("reset_mask", np.ones(self.num_envs, dtype=np.bool_)))
-        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
-            raise ArgumentError(f'options["reset_mask"] must be {self.num_envs} booleans with one of them True, got {mask!r}.')
-        chosen, queue = (
-            None if options.get(name) is None else self._check_indices(name, options[name]) for name in ("prompt_index", "prompt_queue")
-        )
-        if chosen is not None and chosen.shape != (self.num_envs,):
-            raise ArgumentError(f'options["prompt_index"] must have the shape ({self.num_envs},), got {chosen.shape}.')
-        if queue is not None and (queue.ndim != 1 or chosen is not None):
-            raise ArgumentError('options["prompt_queue"] must be a flat list of prompt indices, without "prompt_index" beside it.')
-        return mask, chosen, None if queue is None else queue[::-1].tolist()
+    def _render_row(self, row: int) -> str:
+        return render_text(*self._shown(row))
 
-    def _check_indices(self, name: str, values: Any) -> NDArray[np.int64]:
-        indices, n = np.asarray(values), len(self.rules.prompts.texts)
-        if not np.issubdtype(indices.dtype, np.integer) or (indices.size and not (indices.min() >= 0 and indices.max() < n)):
-            raise ArgumentError(f'options["{name}"] must hold integers from 0 to {n - 1}, got {values!r}.')
-        return indices.astype(np.int64)
+    def _draw_row(self, row: int) -> NDArray[np.uint8]:
+        return draw_frame(*self._shown(row), int(self._length[row]), self.rules.response_columns)
 
-    def _check_actions(self, actions: Any, live: NDArray[np.int64]) -> NDArray[np.int64]:
-        array = np.asarray(actions)
-        if array.shape != (self.num_envs,):
-            raise ActionError(f"step needs one token id a row, an array of the shape ({self.num_envs},), got the shape {array.shape}.")
-        if not np.issubdtype(array.dtype, np.integer):
-            raise ActionError(f"Actions are token ids, so integers; got an array of {array.dtype}.")
-        if array.min() < 0 or array.max() >= self.rules.vocabulary:
-            bad = live[(array[live] < 0) | (array[live] >= self.rules.vocabulary)]
-            if len(bad):
-                raise ActionError(
-                    f"Row {bad[0]}: the action {array[bad[0]]} is no token id; they go from 0 to {self.rules.vocabulary - 1}."
-                )
-        return array.astype(np.int64)
-
-    def _start(self, rows: NDArray[np.int64], chosen: NDArray[np.int64] | None, infos: dict[str, Any]) -> dict[str, Any]:
-        """Begin an episode in each of these rows, or park it when the queue is empty."""
+    def _start(self, rows: NDArray[np.int64], chosen: NDArray[np.int64] | None) -> list[int]:
+        """Begin an episode in each of these rows, or park it when the queue is empty; return the rows that have one."""
         if not len(rows):
-            return infos
+            return []
         self._tokens[rows] = -1
         self._length[rows] = 0
         self._shaped[rows] = 0.0
@@ -270,21 +286,11 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
             self._prompt[row] = index
             self._tokens[row, : self.rules.prompt_columns] = self.rules.prompts.tokens[index]
             started.append(row)
-        return self._add_infos(infos, started, [self.rules.start_info(int(self._prompt[row])) for row in started])
+        return started
 
-    def _add_infos(self, infos: dict[str, Any], rows: list[int], found: list[dict[str, Any]]) -> dict[str, Any]:
-        """Add what is known of some rows, the same things of each, as Gymnasium lays infos out: an array a name and a mask `_name`."""
-        for name in found[0] if found else ():
-            values = [info[name] for info in found]
-            if name not in infos:
-                first = values[0]
-                numbers = isinstance(first, int | float | np.ndarray)
-                shape, kind = (np.shape(first), np.asarray(first).dtype) if numbers else ((), np.dtype(object))
-                infos[name] = np.zeros((self.num_envs, *shape), kind) if numbers else np.full(self.num_envs, None, kind)
-                infos[f"_{name}"] = np.zeros(self.num_envs, dtype=np.bool_)
-            infos[name][rows] = values
-            infos[f"_{name}"][rows] = True
-        return infos
+    def _start_infos(self, infos: dict[str, Any], started: list[int]) -> dict[str, Any]:
+        """Add the prompts of rows that have started to infos."""
+        return add_infos(infos, started, [self.rules.start_info(int(self._prompt[row])) for row in started], self.num_envs)
 
     def _write(self, live: NDArray[np.int64], actions: NDArray[np.int64]) -> NDArray[np.float64]:
         """Append a token to each live row, score the rows that end, and return what these rows are paid."""
@@ -295,7 +301,7 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
         tokens = self._tokens if len(live) == self.num_envs else self._tokens[live]
         try:
             outcome = self.rules.outcome(tokens, lengths + 1, self._prompt[live])
-        except Exception:
+        except BaseException:  # an interrupt too
             self._tokens[live, columns] = -1
             raise
         self._length[live] = lengths + 1
@@ -325,15 +331,57 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
         return {**info, "shaping": float(self._shaped[row])} if self.kl_shaping else info
 
 
-def text_envs(envs: Any) -> TextVectorEnv:
-    """Take the text environments out of their wrappers.
+def _read_mode(mode: Any) -> AutoresetMode:
+    """Look an autoreset mode up by its name or value.
 
     Raises:
-        ArgumentError: they are none.
+        ArgumentError: there is none of that name.
+    """
+    read = _MODES.get(mode) if isinstance(mode, str) else mode
+    if not isinstance(read, AutoresetMode):
+        raise ArgumentError(f"autoreset_mode must be one of {', '.join(m.name for m in AutoresetMode)}, got {brief(mode)}.")
+    return read
+
+
+def _check_size(rows: int, width: int) -> None:
+    """Refuse more tokens than the memory of a machine holds.
+
+    Raises:
+        ArgumentError: naming the arguments.
+    """
+    if rows * width > MOST_TOKENS:
+        raise ArgumentError(
+            f"num_envs={rows} times {width} columns, those of max_prompt_tokens and max_new_tokens, are more than {MOST_TOKENS}"
+            " tokens; lower one of them."
+        )
+
+
+def _check_name(argument: str, value: Any, names: Sequence[str | None]) -> None:
+    """Refuse what is none of some names.
+
+    Raises:
+        ArgumentError: naming them.
+    """
+    if not (value is None or isinstance(value, str)) or value not in names:
+        *first, last = (f'"{name}"' if name else "None" for name in names)
+        raise ArgumentError(f"{argument} must be {', '.join(first)} or {last}, got {brief(value)}.")
+
+
+def text_envs(envs: Any, *, numbers: bool = False) -> TextVectorEnv:
+    """Take the text environments out of their wrappers.
+
+    Args:
+        envs: from `gymnasium.make_vec`.
+        numbers: whether infos of numbers will do.
+
+    Raises:
+        ArgumentError: they are none, or tell numbers where texts are needed.
     """
     inner = getattr(envs, "unwrapped", None)
     if not isinstance(inner, TextVectorEnv):
         raise ArgumentError(
             f"This needs the vector env of a text environment, from gymnasium.make_vec, got {type(inner or envs).__name__}."
         )
+    if inner.infos == "numbers" and not numbers:
+        raise ArgumentError('This reads the texts of infos; make the envs without infos="numbers".')
     return inner

@@ -134,6 +134,7 @@ class PrefixCache:
         if self._slots and same[live].all() and live[self._slots.rows].all():
             return self._hidden
         self.derived = {}
+        self._version = ()  # so that what an interrupted call has half read is forgotten
         same[np.arange(len(live)), last] = True
         known = np.zeros(len(live), dtype=np.bool_)
         if self._slots:
@@ -145,6 +146,7 @@ class PrefixCache:
         if len(fresh):
             self._read_whole(observations, fresh)
         self._seen = observations.copy()
+        self._version = version
         return self._hidden
 
     def packed(self, head: nn.Linear, banned: torch.Tensor, dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:

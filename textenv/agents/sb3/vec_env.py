@@ -63,7 +63,7 @@ class TextVecEnv(VecEnv):
     """
 
     def __init__(self, envs: "VectorEnv[Any, Any, Any]") -> None:
-        inner = text_envs(envs)
+        inner = text_envs(envs, numbers=True)
         if inner.autoreset_mode is not AutoresetMode.SAME_STEP:
             raise ArgumentError(
                 f"Stable-Baselines3 expects a row to start anew in the step that ends it; make the envs with autoreset_mode="
@@ -116,6 +116,11 @@ class TextVecEnv(VecEnv):
     def close(self) -> None:
         """Close the environments."""
         self.envs.close()
+
+    def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
+        """Return a frame for each row; the envs must be made with render_mode="rgb_array"."""
+        frames: Sequence[NDArray[np.uint8]] = self.envs.render()  # type: ignore[assignment]
+        return frames
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """Look an attribute up, from the outermost wrapper inwards: once for each index; a method acts on its row alone.

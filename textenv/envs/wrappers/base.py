@@ -17,10 +17,11 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from textenv.envs.handles import hold, release
+from textenv.envs.inputs import brief, read_actions
 from textenv.envs.rules import Rules
 from textenv.envs.single import TextEnv
 from textenv.envs.vector import TextVectorEnv
-from textenv.envs.wrappers.layout import info_of, put, row_of, tokens_of
+from textenv.envs.wrappers.layout import info_of, put, row_of, tokens_of, with_rows
 from textenv.errors import ArgumentError, OrderError
 
 if TYPE_CHECKING:
@@ -29,15 +30,26 @@ else:
     _VectorWrapper = VectorWrapper  # takes no parameters in older releases of Gymnasium
 
 
-class Turn(NamedTuple):
-    """One step of N rows, in tokens."""
+class Move(NamedTuple):
+    """What N rows are about to write."""
 
     before: NDArray[np.int32]
-    """(N, W) the texts that were written on, all -1 in rows that did not move."""
+    """(N, W) the texts that are written on, all -1 in rows that do not move."""
     tokens: NDArray[np.int64]
-    """(N,) what was written."""
+    """(N,) what is written."""
     live: NDArray[np.bool_]
-    """(N,) rows that moved; the others were parked or waited for their reset."""
+    """(N,) rows that move; the others are parked or wait for their reset."""
+    allowed: NDArray[np.bool_] | None
+    """(N, V) the tokens that are allowed; None where nothing is restricted, or the wrapper does not ask."""
+
+
+class Turn(NamedTuple):
+    """One step of N rows."""
+
+    move: Move
+    """What was written."""
+    weighed: Any
+    """What `Rows.weigh` returned for it."""
     after: NDArray[np.int32]
     """(N, W) the texts with what was written; of rows that ended the final ones."""
     rewards: NDArray[np.float64]
@@ -46,8 +58,6 @@ class Turn(NamedTuple):
     """(N,) rows whose episode is over."""
     infos: list[dict[str, Any]]
     """N last infos, empty for rows that did not end."""
-    allowed: NDArray[np.bool_] | None
-    """(N, V) the tokens that were allowed; None where nothing is restricted, or the wrapper does not ask."""
 
 
 class Rows:
@@ -70,7 +80,7 @@ class Rows:
     restricts = False
     """Whether it forbids tokens."""
     asks_allowed = False
-    """Whether it reads `Turn.allowed`."""
+    """Whether it reads `Move.allowed`."""
     offers: tuple[str, ...] = ()
     """Names that the wrapper has beside those of an environment."""
 
@@ -81,6 +91,8 @@ class Rows:
         self.texts = np.full((self.count, self.rules.width), -1, dtype=np.int32)  # (N, W), as they are now
         self.live = np.zeros(self.count, dtype=np.bool_)  # rows whose episode runs
         self.started = False
+        # Of a step that was interrupted: its actions, its move and what `weigh` returned, and what the wrapped step returned.
+        self.unfinished: tuple[Any, tuple[Move, Any], Any] | None = None
 
     def begin(self, rows: NDArray[np.bool_]) -> None:
         """Forget what is kept of the running episodes of these rows (N,), which a reset replaces."""
@@ -89,9 +101,16 @@ class Rows:
         """Turn N actions into token ids (N,)."""
         return actions
 
-    def settle(self, turn: Turn) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-        """Say what a step pays (N,), and what the last infos tell in addition, (N,) by name."""
-        return turn.rewards, {}
+    def weigh(self, move: Move) -> Any:
+        """Ask models about a move, and write files, before it is made: whatever fails here has changed nothing."""
+
+    def settle(self, turn: Turn) -> NDArray[np.float64]:
+        """Return what a step pays (N,), and keep what is needed of it."""
+        return turn.rewards
+
+    def tell(self) -> dict[str, NDArray[np.float64]]:
+        """Return what is added to the infos, for the running episodes (N,) by name."""
+        return {}
 
     def observe(self, texts: NDArray[np.int32], live: NDArray[np.bool_]) -> Any:
         """Show texts (n, W), of which those of `live` (n,) go on, as a batch of n observations."""
@@ -106,50 +125,70 @@ class Rows:
 
     def start(self, texts: NDArray[np.int32], rows: NDArray[np.bool_]) -> Any:
         """Take in what the reset of some rows (N,) returned, and show it."""
-        self.started = True
+        self.started, self.unfinished = True, None
         self.begin(rows)
         self.live = np.where(rows, (texts >= 0).any(1), self.live)
         self.texts = texts.copy()
         return self.observe(texts, self.live)
 
-    def ask(self, actions: Any) -> tuple[Any, NDArray[np.bool_] | None]:
-        """Give, before a step, the tokens (N,) of the actions and what is allowed (N, V), where the wrapper asks for it.
+    def step(self, actions: Any, step: Callable[[Any], Any]) -> tuple[tuple[Move, Any], Any]:
+        """Step the wrapped environment.
+
+        A step that was interrupted after that, while a model read the new texts, is gone on with by the next call.
+
+        Args:
+            actions: N of them.
+            step: the wrapped environment's, of N tokens.
+
+        Returns:
+            The move and what `weigh` returned for it, and what the step returned.
 
         Raises:
-            OrderError: the wrapper has seen no reset.
+            OrderError: the wrapper has seen no reset, or the interrupted step had other actions.
         """
         if not self.started:
             raise OrderError("Call reset() of the wrapped environment before its first step().")
-        allowed = action_masks(self.env) if self.asks_allowed and restricted(self.env) else None
-        return self.to_tokens(actions), allowed
+        if self.unfinished is None:
+            tokens = self.to_tokens(actions)
+            move = self._move(tokens)
+            weighed = self.weigh(move)
+            returned = step(tokens)
+            self.unfinished = actions, (move, weighed), returned
+        wanted, made, returned = self.unfinished
+        if not np.array_equal(wanted, actions):
+            raise OrderError(
+                f"The last step was interrupted when {brief(wanted)} was written already; repeat it with the same actions, or reset."
+            )
+        return made, returned
 
-    def take(
-        self,
-        asked: tuple[Any, NDArray[np.bool_] | None],
-        texts: NDArray[np.int32],
-        after: NDArray[np.int32],
-        rewards: NDArray[np.float64],
-        ended: NDArray[np.bool_],
-        infos: list[dict[str, Any]],
-    ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-        """Take in what a step returned and settle it.
+    def _move(self, tokens: Any) -> Move:
+        allowed = action_masks(self.env) if self.asks_allowed and restricted(self.env) else None
+        before = np.where(self.live[:, None], self.texts, -1)
+        read = read_actions(tokens, self.count, self.rules.vocabulary, np.flatnonzero(self.live))
+        return Move(before, np.where(self.live, read, 0), self.live, allowed)  # what waiting rows are told to write is ignored
+
+    def running(self, texts: NDArray[np.int32], after: NDArray[np.int32], ended: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Tell in which rows (N,) an episode runs after a step; arguments as in `take`."""
+        # A row that has ended and not begun anew still shows its final text.
+        running: NDArray[np.bool_] = (texts >= 0).any(1) & ~(ended & (texts == after).all(1))
+        return running
+
+    def take(self, texts: NDArray[np.int32], turn: Turn) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+        """Take in what a step returned; no model is asked.
 
         Args:
-            asked: what `ask` gave.
             texts: (N, W), as they go on.
-            after: of `Turn`.
-            rewards: of `Turn`.
-            ended: of `Turn`.
-            infos: of `Turn`.
+            turn: the step.
+
+        Returns:
+            What is paid, and what `tell` returned before the rows that ended were forgotten.
         """
-        tokens, allowed = asked
-        before = np.where(self.live[:, None], self.texts, -1)
-        written = np.where(self.live, np.asarray(tokens, dtype=np.int64), 0)  # what waiting rows are told to write is ignored
-        settled = self.settle(Turn(before, written, self.live, after, rewards, ended, infos, allowed))
-        # A row that has ended and not begun anew still shows its final text.
-        self.live = (texts >= 0).any(1) & ~(ended & (texts == after).all(1))
+        rewards, told = self.settle(turn), self.tell()
+        self.begin(turn.ended)
+        self.live = self.running(texts, turn.after, turn.ended)
         self.texts = texts.copy()
-        return settled
+        self.unfinished = None
+        return rewards, told
 
 
 class _Form:
@@ -193,17 +232,24 @@ class OneEnv(_Form, gym.Wrapper[Any, Any, Any, Any]):
         """Start a new episode; the arguments are those of the environment."""
         seen, info = self.env.reset(seed=seed, options=options)
         shown = self.rows.start(tokens_of(seen)[None], np.ones(1, dtype=np.bool_))
-        return put(seen, row_of(shown, 0)), info
+        return put(seen, row_of(shown, 0)), self._tell(info, self.rows.tell(), ended=False)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Take one step."""
-        asked = self.rows.ask([action])
-        seen, reward, terminated, truncated, info = self.env.step(asked[0][0])
-        text, ended = tokens_of(seen)[None], terminated or truncated
-        rewards, told = self.rows.take(asked, text, text, np.array([float(reward)]), np.array([ended]), [info if ended else {}])
-        if ended:
-            info = info | {name: float(values[0]) for name, values in told.items()}
-        return put(seen, row_of(self.rows.observe(text, self.rows.live), 0)), float(rewards[0]), terminated, truncated, info
+        made, returned = self.rows.step([action], lambda tokens: self.env.step(tokens[0]))
+        seen, reward, terminated, truncated, info = returned
+        ended = terminated or truncated
+        text, ends = tokens_of(seen)[None], np.array([ended])
+        shown = self.rows.observe(text, self.rows.running(text, text, ends))
+        turn = Turn(*made, text, np.array([float(reward)]), ends, [info if ended else {}])
+        rewards, told = self.rows.take(text, turn)
+        return put(seen, row_of(shown, 0)), float(rewards[0]), terminated, truncated, self._tell(info, told, ended=ended)
+
+    def _tell(self, info: dict[str, Any], told: dict[str, NDArray[np.float64]], *, ended: bool) -> dict[str, Any]:
+        """Add what the wrapper tells, (1,) by name, to the last info, or where infos are numbers to every one."""
+        if not ended and self.env.unwrapped.infos != "numbers":
+            return info
+        return info | {name: float(values[0]) + info.get(name, 0.0) for name, values in told.items()}
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Tell which actions are allowed now: (n,) True where allowed, as sb3-contrib's MaskablePPO asks."""
@@ -232,37 +278,53 @@ class ManyEnvs(_Form, _VectorWrapper):
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start new episodes; the arguments are those of the environment."""
         seen, infos = self.env.reset(seed=seed, options=options)
-        every = np.ones(self.num_envs, dtype=np.bool_)
-        return put(seen, self.rows.start(tokens_of(seen), np.asarray((options or {}).get("reset_mask", every)))), infos
+        nothing, every = np.zeros(self.num_envs, dtype=np.bool_), np.ones(self.num_envs, dtype=np.bool_)
+        texts = tokens_of(seen)
+        shown = self.rows.start(texts, np.asarray((options or {}).get("reset_mask", every)))
+        infos = self._show_final(infos, shown, texts, nothing)
+        return put(seen, shown), self._tell(infos, self.rows.tell(), nothing)
 
     def step(self, actions: Any) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Take one step in every row."""
-        asked = self.rows.ask(actions)
-        seen, paid, terminated, truncated, infos = self.env.step(asked[0])
+        made, returned = self.rows.step(actions, self.env.step)
+        seen, paid, terminated, truncated, infos = returned
         texts, ended = tokens_of(seen), terminated | truncated
-        at = np.flatnonzero(ended)
         after = texts.copy()
-        for row in at if "final_obs" in infos else ():
-            after[row] = tokens_of(infos["final_obs"][row])
+        for row in np.flatnonzero(ended) if "final_obs" in infos else ():
+            after[row] = tokens_of(row_of(infos["final_obs"], row))
+        shown = self.rows.observe(texts, self.rows.running(texts, after, ended))
+        infos = self._show_final(infos, shown, after, ended)
         last = infos.get("final_info", infos)
-        rewards, told = self.rows.take(
-            asked, texts, after, paid, ended, [info_of(last, row) if ended[row] else {} for row in range(len(ended))]
-        )
-        if len(at):
-            last = last | told | {f"_{name}": ended.copy() for name in told}
-            infos = infos | {"final_info": last} if "final_info" in infos else last
-            infos = self._show_final(infos, after, at)
-        return put(seen, self.rows.observe(texts, self.rows.live)), rewards, terminated, truncated, infos
+        ends = [info_of(last, row) if ended[row] else {} for row in range(len(ended))]
+        rewards, told = self.rows.take(texts, Turn(*made, after, paid, ended, ends))
+        return put(seen, shown), rewards, terminated, truncated, self._tell(infos, told, ended)
 
-    def _show_final(self, infos: dict[str, Any], after: NDArray[np.int32], at: NDArray[np.int64]) -> dict[str, Any]:
-        """Show the final texts of the rows `at` as the wrapper shows texts."""
+    def _tell(self, infos: dict[str, Any], told: dict[str, NDArray[np.float64]], ended: NDArray[np.bool_]) -> dict[str, Any]:
+        """Add what the wrapper tells, (N,) by name, to the infos of rows that ended, or where infos are numbers to all."""
+        numbers = self.env.unwrapped.infos == "numbers"
+        if not told or not (numbers or ended.any()):
+            return infos
+        last = infos.get("final_info", infos)
+        told = {name: values + last.get(name, 0.0) for name, values in told.items()}
+        masks = {f"_{name}": (last["_length"] if numbers else ended).copy() for name in told}
+        if "final_info" not in infos:
+            return infos | told | masks
+        if numbers:
+            infos = infos | {name: np.where(ended, 0.0, values) for name, values in told.items()} | masks
+        return infos | {"final_info": last | told | masks}
+
+    def _show_final(self, infos: dict[str, Any], shown: Any, after: NDArray[np.int32], ended: NDArray[np.bool_]) -> dict[str, Any]:
+        """Show the final texts of the rows that ended (N,) as the wrapper shows texts; where infos are numbers, beside those of `shown`."""
         if "final_obs" not in infos or self.rows.observation_space is None:
             return infos
-        shown = self.rows.observe(after[at], np.zeros(len(at), dtype=np.bool_))
-        final = np.full(self.num_envs, None, dtype=object)
+        at = np.flatnonzero(ended)
+        final = self.rows.observe(after[at], np.zeros(len(at), dtype=np.bool_)) if len(at) else None
+        if self.env.unwrapped.infos == "numbers":
+            return infos | {"final_obs": put(infos["final_obs"], with_rows(shown, at, final))}
+        told = np.full(self.num_envs, None, dtype=object)
         for index, row in enumerate(at.tolist()):
-            final[row] = put(infos["final_obs"][row], row_of(shown, index))
-        return infos | {"final_obs": final}
+            told[row] = put(infos["final_obs"][row], row_of(final, index))
+        return infos | {"final_obs": told}
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Tell which actions are allowed now: (N, n) True where allowed."""

@@ -3,6 +3,8 @@
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
 
 
 def tokens_of(observation: Any) -> Any:
@@ -22,6 +24,19 @@ def row_of(batch: Any, row: int) -> Any:
     if isinstance(batch, dict):
         return {name: values[row] for name, values in batch.items()}
     return batch[row]
+
+
+def with_rows(batch: Any, at: NDArray[np.int64], rows: Any) -> Any:
+    """Copy a batch of N observations, with others in its rows `at` (n,), which may be none."""
+    if isinstance(batch, dict):
+        return {name: with_rows(values, at, None if rows is None else rows[name]) for name, values in batch.items()}
+    if isinstance(batch, tuple):
+        changed = dict(zip(at.tolist(), rows or (), strict=True))
+        return tuple(changed.get(row, value) for row, value in enumerate(batch))
+    copied = batch.copy()
+    if len(at):
+        copied[at] = rows
+    return copied
 
 
 def info_of(infos: dict[str, Any], row: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenv.envs import shaping
-from textenv.envs.wrappers.base import Rows, Turn, wrap
+from textenv.envs.wrappers.base import Move, Rows, Turn, wrap
 from textenv.errors import ArgumentError
 
 
@@ -63,11 +63,17 @@ class Payment(Rows):
         """Forget what has been paid in these rows (N,)."""
         self.paid[rows] = 0.0
 
-    def settle(self, turn: Turn) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+    def weigh(self, move: Move) -> NDArray[np.float64]:
+        """Compute the shaping of each token (N,)."""
+        return np.where(move.live, self.kl_shaping(move.before, move.tokens, move.allowed), 0.0)
+
+    def settle(self, turn: Turn) -> NDArray[np.float64]:
         """Add the shaping to what is paid (N,)."""
-        now = np.where(turn.live, self.kl_shaping(turn.before, turn.tokens, turn.allowed), 0.0)
-        self.paid += now
-        due = now if self.per == "token" else np.where(turn.ended, self.paid, 0.0)
-        told = self.paid + [float(info.get("shaping", 0.0)) for info in turn.infos]
-        self.begin(turn.ended)
-        return turn.rewards + due, {"shaping": told}
+        self.paid += turn.weighed
+        due = turn.weighed if self.per == "token" else np.where(turn.ended, self.paid, 0.0)
+        paid: NDArray[np.float64] = turn.rewards + due
+        return paid
+
+    def tell(self) -> dict[str, NDArray[np.float64]]:
+        """Return the sum of the shaping so far, `shaping`."""
+        return {"shaping": self.paid.copy()}

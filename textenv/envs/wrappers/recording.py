@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from textenv.envs.shaping import TokenDistribution, chosen, distribution, load_reference
-from textenv.envs.wrappers.base import Rows, Turn, wrap
+from textenv.envs.wrappers.base import Move, Rows, Turn, wrap
 from textenv.errors import ArgumentError
 from textenv.files import replacing, saving
 from textenv.rewards.kl import k1
@@ -73,20 +73,24 @@ class Recorder(Rows):
         for row in np.flatnonzero(rows).tolist():
             self.open[row] = []
 
-    def settle(self, turn: Turn) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-        """Note a step, and move the episodes that ended to the finished ones."""
-        with torch.no_grad():
-            found = {name: chosen(distribution(model, turn.before, turn.allowed), turn.tokens) for name, model in self.models.items()}
-        if len(found) == 2:
-            found["kl"] = k1(found["log_prob"], found["ref_log_prob"])
-        for row in np.flatnonzero(turn.live).tolist():
-            known = {name: float(values[row]) for name, values in found.items()}
-            self.open[row].append({"token": int(turn.tokens[row]), **known, "reward": float(turn.rewards[row])})
-        for row in np.flatnonzero(turn.ended).tolist():
-            self.finished += self._finish(row, turn)
+    def weigh(self, move: Move) -> dict[str, torch.Tensor]:
+        """Compute the log-probabilities of the tokens (N,) by name; write what is to be written."""
         if self.folder is not None and len(self.finished) >= PART_ROWS:
             self.close()
-        return turn.rewards, {}
+        with torch.no_grad():
+            log_probs = {name: chosen(distribution(model, move.before, move.allowed), move.tokens) for name, model in self.models.items()}
+        if len(log_probs) == 2:
+            log_probs["kl"] = k1(log_probs["log_prob"], log_probs["ref_log_prob"])
+        return log_probs
+
+    def settle(self, turn: Turn) -> NDArray[np.float64]:
+        """Note a step, and move the episodes that ended to the finished ones."""
+        for row in np.flatnonzero(turn.move.live).tolist():
+            log_probs = {name: float(values[row]) for name, values in turn.weighed.items()}
+            self.open[row].append({"token": int(turn.move.tokens[row]), **log_probs, "reward": float(turn.rewards[row])})
+        for row in np.flatnonzero(turn.ended).tolist():
+            self.finished += self._finish(row, turn)
+        return turn.rewards
 
     def _finish(self, row: int, turn: Turn) -> Iterator[dict[str, Any]]:
         """Number the tokens of a row that has ended, and add what is known at the end."""

@@ -25,13 +25,6 @@ env = gymnasium.make(ID)
 vocabulary, width = env.action_space.n, env.observation_space.shape[0]
 
 
-class WithoutInfo(gymnasium.Wrapper):
-    """Tianshou keeps every info and takes a text that stands in some of them only, such as `completion`, for a NaN."""
-
-    def step(self, action):
-        return *self.env.step(action)[:4], {}
-
-
 class Tokens(ModuleWithVectorOutput):
     """Token ids, -1 where there is none, to a vector; the default `Net` would read the ids as magnitudes."""
 
@@ -48,7 +41,8 @@ actor = DiscreteActor(preprocess_net=tokens, action_shape=vocabulary, softmax_ou
 policy = DiscreteActorPolicy(actor=actor, action_space=env.action_space, observation_space=env.observation_space)
 critic = DiscreteCritic(preprocess_net=tokens)
 algorithm = PPO(policy=policy, critic=critic, optim=AdamOptimizerFactory(lr=2e-3), gamma=1.0, max_grad_norm=0.5)
-envs, test_envs = (DummyVectorEnv([lambda: WithoutInfo(gymnasium.make(ID))] * ROWS) for _ in range(2))
+# Tianshou keeps every info, so they must have the same keys, and takes a text that stands in some of them only for a NaN.
+envs, test_envs = (DummyVectorEnv([lambda: gymnasium.make(ID, infos="numbers")] * ROWS) for _ in range(2))
 envs.seed(0)
 test_envs.seed(10_000)
 collector, test = Collector(algorithm, envs, VectorReplayBuffer(4096, ROWS)), Collector(algorithm, test_envs)

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from transformers import AutoConfig, GenerationConfig
 from transformers.utils import logging
 
-from textenv.errors import ArgumentError
+from textenv.errors import ArgumentError, LoadError
+from textenv.models.folders import loading
 from textenv.models.hub import locate
 from textenv.models.loading import adapter_base, load_tokenizer
 from textenv.models.pieces import decode, decode_after, half_character, special_ids
@@ -138,12 +139,13 @@ def _files(place: str, *, local_files_only: bool) -> "tuple[PretrainedConfig | N
     before = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
-        with contextlib.suppress(OSError, ValueError, KeyError):  # a tokenizer may stand alone
-            config = AutoConfig.from_pretrained(place, local_files_only=local_files_only)
-        try:
-            generation = GenerationConfig.from_pretrained(place, local_files_only=local_files_only)
-        except (OSError, ValueError):
-            generation = None if config is None else GenerationConfig.from_model_config(config)
+        with loading(f"The configuration of {place}", place):
+            with contextlib.suppress(OSError, ValueError, KeyError):  # a tokenizer may stand alone
+                config = AutoConfig.from_pretrained(place, local_files_only=local_files_only)
+            try:
+                generation = GenerationConfig.from_pretrained(place, local_files_only=local_files_only)
+            except (OSError, ValueError):
+                generation = None if config is None else GenerationConfig.from_model_config(config)
     finally:
         logging.set_verbosity(before)
     return config, generation
@@ -173,7 +175,11 @@ def _written_ends(
 def _as_list(ids: Any) -> list[int]:
     if ids is None:
         return []
-    return [int(id) for id in (ids if isinstance(ids, Sequence) else [ids])]
+    listed = ids if isinstance(ids, list | tuple) else [ids]
+    for id in listed:
+        if isinstance(id, bool) or not isinstance(id, int):
+            raise LoadError(f"A model's eos_token_id must be token ids, got {ids!r}; correct its generation_config.json.")
+    return list(listed)
 
 
 def _contract(

@@ -1,6 +1,5 @@
 """Load causal language models and tokenizers by embedded name, local path or hub id."""
 
-import json
 import re
 import warnings
 from collections.abc import Collection, Sequence
@@ -8,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from textenv.errors import ArgumentError, LoadError
+from textenv.models.folders import loading, read_json
 from textenv.models.hub import files_of, locate
 from textenv.models.lora import within_peft
 
@@ -37,10 +36,8 @@ def load_tokenizer(name: str | Path) -> "PreTrainedTokenizerBase":
     version = files_of(str(name))
     kept = _tokenizers.get(place)
     if kept is None or kept[1] != (version, _state(kept[0])):
-        try:
+        with loading(f"The tokenizer of {name}", place):
             tokenizer = cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(place))
-        except (OSError, ValueError, KeyError) as error:
-            raise LoadError(f"The tokenizer of {name} cannot be loaded: {str(error).splitlines()[0]}") from error
         kept = _tokenizers[place] = (tokenizer, (version, _state(tokenizer)))
     return kept[0]
 
@@ -64,7 +61,7 @@ def load_causal_lm(name: str | Path, device: str = "cpu") -> "PreTrainedModel":
         return _merged_adapter(name, device)
     if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
         raise LoadError(f"{name} holds no model: it has no config.json.")
-    try:
+    with loading(f"The model {name}", place):
         config = AutoConfig.from_pretrained(place)
         if config.is_encoder_decoder:
             raise ArgumentError(f"{name} is an encoder-decoder; textenv acts with decoder-only models.")
@@ -72,27 +69,27 @@ def load_causal_lm(name: str | Path, device: str = "cpu") -> "PreTrainedModel":
             if kind.endswith("Classification"):
                 raise ArgumentError(f"{name} is a {kind}, a reward and no language model; it goes where a reward is asked for.")
         both: Any = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, output_loading_info=True)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, ArgumentError):
-            raise
-        raise LoadError(f"The model {name} cannot be loaded: {str(error).splitlines()[0]}") from error
-    model, loaded = both
-    check_complete(name, model, loaded["missing_keys"])
+        model, loaded = both
+        check_complete(name, model, loaded["missing_keys"], loaded["unexpected_keys"])
     return cast("PreTrainedModel", model.to(device))
 
 
-def check_complete(name: str | Path, model: "PreTrainedModel", missing: Collection[str]) -> None:
+def check_complete(
+    name: str | Path, model: "PreTrainedModel", missing: Collection[str], left_over: Collection[str] = ()
+) -> None:
     """Refuse a model some of whose weights were not in its file, for they are drawn at random then.
 
     Args:
         name: under which it was loaded.
         model: as transformers made it.
         missing: names of the weights.
+        left_over: names of weights that are in the file and not in the model.
 
     Raises:
-        LoadError: there are some.
+        LoadError: some are missing, or layers are left over.
     """
     if not missing:
+        refuse_layers(name, model, left_over)
         return
     some = sorted(missing)
     number = len(model.state_dict())
@@ -102,6 +99,26 @@ def check_complete(name: str | Path, model: "PreTrainedModel", missing: Collecti
         f"The file of {name} holds {what} of the weights of {type(model).__name__} ({kind}): "
         f"it lacks {', '.join(some[:3])}" + (f" and {len(some) - 3} more." if len(some) > 3 else ".")
     )
+
+
+def refuse_layers(name: str | Path, model: "PreTrainedModel", left_over: Collection[str]) -> None:
+    """Refuse a model of fewer layers than its file holds; other weights without a place, as of another head, are harmless.
+
+    Args:
+        name: under which it was loaded.
+        model: as transformers made it.
+        left_over: names of weights that are in the file and not in the model.
+
+    Raises:
+        LoadError: some of them are of a layer like those that the model has.
+    """
+    kinds = {re.sub(r"\d+", "#", key) for key in model.state_dict()}
+    layers = sorted(key for key in left_over if re.sub(r"\d+", "#", key) in kinds)
+    if layers:
+        raise LoadError(
+            f"The file of {name} holds layers that its config.json does not count, such as {layers[0]}; "
+            "correct the number of layers there, or save the folder again."
+        )
 
 
 def adapter_base(name: str | Path) -> str | None:
@@ -116,10 +133,8 @@ def adapter_base(name: str | Path) -> str | None:
     file = folder / "adapter_config.json"
     if not file.is_file() or (folder / "config.json").is_file():
         return None
-    try:
-        base = json.loads(file.read_bytes())["base_model_name_or_path"]
-    except (ValueError, KeyError, TypeError):
-        base = None
+    with loading(f"The adapters of {name}", folder):
+        base = read_json(file).get("base_model_name_or_path")
     if not isinstance(base, str):
         raise LoadError(f"{file} does not name the model that its adapters belong to, base_model_name_or_path.")
     return base
@@ -135,14 +150,14 @@ def _merged_adapter(name: str | Path, device: str) -> "PreTrainedModel":
         raise LoadError(f'{what}, which need peft, of the extra: pip install "textenv[lora]".') from error
     try:
         model: Any = load_causal_lm(base, device)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of names that peft takes from transformers
-            warnings.filterwarnings("error", message="Found missing adapter keys")
-            within_peft(adapted := PeftModel.from_pretrained(model, locate(name)))
+    except LoadError as error:
+        raise LoadError(f"{what}, and cannot be loaded: {error}") from error
+    with loading(f"{what}, and", locate(name)), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of names that peft takes from transformers
+        warnings.filterwarnings("error", message="Found missing adapter keys")
+        within_peft(adapted := PeftModel.from_pretrained(model, locate(name)))
         merged = adapted.merge_and_unload().requires_grad_(True)  # peft leaves them frozen
-        return cast("PreTrainedModel", merged)
-    except (LoadError, OSError, ValueError, KeyError, RuntimeError, UserWarning, SafetensorError) as error:
-        raise LoadError(f"{what}, and cannot be loaded: {str(error).splitlines()[0]}") from error
+    return cast("PreTrainedModel", merged)
 
 
 def toy_causal_lm(tokenizer: "PreTrainedTokenizerBase", context: int, seed: int = 0, device: str = "cpu") -> "PreTrainedModel":

@@ -16,6 +16,7 @@ from textenv.errors import ArgumentError
 from textenv.models.acting import Act
 from textenv.models.cache import PrefixCache
 from textenv.models.contract import contract_of_model, require_same
+from textenv.models.folders import loading
 from textenv.models.hub import locate
 from textenv.models.kernels import FastKernels, SingleThread, fuse_gelu
 from textenv.models.layout import align_left
@@ -132,8 +133,9 @@ class LanguagePolicy(nn.Module):
         model = load_causal_lm(name, device)
         policy = cls(model, load_tokenizer(name), end_tokens=end_tokens, temperature=temperature, precision=precision)
         head = Path(locate(name)) / "value_head.safetensors"
-        if head.is_file():
-            policy.value_head.load_state_dict(load_file(head, device=device))
+        if head.exists():
+            with loading(f"The value head of {name}", head.parent):
+                policy.value_head.load_state_dict(load_file(head, device=device))
         return policy
 
     @classmethod

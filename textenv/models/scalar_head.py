@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 from transformers.utils import logging
 
 from textenv.errors import ArgumentError, LoadError
+from textenv.models.folders import loading
 from textenv.models.hub import locate
-from textenv.models.loading import adapter_base, load_tokenizer
+from textenv.models.loading import adapter_base, load_tokenizer, refuse_layers
 from textenv.models.reading import reading, reads_whole_texts
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def load_scalar_model(name: str | Path, *, seed: int = 0, device: str = "cpu") -
     if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
         raise LoadError(f"{name} holds no model: it has no config.json.")
     options: dict[str, Any] = {"num_labels": 1, "id2label": {0: "REWARD"}, "label2id": {"REWARD": 0}, "problem_type": "regression"}
-    try:
+    with loading(f"The model {name}", place):
         config: Any = AutoConfig.from_pretrained(place, **options)
         if config.is_encoder_decoder:
             raise ArgumentError(f"{name} is an encoder-decoder; a reward model is made of a causal language model or an encoder.")
@@ -59,13 +59,7 @@ def load_scalar_model(name: str | Path, *, seed: int = 0, device: str = "cpu") -
             model, found = AutoModelForSequenceClassification.from_pretrained(
                 place, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
             )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, ArgumentError):
-            raise
-        raise LoadError(f"The model {name} cannot be loaded: {str(error).splitlines()[0]}") from error
-    lacks = sorted(key for key in found["missing_keys"] if key.startswith(f"{model.base_model_prefix}.") and ".pooler." not in key)
-    if lacks:
-        raise LoadError(f"{name} holds no {config.model_type} model: its file lacks {', '.join(lacks[:3])}.")
+        _check_trunk(name, model, found)
     tokenizer = _tokenizer_of(name)
     if len(tokenizer) > config.vocab_size:
         with torch.random.fork_rng():
@@ -74,6 +68,22 @@ def load_scalar_model(name: str | Path, *, seed: int = 0, device: str = "cpu") -
     model.config.pad_token_id = tokenizer.pad_token_id
     _draw(head_of(model), seed)
     return model.to(device).eval(), tokenizer
+
+
+def _check_trunk(name: str | Path, model: "PreTrainedModel", loaded: dict[str, Any]) -> None:
+    """Refuse a model whose trunk is not wholly its file's."""
+    trunk = f"{model.base_model_prefix}."
+    lacks = sorted(key for key in loaded["missing_keys"] if key.startswith(trunk) and ".pooler." not in key)
+    if lacks:
+        kind = cast(Any, model.config).model_type
+        raise LoadError(f"{name} holds no {kind} model: its file lacks {', '.join(lacks[:3])}.")
+    for key, stored, wanted in sorted(loaded["mismatched_keys"]):
+        if key.startswith(trunk):
+            raise LoadError(
+                f"The file of {name} holds {key} of the shape {tuple(stored)}, where its config.json asks for "
+                f"{tuple(wanted)}; correct the sizes there, or save the folder again."
+            )
+    refuse_layers(name, model, loaded["unexpected_keys"])
 
 
 @contextlib.contextmanager

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification
 
 from textenv.errors import ArgumentError, LoadError, did_you_mean
+from textenv.models.folders import loading
 from textenv.models.kernels import FastKernels, fuse_gelu
-from textenv.models.loading import load_tokenizer
+from textenv.models.loading import load_tokenizer, refuse_layers
 from textenv.models.reading import as_read, embedding_rows, misfit, read_texts, reads_at_most, refuse_unembedded, warn_once
 from textenv.rewards.protocol import refuse_half_characters
 from textenv.rewards.repeats import once
@@ -77,12 +77,14 @@ class Classifier:
         Raises:
             LoadError: it cannot be loaded.
         """
-        try:
-            model, found = AutoModelForSequenceClassification.from_pretrained(place, dtype=torch.float32, output_loading_info=True)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            raise LoadError(f"The reward {name} cannot be loaded: {str(error).splitlines()[0]}") from error
-        if found["missing_keys"]:
-            raise LoadError(f"{name} is no sequence classifier: its file lacks {', '.join(sorted(found['missing_keys'])[:3])}.")
+        with loading(f"The reward {name}", place):
+            model, found = AutoModelForSequenceClassification.from_pretrained(
+                place, dtype=torch.float32, output_loading_info=True
+            )
+            if found["missing_keys"]:
+                lacks = ", ".join(sorted(found["missing_keys"])[:3])
+                raise LoadError(f"{name} is no sequence classifier: its file lacks {lacks}.")
+            refuse_layers(name, model, found["unexpected_keys"])
         tokenizer = load_tokenizer(place)
         problem = misfit(model, tokenizer)
         if problem is not None:

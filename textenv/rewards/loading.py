@@ -1,12 +1,12 @@
 """Load rewards by name: an embedded one, a local folder or a hub id."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from textenv.errors import ArgumentError, LoadError
+from textenv.models.folders import loading, read_json
 from textenv.models.hub import cached_by_files, locate
 from textenv.rewards.protocol import refuse_half_characters
 
@@ -85,6 +85,14 @@ class NgramReward:
         return [float(score) for score in scores]
 
 
+def _model_type(name: str, config: Path) -> Any:
+    """Return what a folder's `config.json` says it is, None for a hub id."""
+    if not config.exists():
+        return None
+    with loading(f"The reward {name}", config.parent):
+        return read_json(config).get("model_type")
+
+
 @cached_by_files
 def _load(name: str, label: str | None, output: str | None, reads: str, device: str) -> Callable[..., Any]:
     from textenv.rewards.classifier import Classifier
@@ -97,7 +105,7 @@ def _load(name: str, label: str | None, output: str | None, reads: str, device: 
         raise LoadError(f"{name} holds an adapter alone; save model.merge_and_unload() of the PeftModel with its tokenizer instead.")
     if Path(place).is_dir() and not config.is_file():
         raise LoadError(f"{name} holds no reward: it has no config.json.")
-    if config.is_file() and json.loads(config.read_text()).get("model_type") == "ngram":
+    if _model_type(name, config) == "ngram":
         if output is None:
             return _load(name, label, "probability", reads, device)
         if label is not None:

@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import normalize
 
 from textenv.errors import LoadError
+from textenv.models.folders import loading, read_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +65,22 @@ class NgramClassifier:
         """Load what `save_pretrained` wrote.
 
         Raises:
-            LoadError: a file is missing in the folder.
+            LoadError: a file is missing in the folder or damaged.
         """
         missing = [name for name in ("config.json", "model.safetensors") if not (Path(folder) / name).is_file()]
         if missing:
             raise LoadError(f"{folder} holds no n-gram classifier: {' and '.join(missing)} missing.")
-        settings = json.loads((Path(folder) / "config.json").read_text())
-        tensors = {name: tensor.astype(np.float64) for name, tensor in load_file(Path(folder) / "model.safetensors").items()}
-        config = NgramConfig(**{name: settings[name] for name in asdict(NgramConfig())})
-        return cls(tensors["weights"], tensors["idf"], float(settings["bias"]), config)
+        with loading(f"The n-gram classifier {folder}", folder):
+            settings = read_json(Path(folder) / "config.json")
+            tensors = load_file(Path(folder) / "model.safetensors")
+            config = NgramConfig(**{name: settings[name] for name in asdict(NgramConfig())})
+            weights, idf = (tensors[name].astype(np.float64) for name in ("weights", "idf"))
+            if not weights.shape == idf.shape == (config.features,):
+                raise ValueError(f"features are {config.features}, but the weights {weights.shape} and {idf.shape}")
+            classifier = cls(weights, idf, float(settings["bias"]), config)
+            if not np.isfinite(classifier.log_odds(["a"])).all():
+                raise ValueError("it gives a text a score that is no number")
+        return classifier
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json and model.safetensors, the weights in half precision."""

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.preprocessing import normalize
 
 from textenv.errors import LoadError
+from textenv.models.folders import loading
 from textenv.models.hub import cached_by_files, locate
 from textenv.models.reading import warn_once
 from textenv.rewards.metrics import texts_of
@@ -92,7 +93,11 @@ def load_embedding(model: str, device: str) -> "SentenceTransformer":
     """
     from sentence_transformers import SentenceTransformer
 
-    try:
-        return SentenceTransformer(locate(model, "embedding model"), device=device)
-    except (OSError, ValueError, KeyError) as error:
-        raise LoadError(f"The embedding model {model} cannot be loaded: {str(error).splitlines()[0]}") from error
+    place = locate(model, "embedding model")
+    with loading(f"The embedding model {model}", place) as logged:
+        embedding = SentenceTransformer(place, device=device)
+        # The one place where sentence-transformers lets it be seen that weights were drawn at random.
+        if any("LOAD REPORT" in line and "MISSING" in line for line in logged):
+            raise LoadError(f"The embedding model {model} cannot be loaded: its file lacks some of its weights.")
+        embedding.encode(["a"], show_progress_bar=False)
+    return embedding

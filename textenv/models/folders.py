@@ -1,0 +1,212 @@
+"""Folders of models: what is damaged in one is refused in one sentence, and what libraries print about it is not.
+
+Every loader of a model, a tokenizer or a reward loads within `loading`.
+"""
+
+import contextlib
+import json
+import logging
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
+from safetensors import safe_open
+from transformers.utils import logging as transformers_logging
+
+from textenv.errors import LoadError, TextenvError
+
+_CURE: Final = "save the folder again, or copy it again from where it is whole"
+_LONGEST_REASON: Final = 300
+"""Characters of another library's message."""
+_LOGGERS: Final = ("transformers", "huggingface_hub", "sentence_transformers", "peft")
+
+
+@contextlib.contextmanager
+def loading(what: str, place: str | Path) -> Iterator[list[str]]:
+    """Turn whatever goes wrong while a folder is loaded into one sentence.
+
+    The files whose damage libraries report badly, or not at all, are checked first. What libraries log and warn
+    meanwhile is withheld until the block ends and comes out only if it ends well. Bars of loading are hidden, but for
+    a hub id, of which there may be something to download.
+
+    Args:
+        what: is loaded, as the sentence begins: "The model tiny-en".
+        place: a folder or a hub id.
+
+    Yields:
+        What libraries have logged so far.
+
+    Raises:
+        LoadError: naming the file where that is known.
+    """
+    try:
+        check_files(place)
+        with _withheld() as logged, _without_bars(place):
+            yield logged
+    except _Damage as damage:
+        raise LoadError(f"{what} cannot be loaded: {damage}; {_CURE}.") from damage
+    except TextenvError:
+        raise
+    except BaseException as error:
+        # What breaks in a library that is written in Rust is no Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise LoadError(f"{what} cannot be loaded: {_reason(error, Path(place))}") from error
+
+
+class _Damage(Exception):
+    """A file that is not what its name says."""
+
+
+def check_files(place: str | Path) -> None:
+    """Raise an exception that names the first damaged file of a folder: its small JSON files and the headers of its weights.
+
+    A hub id has no files to be checked. Call it within `loading`.
+    """
+    folder = Path(place)
+    for name, kind in _KINDS.items():
+        if (folder / name).exists():
+            read_json(folder / name, kind)
+    for file in sorted(folder.glob("*.safetensors")):
+        _try(file, _read_header)
+
+
+_KINDS: Final[dict[str, type]] = {
+    "config.json": dict,
+    "generation_config.json": dict,
+    "tokenizer_config.json": dict,
+    "special_tokens_map.json": dict,
+    "added_tokens.json": dict,
+    "adapter_config.json": dict,
+    "model.safetensors.index.json": dict,
+    "pytorch_model.bin.index.json": dict,
+    "config_sentence_transformers.json": dict,
+    "modules.json": list,
+}
+"""Small files of a folder, and what their JSON is."""
+
+
+def read_json(file: Path, kind: type = dict) -> Any:
+    """Read a JSON file that holds an object, or a list. Call it within `loading`, which turns what it raises into a sentence."""
+    content = _try(file, lambda file: json.loads(file.read_bytes()))
+    if not isinstance(content, kind):
+        raise _Damage(f"{file} holds {_JSON[type(content)]} where there should be {_JSON[kind]}")
+    return content
+
+
+_JSON: Final[dict[type, str]] = {
+    dict: "an object {...}",
+    list: "a list",
+    str: "a string",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
+
+
+def _try(file: Path, read: Callable[[Path], Any]) -> Any:
+    """Read a file, and say what is wrong with it."""
+    try:
+        if not file.stat().st_size:
+            raise _Damage(f"{file} is empty")
+        return read(file)
+    except OSError as error:
+        raise _Damage(f"{file} cannot be read ({error.strerror or error})") from error
+    except RecursionError as error:
+        raise _Damage(f"{file} is nested too deeply") from error
+    except ValueError as error:
+        raise _Damage(f"{file} is cut or damaged, for it is no JSON ({error})") from error
+
+
+def _read_header(file: Path) -> None:
+    """Read the names and sizes of tensors, which must fit the size of their file."""
+    try:
+        safe_open(file, "numpy").keys()
+    except OSError:
+        raise
+    except Exception as error:  # of more kinds than the library documents, by what is damaged
+        raise _Damage(f"{file} is cut or damaged, for it holds no tensors ({_one_line(error)})") from error
+
+
+def _reason(error: BaseException, folder: Path) -> str:
+    """Say what went wrong; where the largest JSON file is damaged, whose content is checked only now, that is it."""
+    if (folder / "tokenizer.json").exists():
+        try:
+            read_json(folder / "tokenizer.json")
+        except _Damage as damage:
+            return f"{damage}; {_CURE}."
+    if isinstance(error, ImportError):
+        return _one_line(error)
+    return f"{_one_line(error)}; {_CURE}."
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()).rstrip(".")
+    name = type(error).__name__
+    # A KeyError or a TypeError says little without its name, an error of textenv or of a library of models all.
+    if type(error).__module__ == "builtins" and not isinstance(error, OSError | ValueError | RuntimeError | ImportError):
+        text = f"{name}: {text}"
+    return (text or name)[:_LONGEST_REASON]
+
+
+@contextlib.contextmanager
+def _withheld() -> Iterator[list[str]]:
+    """Keep back what libraries log and warn; after a block that ends well it comes out."""
+    logged: list[str] = []
+    held: list[tuple[logging.Handler, logging.LogRecord]] = []
+    loggers = [logging.getLogger(name) for name in ("", *_LOGGERS)]
+    handlers = {handler for logger in loggers for handler in logger.handlers}
+    if logging.lastResort is not None:
+        handlers.add(logging.lastResort)
+    with _one_at_a_time, contextlib.ExitStack() as stack:
+        for handler in handlers:
+            keep = _keeper(handler, logged, held)
+            handler.addFilter(keep)
+            stack.callback(handler.removeFilter, keep)
+        warned = stack.enter_context(warnings.catch_warnings(record=True))
+        yield logged
+    for handler, record in held:
+        handler.handle(record)
+    for warning in warned:
+        warnings.showwarning(
+            warning.message, warning.category, warning.filename, warning.lineno, warning.file, warning.line
+        )
+
+
+_one_at_a_time: Final = threading.RLock()
+"""Warnings are kept back for the whole process, and two threads would each put back what the other had put there."""
+
+
+def _keeper(
+    handler: logging.Handler, logged: list[str], held: list[tuple[logging.Handler, logging.LogRecord]]
+) -> Callable[[logging.LogRecord], bool]:
+    """Make a filter of a handler that lets nothing of the libraries through and keeps it."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        if record.name.split(".")[0] not in _LOGGERS:
+            return True
+        logged.append(record.getMessage())
+        held.append((handler, record))
+        return False
+
+    return keep
+
+
+@contextlib.contextmanager
+def _without_bars(place: str | Path) -> Iterator[None]:
+    """Hide the bars that transformers draws while it loads weights from a folder."""
+    if not transformers_logging.is_progress_bar_enabled() or not Path(place).is_dir():
+        yield
+        return
+    without_downloads = are_progress_bars_disabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.enable_progress_bar()
+        if without_downloads:  # which transformers has enabled too
+            disable_progress_bars()

@@ -1,10 +1,10 @@
 """Whatever is damaged in a folder, whoever loads it: one sentence, and nothing else is printed."""
 
 import functools
+import io
 import json
 import logging
 import pickle
-import re
 import shutil
 import struct
 import warnings
@@ -24,8 +24,7 @@ from transformers.utils import logging as transformers_logging
 from textenv import cli
 from textenv.errors import ArgumentError, LoadError
 from textenv.models.contract import contract_of
-from textenv.models.folders import loading, read_json
-from textenv.models.hub import ASSETS
+from textenv.models.folders import loading
 from textenv.models.loading import load_causal_lm, toy_causal_lm, toy_tokenizer
 from textenv.models.policy import LanguagePolicy
 from textenv.models.scalar_head import load_scalar_model
@@ -199,3 +198,264 @@ def test_a_damaged_file_is_named(
     (folder / file).write_bytes(kinds[damage](content))
     sentence = refused(lambda: LOADERS[loader].load(folder), capfd)
     assert str(folder) in sentence
+
+
+WRONG: Final = ["x", -1, 10**30, []]
+
+
+def fields() -> Iterator[tuple[str, str]]:
+    """List loader and file whose fields are spoilt."""
+    for loader in ("policy", "fluency", "scalar", "classifier", "embedding", "n-gram"):
+        yield loader, "config.json"
+    for file in ("generation_config.json", "tokenizer_config.json", "tokenizer.json"):
+        yield "policy", file
+    yield "classifier", "tokenizer_config.json"
+    yield "embedding", "modules.json"
+    yield "embedding", "1_Pooling/config.json"
+    yield "embedding", "sentence_bert_config.json"
+    yield "embedding", "config_sentence_transformers.json"
+    yield "adapters", "adapter_config.json"
+
+
+def attempt(load: Callable[[], Any], case: str) -> str:
+    """Give the sentence by which a load is refused, or nothing."""
+    try:
+        load()
+    except (LoadError, ArgumentError) as error:
+        return str(error)
+    except BaseException as error:
+        raise AssertionError(case) from error
+    return ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("loader", "file"), list(fields()))
+def test_a_field_of_another_type_or_none_is_refused_or_harmless(
+    loader: str, file: str, made: Callable[[str], Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "folder"
+    shutil.copytree(made(loader), folder)
+    whole = json.loads((folder / file).read_bytes())
+    records = whole if isinstance(whole, list) else [whole]
+    for record in records:
+        for name, before in list(record.items()):
+            for value in [*WRONG, "left out"]:
+                record[name] = value
+                if value == "left out":
+                    del record[name]
+                (folder / file).write_text(json.dumps(whole))
+                capfd.readouterr()
+                sentence = attempt(lambda: LOADERS[loader].load(folder), f"{name}: {value}")
+                said = capfd.readouterr()
+                assert "\n" not in sentence, (name, value)
+                assert not sentence or said.out + said.err == "", (name, value)
+                record[name] = before
+
+
+def stranger(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {f"_orig_mod.{name}": value for name, value in weights.items()}
+
+
+def a_layer_less(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in weights.items() if ".1." not in name}
+
+
+def a_layer_more(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    more = {name.replace(".1.", ".2."): value.clone() for name, value in weights.items() if ".1." in name}
+    return {**weights, **more}
+
+
+def another_size(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: torch.cat([value, value]) if ".1." in name else value for name, value in weights.items()}
+
+
+@pytest.mark.parametrize("change", [stranger, a_layer_less, a_layer_more, another_size])
+@pytest.mark.parametrize("loader", ["policy", "fluency", "scalar", "classifier", "embedding"])
+def test_weights_that_are_not_the_models_are_refused(
+    loader: str,
+    change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]],
+    made: Callable[[str], Path],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "folder"
+    shutil.copytree(made(loader), folder)
+    weights = load_file(folder / "model.safetensors")
+    save_file(change(weights), folder / "model.safetensors", metadata={"format": "pt"})
+    if (loader, change) == ("embedding", a_layer_more):
+        pytest.skip("sentence-transformers takes any part of a model; the report of transformers is printed")
+    sentence = refused(lambda: LOADERS[loader].load(folder), capfd)
+    assert str(folder) in sentence
+
+
+def missing(file: Path) -> None:
+    file.unlink()
+
+
+def a_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def a_link_to_nothing(file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file.parent / "nowhere")
+
+
+def a_link_to_itself(file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file)
+
+
+PLACES: Final = [
+    (loader, file, change)
+    for loader, file in [
+        ("policy", "config.json"),
+        ("policy", "model.safetensors"),
+        ("policy", "tokenizer.json"),
+        ("policy", "value_head.safetensors"),
+        ("contract", "tokenizer.json"),
+        ("scalar", "model.safetensors"),
+        ("classifier", "config.json"),
+        ("classifier", "model.safetensors"),
+        ("classifier", "tokenizer.json"),
+        ("n-gram", "model.safetensors"),
+        ("embedding", "model.safetensors"),
+        ("embedding", "modules.json"),
+        ("adapters", "adapter_model.safetensors"),
+    ]
+    for change in (missing, a_folder, a_link_to_nothing, a_link_to_itself)
+    # A policy has a value head or none, and sentence-transformers makes modules of a transformers folder.
+    if not (change is missing and file in ("value_head.safetensors", "modules.json"))
+]
+
+
+@pytest.mark.parametrize(("loader", "file", "change"), PLACES)
+def test_what_is_no_file_is_refused(
+    loader: str,
+    file: str,
+    change: Callable[[Path], None],
+    made: Callable[[str], Path],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "folder"
+    shutil.copytree(made(loader), folder)
+    change(folder / file)
+    sentence = refused(lambda: LOADERS[loader].load(folder), capfd)
+    assert str(folder) in sentence
+
+
+@pytest.mark.parametrize("loader", ["policy", "contract", "scalar", "classifier", "n-gram"])
+def test_a_file_is_no_folder(loader: str, made: Callable[[str], Path], capfd: pytest.CaptureFixture[str]) -> None:
+    file = made(loader) / "config.json"
+    assert refused(lambda: LOADERS[loader].load(file), capfd) == f"{file} is a file; give the folder that it is in."
+
+
+def test_a_pickle_is_not_opened(made: Callable[[str], Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    class Opened:
+        def __reduce__(self) -> Any:
+            return Path.touch, (tmp_path / "opened",)
+
+    for loader in ("policy", "scalar", "classifier"):
+        folder = tmp_path / loader
+        shutil.copytree(made(loader), folder)
+        (folder / "model.safetensors").unlink()
+        (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Opened()))
+        refused(lambda loader=loader, folder=folder: LOADERS[loader].load(folder), capfd)
+    assert not (tmp_path / "opened").exists()
+
+
+@pytest.mark.parametrize(
+    ("loader", "command"),
+    [
+        ("policy", "sample {} TextCopy-v0 --n 1"),
+        ("policy", "eval {} TextCopy-v0 --episodes 2"),
+        ("policy", "train TextCopy-v0 --model {} --out {}/../out"),
+        ("classifier", "sample tiny-en TextSentiment-v0 --n 1 --reward {}"),
+        ("n-gram", "train TextSentiment-v0 --reward {} --out {}/../out"),
+    ],
+)
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+def test_the_command_line_stops_with_two(
+    loader: str, command: str, file: str, made: Callable[[str], Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "folder"
+    shutil.copytree(made(loader), folder)
+    (folder / file).write_bytes((folder / file).read_bytes()[:-20])
+    with pytest.raises(SystemExit) as caught:
+        cli.main(command.format(folder, folder).split())
+    assert caught.value.code == 2
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1, said.err
+    assert str(folder / file) in said.err
+
+
+def test_what_libraries_say_comes_out_if_all_is_well(tmp_path: Path) -> None:
+    printed = io.StringIO()
+    handler = logging.StreamHandler(printed)
+    transformers_logging.add_handler(handler)
+    logger = transformers_logging.get_logger("transformers.somewhere")
+
+    def load(error: Exception | None) -> None:
+        with loading("It", tmp_path) as logged:
+            logger.warning("mind this")
+            warnings.warn("look", UserWarning, stacklevel=1)
+            assert logged == ["mind this"]
+            assert printed.getvalue() == ""
+            if error is not None:
+                raise error
+
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            with pytest.raises(LoadError, match="broken"):
+                load(OSError("broken"))
+            assert printed.getvalue() == ""
+            assert not warned
+            load(None)
+        assert printed.getvalue() == "mind this\n"
+        assert [str(warning.message) for warning in warned] == ["look"]
+        logger.warning("again")
+        assert printed.getvalue() == "mind this\nagain\n"
+    finally:
+        transformers_logging.remove_handler(handler)
+
+
+def test_other_errors_are_one_line(tmp_path: Path) -> None:
+    class PanicException(BaseException):
+        """As those of libraries in Rust."""
+
+    def load(error: BaseException) -> None:
+        with loading("It", tmp_path):
+            raise error
+
+    others = [KeyError("x"), ValueError("a\nb"), PanicException("oh"), RecursionError(), Exception(), OSError(2, "no")]
+    for error in others:
+        with pytest.raises(LoadError, match=r"^It cannot be loaded: .*; save the folder again, or copy it") as caught:
+            load(error)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ArgumentError, match=r"^said already$"):
+        load(ArgumentError("said already"))
+    with pytest.raises(KeyboardInterrupt):
+        load(KeyboardInterrupt())
+    with pytest.raises(LoadError, match=r"install this$"):
+        load(ImportError("install this"))
+
+
+def test_bars_of_loading_are_hidden_and_come_back(made: Callable[[str], Path], capfd: pytest.CaptureFixture[str]) -> None:
+    folders = {loader: made(loader) for loader in ("policy", "scalar", "classifier", "embedding", "adapters")}
+    for downloads in (True, False):
+        transformers_logging.enable_progress_bar()
+        (enable_progress_bars if downloads else disable_progress_bars)()
+        capfd.readouterr()
+        for loader, folder in folders.items():
+            LOADERS[loader].load(folder)
+        assert "Loading weights" not in capfd.readouterr().err
+        assert transformers_logging.is_progress_bar_enabled()
+        assert are_progress_bars_disabled() is not downloads
+    transformers_logging.disable_progress_bar()
+    LOADERS["policy"].load(folders["policy"])
+    assert not transformers_logging.is_progress_bar_enabled()
+    transformers_logging.enable_progress_bar()

@@ -6,6 +6,7 @@ Every loader of a model, a tokenizer or a reward loads within `loading`.
 import contextlib
 import json
 import logging
+import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -68,12 +69,22 @@ def check_files(place: str | Path) -> None:
     """
     folder = Path(place)
     for name, kind in _KINDS.items():
-        if (folder / name).exists():
-            read_json(folder / name, kind)
+        if os.path.lexists(folder / name):  # a link to nothing too
+            content = read_json(folder / name, kind)
+            if name == "config.json":
+                _check_layers(folder / name, content)
     for file in sorted(folder.glob("*.safetensors")):
         _try(file, _read_header)
 
 
+def _check_layers(file: Path, config: dict[str, Any]) -> None:
+    """Refuse so many layers that to make them, before any is compared with the weights, would not end."""
+    for name, value in config.items():
+        if "layer" in name and type(value) is int and value > _MOST_LAYERS:
+            raise _Damage(f"{file} asks for {str(value)[:20]} layers ({name})")
+
+
+_MOST_LAYERS: Final = 10_000
 _KINDS: Final[dict[str, type]] = {
     "config.json": dict,
     "generation_config.json": dict,
@@ -84,6 +95,7 @@ _KINDS: Final[dict[str, type]] = {
     "model.safetensors.index.json": dict,
     "pytorch_model.bin.index.json": dict,
     "config_sentence_transformers.json": dict,
+    "sentence_bert_config.json": dict,
     "modules.json": list,
 }
 """Small files of a folder, and what their JSON is."""
@@ -148,7 +160,7 @@ def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split()).rstrip(".")
     name = type(error).__name__
     # A KeyError or a TypeError says little without its name, an error of textenv or of a library of models all.
-    if type(error).__module__ == "builtins" and not isinstance(error, OSError | ValueError | RuntimeError | ImportError):
+    if type(error).__module__ == "builtins" and not isinstance(error, OSError | ValueError | RuntimeError | ImportError | Warning):
         text = f"{name}: {text}"
     return (text or name)[:_LONGEST_REASON]
 
@@ -172,9 +184,7 @@ def _withheld() -> Iterator[list[str]]:
     for handler, record in held:
         handler.handle(record)
     for warning in warned:
-        warnings.showwarning(
-            warning.message, warning.category, warning.filename, warning.lineno, warning.file, warning.line
-        )
+        warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno, warning.file, warning.line)
 
 
 _one_at_a_time: Final = threading.RLock()
@@ -189,7 +199,8 @@ def _keeper(
     def keep(record: logging.LogRecord) -> bool:
         if record.name.split(".")[0] not in _LOGGERS:
             return True
-        logged.append(record.getMessage())
+        if not any(record is other for _, other in held):  # another handler has seen it
+            logged.append(record.getMessage())
         held.append((handler, record))
         return False
 

@@ -81,6 +81,8 @@ def locate(name: str | Path, what: str = "model") -> str:
         return str(embedded)
     if Path(name).is_dir():
         return _within_run(str(name))
+    if Path(name).is_file():
+        raise LoadError(f"{name} is a file; give the folder that it is in.")
     if isinstance(name, Path) or str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:
         raise LoadError(f"There is no folder {name}.")
     try:
@@ -96,11 +98,7 @@ def locate(name: str | Path, what: str = "model") -> str:
 def _within_run(folder: str) -> str:
     """Go from the folder of a run, whose own `config.json` is no model's, to its model; any other folder is returned itself."""
     place = Path(folder)
-    try:
-        config = json.loads((place / "config.json").read_bytes())
-    except (OSError, ValueError):
-        config = None
-    config = config if isinstance(config, dict) else {}
+    config = _json_object(place / "config.json")
     if "model_type" in config or (place / "modules.json").is_file():
         return folder
     if (place / "model" / "config.json").is_file():
@@ -110,15 +108,28 @@ def _within_run(folder: str) -> str:
     return folder
 
 
-def files_of(name: str) -> tuple[tuple[str, int, int], ...]:
-    """Return path, time of change and size of each file of a local folder, in nanoseconds and bytes.
+def _json_object(file: Path) -> dict[str, Any]:
+    """Read a JSON file; one that is missing or damaged, of which whoever loads it will say so, is as good as empty."""
+    try:
+        content = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
-    Any other name has no files.
+
+def files_of(name: str) -> tuple[tuple[str, int, int, int], ...]:
+    """Return path, times and size of each file of a local folder, and of the folder that its adapters belong to.
+
+    The times are those of the content and of the file's entry, in nanoseconds: a copy may keep the first of what it was
+    made of. The size is in bytes. Any other name has no files.
     """
     if not Path(name).is_dir():
         return ()
-    stats = [(str(file), file.stat()) for file in sorted(Path(locate(name)).rglob("*")) if file.is_file()]
-    return tuple((file, stat.st_mtime_ns, stat.st_size) for file, stat in stats)
+    folder = Path(locate(name))
+    stats = [(str(file), file.stat()) for file in sorted(folder.rglob("*")) if file.is_file()]
+    files = tuple((file, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size) for file, stat in stats)
+    base = _json_object(folder / "adapter_config.json").get("base_model_name_or_path")
+    return files if not isinstance(base, str) or base == name else files + files_of(base)
 
 
 def cached_by_files(load: Callable[Concatenate[str, Options], Loaded]) -> Callable[Concatenate[str, Options], Loaded]:

@@ -4,7 +4,7 @@ import re
 import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
@@ -17,6 +17,8 @@ from textenv.models.lora import within_peft
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+_NUMBER: Final = re.compile(r"\d+")
+"""Of a layer, in the name of a weight."""
 _tokenizers: "dict[str, tuple[PreTrainedTokenizerBase, Any]]" = {}
 
 
@@ -74,9 +76,7 @@ def load_causal_lm(name: str | Path, device: str = "cpu") -> "PreTrainedModel":
     return cast("PreTrainedModel", model.to(device))
 
 
-def check_complete(
-    name: str | Path, model: "PreTrainedModel", missing: Collection[str], left_over: Collection[str] = ()
-) -> None:
+def check_complete(name: str | Path, model: "PreTrainedModel", missing: Collection[str], left_over: Collection[str] = ()) -> None:
     """Refuse a model some of whose weights were not in its file, for they are drawn at random then.
 
     Args:
@@ -112,8 +112,10 @@ def refuse_layers(name: str | Path, model: "PreTrainedModel", left_over: Collect
     Raises:
         LoadError: some of them are of a layer like those that the model has.
     """
-    kinds = {re.sub(r"\d+", "#", key) for key in model.state_dict()}
-    layers = sorted(key for key in left_over if re.sub(r"\d+", "#", key) in kinds)
+    kinds = {_NUMBER.sub("#", key) for key in model.state_dict()}
+    if not any("#" in kind for kind in kinds):  # a model without layers
+        kinds = {_NUMBER.sub("#", key) for key in left_over if _NUMBER.search(key)}
+    layers = sorted(key for key in left_over if _NUMBER.sub("#", key) in kinds)
     if layers:
         raise LoadError(
             f"The file of {name} holds layers that its config.json does not count, such as {layers[0]}; "
@@ -148,15 +150,18 @@ def _merged_adapter(name: str | Path, device: str) -> "PreTrainedModel":
         from peft import PeftModel
     except ImportError as error:
         raise LoadError(f'{what}, which need peft, of the extra: pip install "textenv[lora]".') from error
+    place = locate(name)
     try:
         model: Any = load_causal_lm(base, device)
+        with loading("They", place), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of names that peft takes from transformers
+            warnings.filterwarnings("error", message="Found missing adapter keys")
+            adapted = PeftModel.from_pretrained(model, place)
+            within_peft(adapted)
+            merged = adapted.merge_and_unload().requires_grad_(True)  # peft leaves them frozen
     except LoadError as error:
-        raise LoadError(f"{what}, and cannot be loaded: {error}") from error
-    with loading(f"{what}, and", locate(name)), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of names that peft takes from transformers
-        warnings.filterwarnings("error", message="Found missing adapter keys")
-        within_peft(adapted := PeftModel.from_pretrained(model, locate(name)))
-        merged = adapted.merge_and_unload().requires_grad_(True)  # peft leaves them frozen
+        why = str(error).removeprefix("They cannot be loaded: ")
+        raise LoadError(f"{what}, and cannot be loaded: {why}") from error
     return cast("PreTrainedModel", merged)
 
 

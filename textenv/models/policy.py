@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -133,7 +134,7 @@ class LanguagePolicy(nn.Module):
         model = load_causal_lm(name, device)
         policy = cls(model, load_tokenizer(name), end_tokens=end_tokens, temperature=temperature, precision=precision)
         head = Path(locate(name)) / "value_head.safetensors"
-        if head.exists():
+        if os.path.lexists(head):
             with loading(f"The value head of {name}", head.parent):
                 policy.value_head.load_state_dict(load_file(head, device=device))
         return policy

@@ -78,9 +78,7 @@ class Classifier:
             LoadError: it cannot be loaded.
         """
         with loading(f"The reward {name}", place):
-            model, found = AutoModelForSequenceClassification.from_pretrained(
-                place, dtype=torch.float32, output_loading_info=True
-            )
+            model, found = AutoModelForSequenceClassification.from_pretrained(place, dtype=torch.float32, output_loading_info=True)
             if found["missing_keys"]:
                 lacks = ", ".join(sorted(found["missing_keys"])[:3])
                 raise LoadError(f"{name} is no sequence classifier: its file lacks {lacks}.")
@@ -89,7 +87,8 @@ class Classifier:
         problem = misfit(model, tokenizer)
         if problem is not None:
             raise LoadError(f"{name} {problem}")
-        return cls(model.to(device), tokenizer, name=name, label=label, output=output, reads=reads)
+        with loading(f"The reward {name}", place):  # it is tried with two texts
+            return cls(model.to(device), tokenizer, name=name, label=label, output=output, reads=reads)
 
     def __call__(self, prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
         """Score n texts; one that occurs more than once is read once."""

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from textenv.errors import SaveError
-from textenv.files import replacing, saving, sync
+from textenv.files import replacing, saving, set_usual_permissions, sync
 
 Limit = Callable[[int], contextlib.AbstractContextManager[None]]
 
@@ -39,6 +39,29 @@ def test_a_folder_is_replaced_with_all_its_files(tmp_path: Path) -> None:
             (new / "deep" / text).write_text(text)
         assert [path.name for path in folder.rglob("*")] == ["deep", text]
     assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_tensors_have_the_permissions_of_other_files(umask: int, tmp_path: Path) -> None:
+    def write(folder: Path) -> None:
+        (folder / "deep").mkdir(parents=True)
+        (folder / "text").touch()
+        save_file({"a": torch.ones(1)}, folder / "deep" / "a.safetensors")
+
+    before = os.umask(umask)
+    try:
+        with replacing(tmp_path / "folder") as new:
+            write(new)
+        with replacing(tmp_path / "b.safetensors") as new:
+            save_file({"a": torch.ones(1)}, new)
+        write(tmp_path / "other")
+        set_usual_permissions(tmp_path / "other")
+        assert os.umask(umask) == umask  # read, and left
+    finally:
+        os.umask(before)
+    modes = {file.stat().st_mode & 0o777 for file in tmp_path.rglob("*") if file.is_file()}
+    assert modes == {0o666 & ~umask}
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to name what is synced")

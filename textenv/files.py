@@ -41,6 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
         try:
             _remove(new)
             yield new
+            set_usual_permissions(new)
             for written in [*new.rglob("*"), new]:
                 sync(written)
         except (OSError, SafetensorError):
@@ -57,6 +58,18 @@ def replacing(path: Path) -> Iterator[Path]:
             raise
         sync(path.parent)
         _remove(old)
+
+
+def set_usual_permissions(path: Path) -> None:
+    """Give tensors the permissions that the umask gives to new files, for safetensors writes them for their owner alone.
+
+    Args:
+        path: a file, or a folder whose files ending in `.safetensors` are meant, in its folders too.
+    """
+    umask = os.umask(0o077)  # it can be read only by setting it
+    os.umask(umask)
+    for file in path.rglob("*.safetensors") if path.is_dir() else [path]:
+        file.chmod(0o666 & ~umask)
 
 
 def sync(path: Path) -> None:

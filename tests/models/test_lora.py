@@ -1,6 +1,7 @@
 """Adapters beside frozen weights: the same policy at first, trained alone, and merged where the model is saved."""
 
 import copy
+import json
 import pickle
 import sys
 import warnings
@@ -18,11 +19,13 @@ from peft import (
     LoKrConfig,
     LoraConfig,
     OFTConfig,
+    PeftModel,
     PrefixTuningConfig,
     PromptTuningConfig,
     VeraConfig,
     get_peft_model,
 )
+from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoModelForCausalLM
 
@@ -32,7 +35,7 @@ from textenv.models import kernels
 from textenv.models.gpt2 import is_plain_gpt2
 from textenv.models.kernels import FastKernels
 from textenv.models.loading import toy_causal_lm, toy_tokenizer
-from textenv.models.lora import KINDS, add_lora, has_lora, merged, twin, within_peft, without_lora
+from textenv.models.lora import KINDS, add_lora, has_lora, merged, save_adapters, twin, within_peft, without_lora
 from textenv.models.policy import LanguagePolicy
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing")  # peft asks by its old name
@@ -216,7 +219,7 @@ def test_the_saved_model_needs_no_peft(name: str, tmp_path: Path) -> None:
     before, weights = log_probs(policy), {part: value.clone() for part, value in policy.state_dict().items()}
     policy.tokenizer = toy_tokenizer("abcdefghijklmnopqrstuvw")
     policy.save_pretrained(tmp_path)
-    assert not list(tmp_path.glob("adapter*"))
+    assert not list(tmp_path.glob("adapter_*"))  # which transformers would put around the model
     after = policy.state_dict()
     assert after.keys() == weights.keys()
     assert all(torch.equal(value, weights[part]) for part, value in after.items())
@@ -227,6 +230,47 @@ def test_the_saved_model_needs_no_peft(name: str, tmp_path: Path) -> None:
     assert torch.allclose(log_probs(again), before, atol=1e-5)
     assert not torch.allclose(log_probs(make_policy(name)), before, atol=0.01)
     assert again.value_head.weight.eq(0.25).all()
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_saved_adapters_give_the_policy_again(name: str, tmp_path: Path) -> None:
+    base, folder = tmp_path / "base", tmp_path / "run"
+    make_policy(name).save_pretrained(base)
+    assert not (base / "adapter").exists()
+    policy = LanguagePolicy.from_pretrained(base)
+    add_lora(policy, 3)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in policy.model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    policy.save_pretrained(folder)
+    before = log_probs(policy)
+    assert not torch.allclose(log_probs(LanguagePolicy.from_pretrained(base)), before, atol=0.01)
+    assert torch.allclose(log_probs(LanguagePolicy.from_pretrained(folder)), before, atol=1e-5)
+    # By peft, and by the name of the base that the adapters keep.
+    around = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), folder / "adapter")
+    assert torch.allclose(log_probs(LanguagePolicy(around, policy.tokenizer)), before, atol=1e-5)
+    assert torch.allclose(log_probs(LanguagePolicy.from_pretrained(folder / "adapter")), before, atol=1e-5)
+
+
+def test_adapters_name_an_embedded_model_as_users_do(tmp_path: Path) -> None:
+    policy = LanguagePolicy.from_pretrained("tiny-en")
+    add_lora(policy, 2)
+    policy.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "tiny-en"
+    assert LanguagePolicy.from_pretrained(tmp_path / "adapter").vocabulary == policy.vocabulary
+
+
+def test_adapters_of_several_names_are_all_saved(tmp_path: Path) -> None:
+    around: Any = get_peft_model(make_policy("llama").model, LoraConfig(r=2, target_modules="all-linear"))
+    around.add_adapter("second", LoraConfig(r=3, target_modules=["q_proj"]))
+    save_adapters(within_peft(around), tmp_path)
+    for folder, rank in ((tmp_path, 2), (tmp_path / "second", 3)):
+        weights = load_file(folder / "adapter_model.safetensors")
+        assert {value.shape[0] for key, value in weights.items() if "lora_A" in key} == {rank}
+    assert around.peft_config["default"].inference_mode is False  # as it was
 
 
 def test_merging_copies_no_more_than_it_must() -> None:
@@ -292,6 +336,11 @@ def test_the_adapters_of_a_peft_model_are_trained_and_switched_off(kind: str, tm
     assert not torch.allclose(log_probs(policy), log_probs(fresh), atol=1e-3)
     policy.save_pretrained(tmp_path)
     assert torch.allclose(log_probs(LanguagePolicy.from_pretrained(tmp_path)), own, atol=1e-5)
+    assert (tmp_path / "adapter").exists() == (kind != "VERA")
+    if kind == "VERA":
+        return
+    again = PeftModel.from_pretrained(make_policy("llama").model, tmp_path / "adapter")
+    assert torch.allclose(log_probs(LanguagePolicy(again, policy.tokenizer)), own, atol=1e-5)
 
 
 @pytest.mark.parametrize(

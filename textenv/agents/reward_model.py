@@ -18,6 +18,9 @@ from torch import nn
 from textenv.agents.config import check_choice, check_ranges
 from textenv.agents.fitting import Fitted, FittingConfig, Sums, fit
 from textenv.errors import ArgumentError
+from textenv.files import set_usual_permissions
+from textenv.models.card import write_card
+from textenv.models.folders import without_bars
 from textenv.models.kernels import FastKernels
 from textenv.models.policy import Precision
 from textenv.models.reading import as_read, read_texts, reads_at_most, warn_once
@@ -125,8 +128,11 @@ class RewardModel:
 
     def save(self, folder: Path) -> None:
         """Write model and tokenizer, as `reward=` and `AutoModelForSequenceClassification.from_pretrained` take them."""
-        self.model.save_pretrained(folder)
+        with without_bars():
+            self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+        write_card(folder, self.model)
+        set_usual_permissions(folder)
 
 
 def fit_reward_model(

@@ -45,7 +45,9 @@ def loading(what: str, place: str | Path) -> Iterator[list[str]]:
     """
     try:
         check_files(place)
-        with _withheld() as logged, _without_bars(place):
+        # A hub id may have to be downloaded, which should be seen.
+        bars = without_bars() if Path(place).is_dir() else contextlib.nullcontext()
+        with _withheld() as logged, bars:
             yield logged
     except _Damage as damage:
         raise LoadError(f"{what} cannot be loaded: {damage}; {_CURE}.") from damage
@@ -208,9 +210,9 @@ def _keeper(
 
 
 @contextlib.contextmanager
-def _without_bars(place: str | Path) -> Iterator[None]:
-    """Hide the bars that transformers draws while it loads weights from a folder."""
-    if not transformers_logging.is_progress_bar_enabled() or not Path(place).is_dir():
+def without_bars() -> Iterator[None]:
+    """Hide the bars that transformers draws while it loads or saves weights."""
+    if not transformers_logging.is_progress_bar_enabled():
         yield
         return
     without_downloads = are_progress_bars_disabled()

@@ -25,6 +25,11 @@ def embedded_names() -> list[str]:
     return sorted(path.parent.name for name in ("config.json", "modules.json") for path in ASSETS.glob(f"*/{name}"))
 
 
+def name_of(place: str | Path) -> str:
+    """Return the embedded name of a folder that comes with textenv; any other place is its own name."""
+    return Path(place).name if Path(place).parent == ASSETS else str(place)
+
+
 def hub_is_reachable() -> bool:
     """Tell within two seconds whether the hub answers, without the retries of the hub's own client."""
     from huggingface_hub import constants

@@ -7,13 +7,16 @@ Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", https://arxiv.o
 import copy
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from textenv.errors import ArgumentError, LoadError
+from textenv.models.hub import name_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -118,6 +121,35 @@ def merged(model: "PreTrainedModel") -> "PreTrainedModel":
         layer.merge()
     _take_off(copied)
     return copied
+
+
+def save_adapters(model: "PreTrainedModel", folder: str | Path) -> None:
+    """Write the adapters of a model in peft's format, for `PeftModel.from_pretrained(base, folder)`.
+
+    Those of VeRA are not written, for half of what they compute with is kept outside of the model.
+
+    Args:
+        model: with adapters.
+        folder: for `adapter_config.json` and `adapter_model.safetensors`; of adapters under other names than peft's
+            "default", as there, each within a folder of its name.
+    """
+    from peft import get_peft_model_state_dict
+
+    configs: dict[str, Any] = dict(cast(Any, model).peft_config)
+    for name, config in configs.items():
+        if config.peft_type.value == "VERA":
+            continue
+        place = Path(folder) if name == "default" else Path(folder) / name
+        place.mkdir(parents=True, exist_ok=True)
+        # Without embeddings, for which peft would ask the hub whether their number has changed.
+        weights = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
+        tensors = {f"base_model.model.{key}": value.contiguous() for key, value in weights.items()}
+        save_file(tensors, place / "adapter_model.safetensors", metadata={"format": "pt"})
+        saved = copy.copy(config)
+        saved.inference_mode = True
+        base = saved.base_model_name_or_path or model.name_or_path
+        saved.base_model_name_or_path = name_of(base) if base else None
+        saved.save_pretrained(str(place))
 
 
 def _kept(parameters: Iterable[nn.Parameter]) -> dict[int, Any]:

@@ -14,16 +14,18 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from textenv.errors import ArgumentError
+from textenv.files import set_usual_permissions
 from textenv.models.acting import Act
 from textenv.models.cache import PrefixCache
+from textenv.models.card import write_card
 from textenv.models.contract import contract_of_model, require_same
-from textenv.models.folders import loading
+from textenv.models.folders import loading, without_bars
 from textenv.models.hub import locate
 from textenv.models.kernels import FastKernels, SingleThread, fuse_gelu
 from textenv.models.layout import align_left
 from textenv.models.loading import load_causal_lm, load_tokenizer, toy_causal_lm
 from textenv.models.logprobs import token_log_probs
-from textenv.models.lora import merged, within_peft
+from textenv.models.lora import has_lora, merged, save_adapters, within_peft
 from textenv.models.proof import head_of_model, prove, trunk_of, whole_states
 from textenv.models.recompute import recomputed
 from textenv.models.sampling import masked_log_softmax, sample_inverse_cdf
@@ -313,18 +315,25 @@ class LanguagePolicy(nn.Module):
         return values.new_zeros(mask.shape).masked_scatter(mask, values)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write model, tokenizer and value head; `AutoModelForCausalLM.from_pretrained` loads the model, of adapters merged into it."""
+        """Write model, tokenizer, value head and a model card; `AutoModelForCausalLM.from_pretrained` loads the model.
+
+        Adapters are merged into it; in the folder `adapter` they stand alone too, in peft's format, see `save_adapters`.
+        """
         model = merged(self.model)
         given = model.generation_config
         model.generation_config = _that_can_be_saved(given)
         try:
-            model.save_pretrained(folder)
+            with without_bars():
+                model.save_pretrained(folder)
         finally:
             model.generation_config = given
         self.tokenizer.save_pretrained(folder)
-        save_file(
-            {name: value.contiguous() for name, value in self.value_head.state_dict().items()}, Path(folder) / "value_head.safetensors"
-        )
+        head = {name: value.contiguous() for name, value in self.value_head.state_dict().items()}
+        save_file(head, Path(folder) / "value_head.safetensors")
+        if has_lora(self.model):
+            save_adapters(self.model, Path(folder) / "adapter")
+        write_card(folder, self.model)
+        set_usual_permissions(Path(folder))
 
     def hidden_states(self, aligned: torch.Tensor) -> torch.Tensor:
         """Compute hidden states (B, L, D) of left-aligned tokens (B, L).

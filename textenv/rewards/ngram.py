@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import normalize
 
 from textenv.errors import LoadError
+from textenv.files import set_usual_permissions
 from textenv.models.folders import loading, read_json
 
 
@@ -89,6 +90,7 @@ class NgramClassifier:
         (Path(folder) / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
         tensors = {"weights": self.weights.astype(np.float16), "idf": self.idf.astype(np.float16)}
         save_file(tensors, Path(folder) / "model.safetensors")
+        set_usual_permissions(Path(folder))
 
     def scaled(self, factor: float) -> "NgramClassifier":
         """Multiply the log-odds of every text by a factor, as temperature scaling does."""

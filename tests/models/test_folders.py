@@ -4,6 +4,7 @@ import functools
 import io
 import json
 import logging
+import os
 import pickle
 import shutil
 import struct
@@ -16,6 +17,7 @@ import pytest
 import torch
 from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from peft import LoraConfig, get_peft_model
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from transformers import BertConfig, BertModel, GPT2Config, GPT2ForSequenceClassification
@@ -26,6 +28,7 @@ from textenv.errors import ArgumentError, LoadError
 from textenv.models.contract import contract_of
 from textenv.models.folders import loading
 from textenv.models.loading import load_causal_lm, toy_causal_lm, toy_tokenizer
+from textenv.models.lora import add_lora
 from textenv.models.policy import LanguagePolicy
 from textenv.models.scalar_head import load_scalar_model
 from textenv.rewards import Fluency, NgramClassifier, Similarity, load_reward
@@ -459,3 +462,55 @@ def test_bars_of_loading_are_hidden_and_come_back(made: Callable[[str], Path], c
     LOADERS["policy"].load(folders["policy"])
     assert not transformers_logging.is_progress_bar_enabled()
     transformers_logging.enable_progress_bar()
+
+
+def scaled(folder: Path) -> None:
+    """Write the weights of a folder again, in files of the same size and time, as a copy that keeps times does."""
+    for file in folder.glob("*model.safetensors"):
+        stat = file.stat()
+        weights = {name: value * 1.5 + 0.01 for name, value in load_file(file).items()}
+        with safe_open(file, "pt") as before:
+            metadata = before.metadata()
+        save_file(weights, file, metadata=metadata)
+        os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        assert file.stat().st_size == stat.st_size
+
+
+@pytest.mark.parametrize("loader", ["policy", "fluency", "scalar", "classifier", "n-gram", "embedding", "adapters"])
+def test_a_folder_that_is_written_again_is_loaded_again(loader: str, made: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    shutil.copytree(made(loader), folder)
+    first = LOADERS[loader].load(folder)
+    assert LOADERS[loader].load(folder) == first
+    scaled(folder)
+    assert LOADERS[loader].load(folder) != first
+
+
+def test_adapters_are_loaded_again_when_their_base_is_written_again(made: Callable[[str], Path], tmp_path: Path) -> None:
+    base, folder = tmp_path / "base", tmp_path / "adapters"
+    shutil.copytree(made("policy"), base)
+    shutil.copytree(made("adapters"), folder)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": str(base)}))
+    first = Fluency(str(folder))(**TEXTS)
+    assert contract_of(folder).names == ["a", "b", "c", ">", "<|endoftext|>"]
+    scaled(base)
+    assert Fluency(str(folder))(**TEXTS) != first
+    toy_tokenizer("abcd").save_pretrained(base)
+    assert contract_of(folder).names == ["a", "b", "c", "d", "<|endoftext|>"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_saved_folders_have_the_permissions_of_the_umask(umask: int, tmp_path: Path) -> None:
+    policy = LanguagePolicy(toy_causal_lm(TOKENIZER, 8), TOKENIZER)
+    add_lora(policy, 2)
+    before = os.umask(umask)
+    try:
+        policy.save_pretrained(tmp_path / "policy")
+        ngram_folder(tmp_path / "n-gram")
+    finally:
+        os.umask(before)
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert {file.name for file in files} >= {"model.safetensors", "value_head.safetensors", "adapter_model.safetensors"}
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o666 & ~umask}

@@ -412,7 +412,7 @@ def test_headers_are_sent_and_never_shown(endpoint: Endpoint) -> None:
     assert hash(again) == hash(reward)
     again(**TEXTS)
     assert endpoint.headers[0]["Authorization"] == "Bearer secret"
-    assert endpoint.headers[0]["X-trace"] == "one"
+    assert endpoint.headers[0]["X-Trace"] == "one"
     assert endpoint.headers[0]["Content-Type"] == "application/json"
     assert dataclasses.replace(reward, timeout=1.0).headers == reward.headers
     with pytest.raises(RewardError, match="HTTP status 401") as caught:

@@ -15,8 +15,10 @@ names the columns it needs in an attribute `columns`, so that they are missed be
 A score is a finite number of at most `LARGEST`, either way; an array of one number counts as that number.
 """
 
+import contextlib
+import copy
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, KeysView, Mapping, Sequence, Set, ValuesView
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -123,8 +125,15 @@ def require_columns(
         if name not in known:
             raise ArgumentError(
                 f'The {what} {reward_name(reward)} needs the column "{name}", which the prompts lack;'
-                f" they have: {', '.join(['prompt', *names])}.{did_you_mean(name, known)}"
+                f" they have: {', '.join(['prompt', *names])}.{did_you_mean(name, known)}{_of_one_text(reward)}"
             )
+
+
+def _of_one_text(reward: Callable[..., Any]) -> str:
+    """Say how a function of one text, such as a method of another library, becomes a reward."""
+    if len(needed(reward)) != 1:
+        return ""
+    return f" If it scores one text, give a function of a list: lambda completions: [{reward_name(reward)}(text) for text in completions]."
 
 
 def takes_pieces(reward: Callable[..., Any]) -> bool:
@@ -159,7 +168,14 @@ def _is_async(reward: Callable[..., Any]) -> bool:
 
 def _refuse_awaitables(values: Any, name: str) -> None:
     """Refuse what is still to be awaited, closed first, or else Python warns that it never was."""
-    rows = values if isinstance(values, list | tuple) else [values]
+    if isinstance(values, np.ndarray):
+        rows = values.ravel().tolist() if values.dtype == object else []
+    elif isinstance(values, Mapping):
+        rows = list(values.values())
+    elif isinstance(values, list | tuple | Set | ValuesView):
+        rows = list(values)
+    else:
+        rows = [values]
     awaitables = [row for row in rows if inspect.isawaitable(row)]
     for awaitable in awaitables:
         if inspect.iscoroutine(awaitable):
@@ -179,29 +195,63 @@ def _parameters(reward: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
         ) from error
 
 
-def _floats(values: Any, n: int, what: str, name: str, prompts: Sequence[str], completions: Sequence[str]) -> NDArray[np.float64]:
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
+_ORDERLESS: Final = (Set, Mapping, KeysView, ValuesView)
+_TEXTS: Final = (str, bytes, bytearray, memoryview)
+
+
+def _count(values: Any, n: int, what: str, name: str, text: str, each: str = "one number") -> None:
+    """Refuse what is no row of n values.
+
+    Args:
+        values: that a reward returned.
+        n: how many it should be.
+        what: they are of, "completions" or "pieces".
+        name: of the reward.
+        text: the first text, as the message shows it.
+        each: value is, as the message says it.
+    """
+    advice = f"give a list with {each} for each of the {what}"
+    if isinstance(values, _ORDERLESS):
+        raise RewardError(f"The reward {name} returned a {type(values).__name__}, which does not say which number is whose; {advice}.")
+    if isinstance(values, _TEXTS):
+        raise RewardError(f"The reward {name} returned {_shown(values)}, which is no row of numbers; {advice}.")
     try:
         count = len(values)
     except TypeError:
         raise RewardError(
-            f"The reward {name} returned {values!r} instead of {n} numbers, for {what} such as {prompts[0]!r} + {completions[0]!r}."
+            f"The reward {name} returned {_shown(values)} instead of {n} values, for {what} such as {text}; {advice}."
         ) from None
     if count != n:
-        raise RewardError(f"The reward {name} returned {count} values for {n} {what}, such as {prompts[0]!r} + {completions[0]!r}.")
+        raise RewardError(f"The reward {name} returned {count} values for {n} {what}, such as {text}; {advice}.")
+
+
+def _shown(value: Any) -> str:
+    """Return what a reward returned, cut to some length; Python writes no integers of thousands of digits."""
+    with contextlib.suppress(Exception):
+        text = repr(value)
+        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return f"an object of type {type(value).__name__}"
+
+
+_LONGEST: Final = 300
+
+
+def _floats(values: Any, n: int, what: str, name: str, prompts: Sequence[str], completions: Sequence[str]) -> NDArray[np.float64]:
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    _count(values, n, what, name, f"{prompts[0]!r} + {completions[0]!r}")
     scores = np.zeros(n, dtype=np.float64)
     for index, value in enumerate(values):
         at = index if what == "completions" else 0
         scores[index] = _float(value)
         if not np.isfinite(scores[index]):
             raise RewardError(
-                f"The reward {name} returned {value!r}, which is no finite number, for the prompt {prompts[at]!r} "
+                f"The reward {name} returned {_shown(value)}, which is no finite number, for the prompt {prompts[at]!r} "
                 f"and the completion {completions[at]!r}."
             )
         if abs(scores[index]) > LARGEST:
             raise RewardError(
-                f"The reward {name} returned {value!r}, which is too large to learn from (at most {LARGEST:g}, either way),"
+                f"The reward {name} returned {_shown(value)}, which is too large to learn from (at most {LARGEST:g}, either way),"
                 f" for the prompt {prompts[at]!r} and the completion {completions[at]!r}; scale it down."
             )
     return scores
@@ -217,7 +267,7 @@ def _float(value: Any) -> float:
         return np.nan
     try:
         return float(value)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last of a complex tensor
         return np.nan
 
 
@@ -244,6 +294,8 @@ def call_reward(
     name = reward_name(reward)
     offered = {**(columns or {}), "prompts": list(prompts), "completions": list(completions), "pieces": pieces}
     arguments = accepted(reward, offered)
+    for column in arguments.keys() - {"prompts", "completions", "pieces"}:
+        arguments[column] = _own(arguments[column])
     try:
         values = reward(**arguments)
     except TextenvError:
@@ -257,16 +309,22 @@ def call_reward(
     if pieces is None or not takes_pieces(reward):
         parts = {part: _floats(of, len(prompts), "completions", f"{name}.{part}", prompts, completions) for part, of in _parts(values)}
         return Scored(_floats(values, len(prompts), "completions", name, prompts, completions), None, parts)
-    if not hasattr(values, "__len__") or len(values) != len(prompts):
-        raise RewardError(
-            f"The reward {name} must return a row of values for each of {len(prompts)} completions, such as "
-            f"{prompts[0]!r} + {completions[0]!r}, got {values!r}."
-        )
+    _count(values, len(prompts), "completions", name, f"{prompts[0]!r} + {completions[0]!r}", "a row of values")
     rows = [
         _floats(row, len(piece), "pieces", name, prompts[i : i + 1], completions[i : i + 1])
         for i, (row, piece) in enumerate(zip(values, pieces, strict=True))
     ]
     return Scored(np.array([row.sum() for row in rows]), rows, {})
+
+
+def _own(values: Sequence[Any]) -> Sequence[Any]:
+    """Copy a column as far as a reward might change it, for the prompt set is that of all episodes to come."""
+    if not isinstance(values, list | tuple):
+        return copy.deepcopy(values)
+    return [copy.deepcopy(value) if isinstance(value, _CONTAINERS) else value for value in values]
+
+
+_CONTAINERS: Final = (list, dict, tuple, set, bytearray, np.ndarray)
 
 
 def _parts(values: Any) -> Iterable[tuple[str, Any]]:

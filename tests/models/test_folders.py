@@ -305,6 +305,11 @@ def a_link_to_nothing(file: Path) -> None:
     file.symlink_to(file.parent / "nowhere")
 
 
+def a_pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
 def a_link_to_itself(file: Path) -> None:
     file.unlink()
     file.symlink_to(file)
@@ -327,7 +332,7 @@ PLACES: Final = [
         ("embedding", "modules.json"),
         ("adapters", "adapter_model.safetensors"),
     ]
-    for change in (missing, a_folder, a_link_to_nothing, a_link_to_itself)
+    for change in (missing, a_folder, a_pipe, a_link_to_nothing, a_link_to_itself)
     # A policy has a value head or none, and sentence-transformers makes modules of a transformers folder.
     if not (change is missing and file in ("value_head.safetensors", "modules.json"))
 ]
@@ -443,7 +448,7 @@ def test_other_errors_are_one_line(tmp_path: Path) -> None:
         load(ArgumentError("said already"))
     with pytest.raises(KeyboardInterrupt):
         load(KeyboardInterrupt())
-    with pytest.raises(LoadError, match=r"install this$"):
+    with pytest.raises(LoadError, match=r"install this\.$"):
         load(ImportError("install this"))
 
 

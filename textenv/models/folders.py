@@ -75,6 +75,8 @@ def check_files(place: str | Path) -> None:
             content = read_json(folder / name, kind)
             if name == "config.json":
                 _check_layers(folder / name, content)
+    if os.path.lexists(folder / "tokenizer.json"):  # as large as to be read once only
+        _try(folder / "tokenizer.json", lambda file: None)
     for file in sorted(folder.glob("*.safetensors")):
         _try(file, _read_header)
 
@@ -125,7 +127,7 @@ _JSON: Final[dict[type, str]] = {
 def _try(file: Path, read: Callable[[Path], Any]) -> Any:
     """Read a file, and say what is wrong with it."""
     try:
-        if not file.stat().st_size:
+        if not file.stat().st_size:  # so are a pipe and a device, which might never end
             raise _Damage(f"{file} is empty")
         return read(file)
     except OSError as error:
@@ -153,8 +155,8 @@ def _reason(error: BaseException, folder: Path) -> str:
             read_json(folder / "tokenizer.json")
         except _Damage as damage:
             return f"{damage}; {_CURE}."
-    if isinstance(error, ImportError):
-        return _one_line(error)
+    if isinstance(error, ImportError) or not folder.is_dir():
+        return f"{_one_line(error)}."
     return f"{_one_line(error)}; {_CURE}."
 
 

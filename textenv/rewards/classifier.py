@@ -87,8 +87,9 @@ class Classifier:
         problem = misfit(model, tokenizer)
         if problem is not None:
             raise LoadError(f"{name} {problem}")
+        model = model.to(device)
         with loading(f"The reward {name}", place):  # it is tried with two texts
-            return cls(model.to(device), tokenizer, name=name, label=label, output=output, reads=reads)
+            return cls(model, tokenizer, name=name, label=label, output=output, reads=reads)
 
     def __call__(self, prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
         """Score n texts; one that occurs more than once is read once."""

@@ -116,7 +116,7 @@ def _within_run(folder: str) -> str:
 def _json_object(file: Path) -> dict[str, Any]:
     """Read a JSON file; one that is missing or damaged, of which whoever loads it will say so, is as good as empty."""
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(file.read_bytes()) if file.is_file() else {}  # a pipe might never end
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 import textenv
 from textenv.checkpoint import FORMAT, global_generators, load_state, save_state, set_global_generators
 from textenv.errors import LoadError, SaveError
+from textenv.files import predecessor
 
 
 def train(
@@ -118,19 +119,28 @@ def test_the_predecessor_stands_in_for_a_missing_checkpoint(tmp_path: Path) -> N
     # A kill between the two renamings leaves this.
     folder = tmp_path / "checkpoint"
     save_state(folder, numbered(1))
-    folder.rename(tmp_path / "checkpoint.old")
-    shutil.copytree(tmp_path / "checkpoint.old", tmp_path / "checkpoint.new")
+    folder.rename(predecessor(folder))
+    shutil.copytree(predecessor(folder), tmp_path / ".checkpoint.textenv.new")
     assert load_state(folder)["step"] == 1
     save_state(folder, numbered(2))
     assert load_state(folder)["step"] == 2
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 
+def test_the_predecessor_of_an_earlier_version_counts(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    save_state(folder, numbered(1))
+    folder.rename(tmp_path / "checkpoint.old")
+    assert load_state(folder)["step"] == 1
+    save_state(folder, numbered(2))
+    assert load_state(folder)["step"] == 2
+
+
 def test_half_written_files_do_not_matter(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint"
     save_state(folder, numbered(1))
-    (tmp_path / "checkpoint.new").mkdir()
-    (tmp_path / "checkpoint.new" / "state.json").write_text('{"st')
+    (tmp_path / ".checkpoint.textenv.new").mkdir()
+    (tmp_path / ".checkpoint.textenv.new" / "state.json").write_text('{"st')
     assert load_state(folder)["step"] == 1
     save_state(folder, numbered(2))
     assert load_state(folder)["step"] == 2

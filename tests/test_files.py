@@ -1,7 +1,10 @@
 """What is replaced is whole at every moment, and what goes wrong is one sentence."""
 
 import contextlib
+import errno
+import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,15 +13,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from textenv.errors import SaveError
-from textenv.files import replacing, saving, set_usual_permissions, sync
+from textenv.errors import ArgumentError, LoadError, SaveError
+from textenv.files import LOCK, FolderLock, check_unlocked, is_empty, own_folder, read_json, replacing, saving, set_usual_permissions, sync
 
 Limit = Callable[[int], contextlib.AbstractContextManager[None]]
 
 
 def test_a_file_is_the_old_one_until_the_new_one_is_whole(tmp_path: Path) -> None:
     file = tmp_path / "file.txt"
-    (tmp_path / "file.txt.new").write_text("left over")
+    (tmp_path / ".file.txt.textenv.new").write_text("left over")
     for text in ("first", "second"):
         with replacing(file) as new:
             assert not new.exists()
@@ -30,7 +33,7 @@ def test_a_file_is_the_old_one_until_the_new_one_is_whole(tmp_path: Path) -> Non
 
 def test_a_folder_is_replaced_with_all_its_files(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
-    for name in ("folder.new", "folder.old"):
+    for name in (".folder.textenv.new", ".folder.textenv.old"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "left over").touch()
     for text in ("first", "second"):
@@ -64,6 +67,51 @@ def test_tensors_have_the_permissions_of_other_files(umask: int, tmp_path: Path)
     assert modes == {0o666 & ~umask}
 
 
+@pytest.mark.parametrize("end", ["new", "old", "backup"])
+def test_what_somebody_else_put_beside_it_stays(end: str, tmp_path: Path) -> None:
+    for name in ("file", "folder"):
+        (tmp_path / f"{name}.{end}").mkdir()
+        (tmp_path / f"{name}.{end}" / "mine").touch()
+    for _ in range(2):
+        with replacing(tmp_path / "file") as new:
+            new.touch()
+        with replacing(tmp_path / "folder") as new:
+            new.mkdir()
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "folder", f"file.{end}", f"folder.{end}"}
+    assert (tmp_path / f"folder.{end}" / "mine").exists()
+
+
+def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "folder" / "mine").mkdir(parents=True)
+    with pytest.raises(SaveError, match="folder cannot be written: Is a directory"), replacing(tmp_path / "folder") as new:
+        new.touch()
+    assert (tmp_path / "folder" / "mine").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize("leads_to", ["folder", "file", "nothing"])
+def test_a_link_is_replaced_and_what_it_leads_to_stays(leads_to: str, tmp_path: Path) -> None:
+    theirs, place = tmp_path / "theirs", tmp_path / "mine"
+    place.mkdir()
+    if leads_to == "folder":
+        (theirs / "deep").mkdir(parents=True)
+    elif leads_to == "file":
+        theirs.write_text("theirs")
+    for path in ("made", ".made.textenv.new", ".made.textenv.old"):
+        (place / path).symlink_to(theirs)
+    for _ in range(2):
+        with replacing(place / "made") as new:
+            new.mkdir()
+            (new / "inside").touch()
+    (place / "file").symlink_to(theirs)
+    with replacing(place / "file") as new:
+        new.write_text("ours")
+    assert {path.name for path in place.rglob("*")} == {"made", "inside", "file"}
+    assert not any(path.is_symlink() for path in place.iterdir())
+    assert {"folder": [theirs / "deep"], "file": [], "nothing": []}[leads_to] == list(theirs.rglob("*"))
+    assert leads_to != "file" or theirs.read_text() == "theirs"
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to name what is synced")
 def test_all_is_on_the_disk_before_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "folder"
@@ -82,7 +130,8 @@ def test_all_is_on_the_disk_before_it_is_renamed(tmp_path: Path, monkeypatch: py
     with replacing(folder) as new:
         new.mkdir()
         (new / "file").touch()
-    assert events == ["fsync file", "fsync folder.new", "rename folder", "replace folder.new", f"fsync {tmp_path.name}"]
+    new = ".folder.textenv.new"
+    assert events == ["fsync file", f"fsync {new}", "rename folder", f"replace {new}", f"fsync {tmp_path.name}"]
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, largest_file: Limit) -> None:
@@ -116,10 +165,160 @@ def test_no_space_left_is_said(tmp_path: Path) -> None:
 def test_other_errors_pass(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), replacing(tmp_path / "file") as new:
         new.write_text(str(1 / 0))
-    assert not (tmp_path / "file").exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_sync_needs_something_to_sync(tmp_path: Path) -> None:
     sync(tmp_path)
     with pytest.raises(FileNotFoundError):
         sync(tmp_path / "nothing")
+
+
+def test_a_sentence_is_not_said_twice(tmp_path: Path) -> None:
+    with pytest.raises(LoadError, match=r"^damaged$"), saving(tmp_path):
+        raise LoadError("damaged")
+
+
+def test_only_plain_json_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "file.json"
+    for content in ({"a": [1, {"b": None}]}, [], "text", 1.5):
+        file.write_text(json.dumps(content))
+        assert read_json(file) == content
+    for text in ("[" * 900 + "]" * 900, '{"a":' * 900 + "1" + "}" * 900, "[" * 100_000 + "]" * 100_000):
+        file.write_text(text)
+        with pytest.raises(ValueError, match="nested more than 100 deep"):
+            read_json(file)
+    file.write_bytes(b'"\xff"')
+    with pytest.raises(ValueError, match="codec"):
+        read_json(file)
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for name in ("fifo", "link", "."):
+        with pytest.raises(OSError, match="is no plain file"):
+            read_json(tmp_path / name)
+    file.write_text("[1]")
+    (tmp_path / "alias").symlink_to(file)
+    assert read_json(tmp_path / "alias") == [1]
+
+
+needs_locks = pytest.mark.skipif(os.name == "nt", reason="Windows has no flock")
+
+
+@needs_locks
+def test_a_folder_has_one_writer(tmp_path: Path) -> None:
+    check_unlocked(tmp_path)
+    assert is_empty(tmp_path)
+    lock = FolderLock(tmp_path)
+    assert is_empty(tmp_path)
+    for attempt in (FolderLock, check_unlocked):
+        with pytest.raises(ArgumentError, match=f"^{tmp_path} is being written by this process; wait until it ends or stop it, or choose"):
+            attempt(tmp_path)
+    lock.check()
+    lock.release()
+    lock.release()
+    assert not list(tmp_path.iterdir())
+    check_unlocked(tmp_path)
+    with FolderLock(tmp_path) as again:
+        again.check()
+    assert not list(tmp_path.iterdir())
+
+
+@needs_locks
+def test_what_a_killed_process_left_is_no_lock(tmp_path: Path) -> None:
+    (tmp_path / LOCK).write_text("4711 elsewhere\n")
+    check_unlocked(tmp_path)
+    with FolderLock(tmp_path):
+        assert (tmp_path / LOCK).read_text().split()[0] == str(os.getpid())
+
+
+@needs_locks
+def test_a_copy_of_a_locked_folder_is_free(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    with FolderLock(tmp_path / "one"):
+        shutil.copytree(tmp_path / "one", tmp_path / "two")
+        check_unlocked(tmp_path / "two")
+        with FolderLock(tmp_path / "two") as copy:
+            copy.check()
+
+
+@needs_locks
+@pytest.mark.parametrize("kind", ["link", "fifo", "folder"])
+def test_a_lock_is_a_plain_file(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("theirs")
+    if kind == "link":
+        (tmp_path / LOCK).symlink_to(tmp_path / "theirs")
+    elif kind == "fifo":
+        os.mkfifo(tmp_path / LOCK)
+    else:
+        (tmp_path / LOCK).mkdir()
+    check_unlocked(tmp_path)
+    with pytest.raises(SaveError, match="cannot be written: "):
+        FolderLock(tmp_path)
+    assert (tmp_path / "theirs").read_text() == "theirs"
+
+
+@needs_locks
+@pytest.mark.parametrize("what", ["deleted", "moved", "replaced", "unlocked"])
+def test_a_lock_notices_that_its_folder_is_gone(what: str, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    lock = FolderLock(folder)
+    if what == "unlocked":
+        (folder / LOCK).unlink()
+    elif what == "moved":
+        folder.rename(tmp_path / "elsewhere")
+    else:
+        shutil.rmtree(folder)
+    if what == "replaced":
+        folder.mkdir()
+        other = FolderLock(folder)
+    with pytest.raises(SaveError, match="folder was moved or deleted while it was written"):
+        lock.check()
+    lock.release()
+    if what == "replaced":
+        other.check()  # the release of one has not touched the other
+        other.release()
+
+
+@needs_locks
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_process_has_no_lock_of_its_parent(tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(writer)
+        lock.release()  # not its own
+        os.read(reader, 1)  # until the parent is done
+        os._exit(0)
+    os.close(reader)
+    with pytest.raises(ArgumentError, match="this process"):
+        check_unlocked(tmp_path)
+    lock.release()
+    check_unlocked(tmp_path)  # although the child lives
+    os.close(writer)
+    os.waitpid(child, 0)
+
+
+@needs_locks
+def test_without_locks_in_the_file_system_a_warning_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(handle: int, kind: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.warns(UserWarning, match="cannot be locked: No locks available; start no second process that writes it"):
+        lock = FolderLock(tmp_path)
+    lock.release()
+
+
+def test_a_folder_that_was_made_for_nothing_is_removed(tmp_path: Path) -> None:
+    for leaves in (False, True):
+        with own_folder(tmp_path / "a"):
+            assert is_empty(tmp_path / "a")
+            if leaves:
+                (tmp_path / "a" / "file").touch()
+        assert (tmp_path / "a").exists() is leaves
+    (tmp_path / "b").mkdir()
+    with own_folder(tmp_path / "b"):
+        pass
+    assert (tmp_path / "b").is_dir()

@@ -6,6 +6,7 @@ A state is a tree of dicts and lists whose leaves are tensors or JSON values, su
 
 import json
 import random
+import zlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,12 +16,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from textenv.errors import LoadError
-from textenv.files import replacing
+from textenv.files import open_plain, predecessor, read_json, replacing
 
 FORMAT: Final = 1
 """Of `state.json`; a later one that this version cannot read has a higher number."""
 
 _TENSOR = "__tensor__"
+_CHUNK: Final = 2**20  # bytes that are read at once
 
 
 def _split(node: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
@@ -48,6 +50,8 @@ def _join(node: Any, tensors: dict[str, torch.Tensor]) -> Any:
 def save_state(folder: Path, state: dict[str, Any]) -> None:
     """Replace `folder` by a checkpoint of `state`, as `textenv.files.replacing` does.
 
+    `state.json` holds a checksum of the tensors' file, which is compared when it is read.
+
     Raises:
         SaveError: it cannot be written; the checkpoint that was there is kept.
     """
@@ -55,8 +59,10 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
     tree = _split(state, "state", tensors)
     with replacing(folder) as new:
         new.mkdir(parents=True)
-        save_file(tensors, new / "state.safetensors")
-        (new / "state.json").write_text(json.dumps({"format": FORMAT, "state": tree}))
+        file = new / "state.safetensors"
+        save_file(tensors, file)
+        content = {"format": FORMAT, "crc32": _checksum(file), "state": tree}
+        (new / "state.json").write_text(json.dumps(content))
 
 
 def load_state(folder: Path) -> dict[str, Any]:
@@ -66,28 +72,43 @@ def load_state(folder: Path) -> dict[str, Any]:
         FileNotFoundError: neither the checkpoint nor its predecessor is there.
         LoadError: a file of it is missing, damaged, or written by a later version.
     """
-    old = folder.with_name(folder.name + ".old")
-    folder = folder if folder.exists() else old
-    if not folder.exists():
+    # The last was written by earlier versions.
+    places = (folder, predecessor(folder), folder.with_name(folder.name + ".old"))
+    place = next((place for place in places if place.is_symlink() or place.exists()), None)
+    if place is None:
         raise FileNotFoundError(f"There is no checkpoint {folder}.")
-    tree = _read_tree(folder / "state.json")
-    file = folder / "state.safetensors"
+    content = _read_content(place / "state.json")
+    file = place / "state.safetensors"
     try:
-        state: dict[str, Any] = _join(tree, load_file(file))
+        checksum = _checksum(file)
+        state = _join(content["state"], load_file(file))
+        if content.get("crc32", checksum) != checksum:  # earlier versions wrote none
+            raise ValueError("its checksum is not the one in state.json")
+        if not isinstance(state, dict):
+            raise TypeError(f"the state is {type(state).__name__}")
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise LoadError(f"{file} is missing or damaged: {error}; restore the folder from a copy, or start anew in another.") from error
     return state
 
 
-def _read_tree(file: Path) -> Any:
+def _read_content(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_bytes())
-        version, tree = content["format"], content["state"]
+        content = read_json(file)
+        version, _ = content["format"], content["state"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LoadError(f"{file} is missing or no checkpoint's; restore the folder from a copy, or start anew in another.") from error
     if version != FORMAT:
         raise LoadError(f"{file} has the format {version!r}, but this version of textenv reads {FORMAT}; go on with the one that wrote it.")
-    return tree
+    return dict(content)
+
+
+def _checksum(file: Path) -> int:
+    """Compute the CRC-32 of a file, which finds damage but no forgery: 10 ms for 25 MB."""
+    checksum = 0
+    with open_plain(file) as handle:
+        while chunk := handle.read(_CHUNK):
+            checksum = zlib.crc32(chunk, checksum)
+    return checksum
 
 
 def global_generators() -> dict[str, Any]:
@@ -102,3 +123,18 @@ def set_global_generators(states: dict[str, Any]) -> None:
     random.setstate((version, tuple(internal), gauss))
     np.random.set_state(tuple(states["numpy"]))
     torch.set_rng_state(states["torch"])
+
+
+def check_global_generators(states: dict[str, Any]) -> None:
+    """Make sure that `set_global_generators` takes these states, and leave the generators alone.
+
+    Raises:
+        LoadError: it does not.
+    """
+    present = global_generators()
+    try:
+        set_global_generators(states)
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as error:
+        raise LoadError(f"its global_generators are no such states: {error}") from error
+    finally:
+        set_global_generators(present)

@@ -30,7 +30,7 @@ from textenv.reports.alarm import collapse_signs
 from textenv.reports.console import comparison_table, examples_table
 from textenv.reports.evaluation import Measured, best_of_n, distinct, measure, only_best, reweighted, summarise
 from textenv.reports.html import write_report
-from textenv.reports.run import Counters, Run, check_space, find_run
+from textenv.reports.run import Counters, Run, check_space, find_run, free_folder
 from textenv.reports.watch import Watch
 from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import reward_name
@@ -62,7 +62,7 @@ class TrainConfig:
     judge: str | None = None
     """Judge, which evaluations ask and training never does: as `reward`; by default the environment's."""
     out: Path | None = None
-    """Folder of the run, new or empty; by default runs/ID-agent-seed."""
+    """Folder of the run, new or empty; by default runs/ID-agent-seed, or with -2, -3 and so on behind where that is taken."""
     resume: bool = False
     """Go on with the run in `out`, to the same bits as without a break on a CPU; start it if there is none."""
     num_envs: int = 256
@@ -119,7 +119,10 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
         SystemExit: SIGINT or SIGTERM came; what has been learnt is saved, and the code is 128 and the signal's number.
     """
     console = console or Console(stderr=True)
-    out = config.out or Path("runs") / f"{config.env.replace('/', '-').replace(':', '-')}-{config.agent}-{config.seed}"
+    default = Path("runs") / f"{config.env.replace('/', '-').replace(':', '-')}-{config.agent}-{config.seed}"
+    out = config.out or (default if config.resume else free_folder(default))
+    if config.out is None and out != default:
+        console.print(f"{default} exists already, so this run is written to {out}.", soft_wrap=True)
     config = dataclasses.replace(config, out=out)
     device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
     plain = {**plain_config(config), "device": device}
@@ -150,6 +153,8 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
             raise
         place = run.keep_failed(error.episodes)
         raise TrainingError(f"{str(error).removesuffix('.')}; its batch is in {place}", error.episodes) from error
+    finally:
+        run.close()
 
 
 @functools.cache
@@ -202,6 +207,8 @@ def _train(config: TrainConfig, agent: Learner, run: Run, consoles: tuple[Consol
     stops = config.stop_on_overoptimisation
     watch = None if config.eval_every is None else Watch(chosen, watch_seed, every=config.eval_every, stops=stops)
     at_start, present = run.restore(agent, watch)
+    for sentence in run.warnings:
+        console.print(sentence, soft_wrap=True)
     if run.counters.updates:
         console.print(f"{run.folder}: going on after {run.counters.updates} updates, {agent.episodes} episodes.", soft_wrap=True)
 

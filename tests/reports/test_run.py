@@ -17,10 +17,12 @@ from transformers import AutoModelForCausalLM
 from textenv.agents.ppo import PPO, PPOConfig
 from textenv.checkpoint import load_state, save_state
 from textenv.errors import ArgumentError, LoadError, SaveError
+from textenv.files import LOCK
 from textenv.models.policy import LanguagePolicy
 from textenv.reports import run as run_module
+from textenv.reports.counters import Counters
 from textenv.reports.evaluation import measure
-from textenv.reports.run import Counters, Run, check_space, find_run, versions
+from textenv.reports.run import Run, check_space, find_run, surroundings, versions
 from textenv.reports.watch import Watch
 from textenv.types import Episodes
 
@@ -55,9 +57,10 @@ def test_a_run_from_start_to_end(tmp_path: Path) -> None:
         agent, {"score": 0.5, "judge": None, "kl_k1": math.nan, "table": {"best": {"n": 4, "kl": math.inf}}, "list": [(math.nan, 1)]}
     )
 
+    run.close()
     names = {"config.json", "metrics.csv", "episodes", "checkpoint", "model", "summary.json"}
     assert {path.name for path in run.folder.iterdir()} == names
-    assert strict(run.folder / "config.json") == {"env": "TextCopy-v0", "algorithm": {"kl_coef": 0.05}, "versions": versions()}
+    assert strict(run.folder / "config.json") == {"env": "TextCopy-v0", "algorithm": {"kl_coef": 0.05}, **surroundings()}
     table = {"best": {"n": 4, "kl": None}}
     assert strict(run.folder / "summary.json") == {
         "score": 0.5,
@@ -118,12 +121,13 @@ def test_what_is_there_is_never_written_over(tmp_path: Path) -> None:
 
 
 def started(folder: Path, updates: int) -> tuple[PPO, Run]:
-    """A run with a checkpoint after so many updates."""
+    """A run with a checkpoint after so many updates, whose folder others may write."""
     agent, run = make_agent(), Run(folder, SETTINGS)
     for _ in range(updates):
         batch = agent.collect()
         run.record(agent.update(batch), batch, agent.policy.tokenizer)
     run.checkpoint(agent)
+    run.close()
     return agent, run
 
 
@@ -137,9 +141,14 @@ def test_what_is_newer_than_the_checkpoint_is_dropped(tmp_path: Path) -> None:
     run.record(agent.update(batch), batch, agent.policy.tokenizer)
     with (folder / "metrics.csv").open("a") as file:
         file.write('4,64.0,0.3,"torn')
-    (folder / "episodes" / "part-00004.parquet.new").write_bytes(b"PAR1")
+    for name in ("part-00004.parquet.new", ".part-00004.parquet.textenv.new"):
+        (folder / "episodes" / name).write_bytes(b"PAR1")
     again, agent = Run(folder, SETTINGS, resume=True), make_agent(seed=5)
     again.restore(agent)
+    again.close()
+    resumed = strict(folder / "config.json").pop("resumed")
+    assert resumed == [{"update": 2, **surroundings()}]
+    before["config.json"] = (folder / "config.json").read_bytes()
     assert (agent.episodes, again.counters) == (32, Counters(updates=2, tokens=7, seconds=1.5, first={"entropy": math.inf}, told=["k1"]))
     assert {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     again.record(agent.update(batch := agent.collect()), batch, agent.policy.tokenizer)
@@ -162,26 +171,29 @@ def test_evaluations_go_on_from_the_checkpoint(tmp_path: Path) -> None:
     assert (run.folder / "evaluations.csv").read_bytes() == kept
     assert other.state_dict() == watch.state_dict()
     run.checkpoint(agent)  # of a run that nobody watches
+    again.close()
     with pytest.raises(LoadError, match="checkpoint cannot be used: 'watch'"):
         Run(run.folder, SETTINGS, resume=True).restore(make_agent(), other)
 
 
-@pytest.mark.parametrize("death", ["config.json.new", "config.json", "metrics.csv"])
+@pytest.mark.parametrize("death", ["config.json.new", ".config.json.textenv.new", LOCK, "config.json", "metrics.csv"])
 def test_without_a_checkpoint_a_run_starts_again(death: str, tmp_path: Path) -> None:
-    if death == "config.json.new":
-        (tmp_path / death).write_text('{"se')
+    if death in ("config.json", "metrics.csv"):
+        Run(tmp_path, SETTINGS).close()
     else:
-        Run(tmp_path, SETTINGS)
+        (tmp_path / death).write_text('{"se')
     if death == "metrics.csv":
         (tmp_path / death).write_text("upd")
     run, agent = Run(tmp_path, SETTINGS, resume=True), make_agent()
     run.restore(agent)
+    run.close()
     assert (run.counters.updates, agent.episodes) == (0, 0)
-    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    assert {path.name for path in tmp_path.iterdir()} - {"config.json.new"} == {"config.json"}
 
 
 def test_a_run_goes_on_only_with_its_own_configuration(tmp_path: Path) -> None:
     run = Run(tmp_path / "run", {**SETTINGS, "out": "run", "device": "cpu", "kl_target": math.inf})
+    run.close()
     here = {**SETTINGS, "out": "./run", "device": "cuda", "kl_target": math.inf}
     assert find_run(run.folder, here, resume=True) is None
     for changed, name, values in (
@@ -220,11 +232,13 @@ def test_a_foreign_checkpoint_is_refused_and_nothing_is_dropped(tmp_path: Path) 
     files = {path for path in run.folder.rglob("*") if path.is_file()}
     incomplete = agent.state_dict()
     save_state(run.folder / "checkpoint", incomplete)
+    again = Run(run.folder, SETTINGS, resume=True)
     with pytest.raises(LoadError, match="checkpoint cannot be used: 'updates'"):
-        Run(run.folder, SETTINGS, resume=True).restore(make_agent())
+        again.restore(make_agent())
     save_state(run.folder / "checkpoint", {"model": {}, "step": 3})
     with pytest.raises(LoadError, match=r"checkpoint cannot be used: The state lacks .*device"):
-        Run(run.folder, SETTINGS, resume=True).restore(make_agent())
+        again.restore(make_agent())
+    again.close()
     assert {path for path in run.folder.rglob("*") if path.is_file()} == files
 
 
@@ -240,10 +254,10 @@ def test_what_a_checkpoint_counts_is_on_the_disk_before_it(tmp_path: Path, monke
     started(tmp_path / "run", 1)
     synced[5:7] = sorted(synced[5:7])
     assert synced == [
-        *("config.json.new", "run"),
-        *("part-00001.parquet.new", "episodes"),
+        *(".config.json.textenv.new", "run"),
+        *(".part-00001.parquet.textenv.new", "episodes"),
         "metrics.csv",
-        *("state.json", "state.safetensors", "checkpoint.new", "run"),
+        *("state.json", "state.safetensors", ".checkpoint.textenv.new", "run"),
     ]
 
 

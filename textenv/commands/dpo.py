@@ -11,7 +11,7 @@ from textenv.agents.dpo import DPOConfig, prefer
 from textenv.commands.fitting import StartConfig, facts_table, tell
 from textenv.commands.output import hide_loading_bars, messages, print_json, results
 from textenv.preferences.loading import load_comparisons
-from textenv.reports.fitted import check_new, write_fitted
+from textenv.reports.fitted import into_new_folder, write_fitted
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,7 @@ class DPOCommandConfig(StartConfig):
     """How it is fitted."""
 
 
+@into_new_folder
 def prefer_to(config: DPOCommandConfig, console: Console) -> dict[str, Any]:
     """Fit a policy to judgements, and write `out`.
 
@@ -43,7 +44,6 @@ def prefer_to(config: DPOCommandConfig, console: Console) -> dict[str, Any]:
         LoadError: the store or the model cannot be loaded.
         SaveError: the folder cannot be written.
     """
-    check_new(config.out)
     comparisons = load_comparisons(config.comparisons)
     policy = config.load(config.fitting.seed)
     console.print(f"Fitting {config.model} to {len(comparisons)} comparisons …", soft_wrap=True, markup=False)

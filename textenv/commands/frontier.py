@@ -15,7 +15,7 @@ from textenv.commands.output import hide_loading_bars, messages, print_json, res
 from textenv.commands.players import PlayerConfig, load_player
 from textenv.envs.registry import find_id
 from textenv.errors import ArgumentError
-from textenv.files import replacing
+from textenv.files import own_folder, replacing
 from textenv.models.policy import Precision
 from textenv.reports.console import comparison_table
 from textenv.reports.evaluation import measure, summarise
@@ -88,10 +88,17 @@ def frontier(config: FrontierConfig, console: Console) -> list[dict[str, Any]]:
         The points, see `reports.frontier.COLUMNS`.
 
     Raises:
-        ArgumentError: there is no such environment, a model does not fit it, or the folder holds runs of other options.
+        ArgumentError: there is no such environment, a model does not fit it, the folder holds runs of other options, or another
+            process is writing there.
         LoadError: a model or the reward cannot be loaded, or a run is damaged.
     """
     find_id(config.env)
+    with own_folder(config.out):
+        return _frontier(config, console)
+
+
+def _frontier(config: FrontierConfig, console: Console) -> list[dict[str, Any]]:
+    """Do what `frontier` does in a folder of its own."""
     runs = {(beta, seed): config.run_of(beta, seed) for beta in config.betas for seed in range(config.seeds)}
     left = [run for run in runs.values() if find_run(run.out or Path(), plain_config(run), resume=True) is None]
     for number, run in enumerate(left, start=1):

@@ -21,7 +21,7 @@ from textenv.preferences.accuracy import human_agreement, judged
 from textenv.preferences.comparison import Comparison
 from textenv.preferences.loading import load_comparisons
 from textenv.preferences.tables import part_of
-from textenv.reports.fitted import check_new, write_fitted
+from textenv.reports.fitted import into_new_folder, write_fitted
 from textenv.rollouts.collect import collect
 
 SHARES: Final = (0.125, 0.25, 0.5)
@@ -64,6 +64,7 @@ class RewardConfig:
             raise ArgumentError("device is cuda, but torch sees no GPU; use --device cpu.")
 
 
+@into_new_folder
 def make_reward_model(config: RewardConfig, console: Console) -> dict[str, Any]:
     """Fit, measure, bring to mean 0 and standard deviation 1, and write `out`.
 
@@ -81,7 +82,6 @@ def make_reward_model(config: RewardConfig, console: Console) -> dict[str, Any]:
         LoadError: the store or a model cannot be loaded.
         SaveError: the folder cannot be written.
     """
-    check_new(config.out)
     comparisons = load_comparisons(config.comparisons)
     seen = _texts(config, comparisons)
     rows = _curve(config, comparisons, console) if config.curve else []

@@ -10,7 +10,7 @@ from tyro.conf import Positional
 from textenv.agents.sft import SFTConfig, fine_tune
 from textenv.commands.fitting import StartConfig, facts_table, tell
 from textenv.commands.output import hide_loading_bars, messages, print_json, results
-from textenv.reports.fitted import check_new, write_fitted
+from textenv.reports.fitted import into_new_folder, write_fitted
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,7 @@ class SFTCommandConfig(StartConfig):
     """How it is fitted."""
 
 
+@into_new_folder
 def fine_tune_to(config: SFTCommandConfig, console: Console) -> dict[str, Any]:
     """Fine-tune, and write `out`.
 
@@ -41,7 +42,6 @@ def fine_tune_to(config: SFTCommandConfig, console: Console) -> dict[str, Any]:
         LoadError: the model or a hub id cannot be loaded.
         SaveError: the folder cannot be written.
     """
-    check_new(config.out)
     policy = config.load(config.fitting.seed)
     console.print(f"Fine-tuning {config.model} on {config.data} …", soft_wrap=True, markup=False)
     found = fine_tune(policy, config.data, config.fitting, on_row=tell(console))

@@ -1,13 +1,38 @@
 """The folder of a model that was fitted to data: configuration, metrics, model and summary."""
 
 import csv
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from textenv.errors import ArgumentError
-from textenv.files import replacing, saving
+from textenv.files import is_empty, own_folder, replacing, saving
 from textenv.reports.run import plain_json, versions
+
+Result = TypeVar("Result")
+
+
+def into_new_folder(
+    fit: Callable[[Any, Any], Result],
+) -> Callable[[Any, Any], Result]:
+    """Let a command have the folder `config.out` for itself, from before any work until its end.
+
+    Args:
+        fit: called with a config and a console; it writes the folder by `write_fitted`.
+
+    Returns:
+        The same, which raises an ArgumentError if something is there or another process is writing there.
+    """
+
+    @functools.wraps(fit)
+    def fit_alone(config: Any, console: Any) -> Result:
+        check_new(config.out)
+        with own_folder(config.out):
+            check_new(config.out)  # another process may have ended in between
+            return fit(config, console)
+
+    return fit_alone
 
 
 def check_new(folder: Path) -> None:
@@ -16,7 +41,8 @@ def check_new(folder: Path) -> None:
     Raises:
         ArgumentError: there is.
     """
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+    is_taken = not is_empty(folder) if folder.is_dir() else folder.exists()
+    if is_taken:
         raise ArgumentError(f"{folder} exists already; choose another --out or remove it.")
 
 
@@ -41,6 +67,7 @@ def write_fitted(
         SaveError: it cannot be written.
     """
     with saving(folder):
+        folder = folder.resolve()  # where a link to an empty folder leads
         folder.parent.mkdir(parents=True, exist_ok=True)
     with replacing(folder) as new:
         new.mkdir(parents=True)

@@ -1,22 +1,40 @@
 """The run folder: configuration, metrics, episodes, checkpoint, model and summary."""
 
 import contextlib
-import csv
+import itertools
 import json
 import math
 import platform
+import re
 import shutil
 import time
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from textenv.checkpoint import global_generators, load_state, save_state
+import torch
+
+from textenv.checkpoint import (
+    check_global_generators,
+    global_generators,
+    load_state,
+    save_state,
+)
 from textenv.errors import ArgumentError, LoadError
-from textenv.files import replacing, saving, sync
+from textenv.files import (
+    LOCK,
+    FolderLock,
+    check_unlocked,
+    is_empty,
+    read_json,
+    replacing,
+    saving,
+)
+from textenv.reports.counters import UNFIT, Counters, check_kinds
 from textenv.reports.evaluation import Measured
 from textenv.reports.frames import episode_frame, measured_frame
+from textenv.reports.tables import Table
 from textenv.types import Episodes
 
 if TYPE_CHECKING:
@@ -29,11 +47,27 @@ if TYPE_CHECKING:
 CHECKPOINT_SHARE: Final = 0.02
 """Of the time, at most, is spent on writing checkpoints."""
 
+PART: Final = re.compile(r"\.?part-(\d+)\.parquet(\.new|\.textenv\.new)?", re.ASCII)
+"""Names of files of episodes, and of those that were not whole yet when a run died."""
+
+SESSION: Final = ("versions", "threads", "processor", "device")
+"""What may differ between the processes that work on a run, and moves the last bits of its results."""
+
 
 def versions() -> dict[str, str]:
     """Versions of what a result depends on."""
     names = ("textenv", "gymnasium", "numpy", "torch", "transformers")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def surroundings() -> dict[str, Any]:
+    """Return what the last bits of a result depend on: versions, threads of torch and the processor."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return {
+        "versions": versions(),
+        "threads": torch.get_num_threads(),
+        "processor": f"{platform.processor() or platform.machine()} {capability}",
+    }
 
 
 def plain_json(data: dict[str, Any]) -> str:
@@ -49,19 +83,19 @@ def plain_json(data: dict[str, Any]) -> str:
     return json.dumps(plain(data), indent=2, allow_nan=False, default=str) + "\n"
 
 
-@dataclass(kw_only=True)
-class Counters:
-    """What a run counts, beside what its learner does."""
+def free_folder(folder: Path) -> Path:
+    """Return a folder that is new or empty: this one, or else the first of FOLDER-2, FOLDER-3 and so on."""
+    for number in itertools.count(1):
+        place = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+        if _is_free(place):
+            break
+    return place
 
-    updates: int = 0
-    tokens: int = 0
-    """Response tokens played."""
-    seconds: float = 0.0
-    """Spent on learning, by all processes that worked on the run up to its checkpoint."""
-    first: dict[str, float] = field(default_factory=dict)
-    """Metrics of the first update, with which the collapse alarm compares."""
-    told: list[str] = field(default_factory=list)
-    """Collapse alarms that have been shown."""
+
+def _is_free(folder: Path) -> bool:
+    if folder.is_dir():
+        return not any(folder.iterdir())
+    return not folder.exists() and not folder.is_symlink()
 
 
 def find_run(folder: Path, config: dict[str, Any], *, resume: bool) -> dict[str, Any] | None:
@@ -70,29 +104,35 @@ def find_run(folder: Path, config: dict[str, Any], *, resume: bool) -> dict[str,
     Args:
         folder: of the run.
         config: plain data.
-        resume: whether a run of the same configuration may be there. The place and the device may differ.
+        resume: whether a run of the same configuration may be there. The place and what `SESSION` names may differ.
 
     Returns:
         The summary of a run that is finished.
 
     Raises:
-        ArgumentError: the folder holds a run that is not to be resumed or has another configuration, or something else.
+        ArgumentError: another process is writing there, or the folder holds a run that is not to be resumed or has another
+            configuration, or something else.
         LoadError: the configuration or the summary of its run is damaged.
     """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    check_unlocked(folder)
+    return _find(folder, config, resume=resume)
+
+
+def _find(folder: Path, config: dict[str, Any], *, resume: bool) -> dict[str, Any] | None:
+    """Do what `find_run` does in a folder that this process may have locked."""
+    if not folder.exists() or (folder.is_dir() and is_empty(folder)):
         return None
     if not resume or not folder.is_dir():
         raise ArgumentError(f"{folder} exists already; go on with --resume, choose another --out or remove it.")
     if not (folder / "config.json").exists():
-        if {path.name for path in folder.iterdir()} == {"config.json.new"}:  # all that a run leaves that died in its first moment
+        # All that a run leaves that died in its first moment, of this version or an earlier one.
+        if {path.name for path in folder.iterdir()} <= {LOCK, "config.json.new", ".config.json.textenv.new"}:
             return None
         raise ArgumentError(f"{folder} holds no run to resume: it has no config.json; choose another --out.")
     stored, given = _flat(_read_json(folder / "config.json")), _flat(json.loads(plain_json(config)))
     for name in {**stored, **given}:
-        values = [
-            None if found.get(name) is False else found.get(name) for found in (stored, given)
-        ]  # what is off may be newer than the run
-        if values[0] != values[1] and name.partition(".")[0] not in ("out", "device", "versions"):
+        values = [None if side.get(name) is False else side.get(name) for side in (stored, given)]  # what is off may be newer than the run
+        if values[0] != values[1] and name.partition(".")[0] not in ("out", "resumed", *SESSION):
             raise ArgumentError(
                 f"{folder} was started with {name}={stored.get(name)!r}, not {given.get(name)!r}; go on with the former or choose "
                 "another --out."
@@ -111,8 +151,8 @@ def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_bytes())
-    except ValueError as error:
+        content = read_json(file)
+    except (OSError, ValueError) as error:
         raise LoadError(f"{file} is damaged: {error}; restore it from a copy, or choose another --out.") from error
     if not isinstance(content, dict):
         raise LoadError(f"{file} is not of a run; choose another --out.")
@@ -153,13 +193,19 @@ class Run:
     `evaluation/before.parquet` and `after.parquet` (a row an episode), `evaluations.csv` (a row an evaluation during training, if
     there are any), `checkpoint/`, `model/` (for `from_pretrained`), `summary.json`, which says that it is finished.
 
+    `config.json` keeps the surroundings (`SESSION`) of the process that started the run, and in `resumed` those of each that went on
+    with it, with the number of updates by then.
+
+    The folder is locked until `close`, see `textenv.files.FolderLock`. What is a link in it is replaced by what the run writes, and
+    nothing is written or removed behind it; to keep a run on another disk, let the whole folder be a link.
+
     Args:
         folder: new or empty, or with `resume` of a run of the same configuration.
         config: plain data.
         resume: see `find_run`.
 
     Raises:
-        ArgumentError: the folder is no such place, or cannot be made.
+        ArgumentError: the folder is no such place, cannot be made, or another process writes there.
         SaveError: nothing can be written there.
     """
 
@@ -171,49 +217,116 @@ class Run:
             raise ArgumentError(f"{folder} cannot be written: {error.strerror}; choose another --out.") from error
         self.folder = folder
         self.counters = Counters()
+        self.warnings: list[str] = []
+        """Sentences about how this process differs from those that worked on the run before."""
         self._at_start = global_generators()
         self._saved, self._cost = time.perf_counter(), 0.0
-        self._write("config.json", {**config, "versions": versions()})
+        self._tables = {name: Table(folder / name) for name in ("metrics.csv", "evaluations.csv")}
+        self._config = {**config, **surroundings()}
+        self._lock = FolderLock(folder)
+        try:
+            _find(folder, config, resume=resume)  # what another process has written since
+            if not (folder / "config.json").exists():
+                self._write("config.json", self._config)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let other processes write the folder."""
+        self._lock.release()
 
     def restore(self, agent: "Learner", watch: "Watch | None" = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Go on from the checkpoint, or from the start if there is none; what is newer is dropped.
+
+        Nothing is changed before checkpoint and tables have been read as a whole.
 
         Returns:
             The states of the global generators when the run began, and when the checkpoint was written.
 
         Raises:
-            LoadError: the checkpoint is damaged, or not of this agent and model.
+            LoadError: checkpoint, tables or configuration are damaged, or not of this agent and model.
+            SaveError: the folder cannot be written.
         """
+        self._lock.check()
         present = self._at_start
         checkpoint = self.folder / "checkpoint"
         with contextlib.suppress(FileNotFoundError):
             state = load_state(checkpoint)
             try:
-                agent.load_state_dict(state)
-                if watch is not None:
-                    watch.load_state_dict(state["watch"])
-                self.counters = Counters(**{item.name: state[item.name] for item in fields(Counters)})
-                self._at_start, present = state["global_generators"]
-            except (KeyError, LoadError) as error:
+                present = self._load(state, agent, watch)
+            except UNFIT as error:
                 raise LoadError(f"{checkpoint} cannot be used: {error}") from error
-        self._drop_newer()
+        updates = self.counters.updates
+        rows = {name: table.until(updates, complete=name == "metrics.csv") if updates else None for name, table in self._tables.items()}
+        config = self._resumed_config()
+        for name, table in self._tables.items():
+            kept = rows[name]
+            if kept is not None:
+                table.keep(kept)
+            else:
+                with saving(table.file):
+                    table.file.unlink(missing_ok=True)
+        self._drop_parts()
+        self._write("config.json", config)
         return self._at_start, present
 
-    def _drop_newer(self) -> None:
-        """Drop episodes, metrics and evaluations of updates that will be played again; a last row may be torn."""
+    def _load(self, state: dict[str, Any], agent: "Learner", watch: "Watch | None") -> dict[str, Any]:
+        """Take in a checkpoint and return the states of the global generators when it was written."""
+        check_kinds(agent.state_dict(), state)
+        agent.load_state_dict(state)
+        if watch is not None:
+            watch.load_state_dict(state["watch"])
+        counters = Counters.load(state)
+        at_start, present = state["global_generators"]
+        for states in (at_start, present):
+            check_global_generators(states)
+        self.counters, self._at_start = counters, at_start
+        return dict(present)
+
+    def _resumed_config(self) -> dict[str, Any]:
+        """Return the configuration with the surroundings of all processes, and warn where they differ."""
+        stored = _read_json(self.folder / "config.json")
+        if self.counters.updates == 0:  # nothing is left of what another process did
+            return self._config
+        now = {name: self._config[name] for name in SESSION if name in self._config}
+        sessions = stored.get("resumed", [])
+        if not isinstance(sessions, list) or not all(isinstance(session, dict) for session in sessions):
+            raise LoadError(f"{self.folder / 'config.json'} is damaged: resumed is no list of sessions; restore it from a copy.")
+        for session in [stored, *sessions]:
+            before, here = _flat({name: session[name] for name in now if name in session}), _flat(now)
+            changes = [f"{name} {here.get(name)} instead of {value}" for name, value in before.items() if here.get(name) != value]
+            if changes:
+                self.warnings = [
+                    f"{self.folder} goes on with {', '.join(changes)}: the results are not to the bit those of a run without a break."
+                ]
+        sessions = [session for session in sessions if session.get("update") != self.counters.updates]  # those that learnt nothing
+        return {**stored, "resumed": [*sessions, {"update": self.counters.updates, **now}]}
+
+    def _drop_parts(self) -> None:
+        """Drop the episodes of updates that will be played again, and nothing that is not of a run."""
         updates = self.counters.updates
-        kept = {f"part-{update:05d}.parquet" for update in range(1, updates + 1)}
-        for part in (self.folder / "episodes").glob("*"):
-            if part.name not in kept:
-                part.unlink()
-        for table in (self.folder / name for name in ("metrics.csv", "evaluations.csv")):
-            if updates == 0:
-                table.unlink(missing_ok=True)
-            elif table.exists():
-                head, *rows = table.read_bytes().splitlines(keepends=True)
-                rows = [row for row in rows if row.endswith(b"\n") and int(row.partition(b",")[0]) <= updates]
-                with replacing(table) as new:
-                    new.write_bytes(b"".join([head, *rows]))
+        episodes, evaluation = self.folder / "episodes", self.folder / "evaluation"
+        with saving(episodes):
+            if episodes.is_symlink():
+                self._copy_parts(episodes)
+            for part in episodes.iterdir() if episodes.is_dir() else ():
+                match = PART.fullmatch(part.name)
+                is_newer = match is not None and (match[2] is not None or int(match[1]) > updates)
+                if is_newer and part.is_file() and not part.is_symlink():
+                    part.unlink()
+        with saving(evaluation):
+            if evaluation.is_symlink():
+                evaluation.unlink()  # both its files are written anew
+
+    def _copy_parts(self, episodes: Path) -> None:
+        """Replace a link to episodes by a folder with those that count."""
+        with replacing(episodes) as new:
+            new.mkdir()
+            for update in range(1, self.counters.updates + 1):
+                part = episodes / f"part-{update:05d}.parquet"
+                if part.is_file():
+                    shutil.copyfile(part, new / part.name)
 
     def record(self, metrics: dict[str, Any], episodes: Episodes, tokenizer: "PreTrainedTokenizerBase") -> None:
         """Append one update: a row of metrics and a part of episodes.
@@ -221,13 +334,14 @@ class Run:
         Raises:
             SaveError: they cannot be written.
         """
+        self._lock.check()
         self.counters.updates += 1
         row = {"update": self.counters.updates, **metrics}
         part = self.folder / "episodes" / f"part-{self.counters.updates:05d}.parquet"
-        part.parent.mkdir(exist_ok=True)
+        _make_folder(part.parent)
         with replacing(part) as new:
             episode_frame(episodes, self.counters.updates, tokenizer).to_parquet(new, index=False)
-        self._append("metrics.csv", row)
+        self._tables["metrics.csv"].append(row)
 
     def evaluated(self, row: dict[str, Any]) -> None:
         """Append an evaluation during training.
@@ -235,19 +349,8 @@ class Run:
         Raises:
             SaveError: it cannot be written.
         """
-        self._append("evaluations.csv", row)
-
-    def _append(self, name: str, row: dict[str, Any]) -> None:
-        """Append a row to a table, whose head it writes first."""
-        file = self.folder / name
-        with saving(file):
-            started = file.exists()
-            with file.open("a", newline="") as handle:
-                writer = csv.DictWriter(handle, fieldnames=list(row))
-                if not started:
-                    writer.writeheader()
-                writer.writerow(row)
-            sync(file)
+        self._lock.check()
+        self._tables["evaluations.csv"].append(row)
 
     def evaluation(self, name: Literal["before", "after"], measured: Measured, tokenizer: "PreTrainedTokenizerBase") -> None:
         """Write the episodes of an evaluation, before the first update or after the last.
@@ -255,8 +358,9 @@ class Run:
         Raises:
             SaveError: they cannot be written.
         """
+        self._lock.check()
         file = self.folder / "evaluation" / f"{name}.parquet"
-        file.parent.mkdir(exist_ok=True)
+        _make_folder(file.parent)
         updates = 0 if name == "before" else self.counters.updates
         with replacing(file) as new:
             measured_frame(measured, updates, tokenizer).to_parquet(new, index=False)
@@ -272,6 +376,7 @@ class Run:
         Raises:
             SaveError: it cannot be written; the last checkpoint is kept.
         """
+        self._lock.check()
         started = time.perf_counter()
         generators = [self._at_start, global_generators()]
         state = {**agent.state_dict(), **asdict(self.counters), "global_generators": generators}
@@ -287,6 +392,7 @@ class Run:
         Returns:
             Its folder.
         """
+        self._lock.check()
         folder = self.folder / "failed-batch"
         save_state(folder, vars(episodes))
         return folder
@@ -297,10 +403,17 @@ class Run:
         Raises:
             SaveError: they cannot be written.
         """
+        self._lock.check()
         with replacing(self.folder / "model") as new:
             agent.policy.save_pretrained(new)
         self._write("summary.json", {**summary, "versions": versions()})
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
+        self._lock.check()
         with replacing(self.folder / name) as new:
             new.write_text(plain_json(content))
+
+
+def _make_folder(folder: Path) -> None:
+    with saving(folder):
+        folder.mkdir(exist_ok=True)

@@ -7,7 +7,9 @@ import torch
 from numpy.typing import NDArray
 
 from textenv.checkpoint import global_generators, set_global_generators
+from textenv.errors import LoadError
 from textenv.reports.alarm import have_parted
+from textenv.reports.counters import check_kinds, is_count, is_number
 from textenv.reports.evaluation import Measured, clusters, measure, summarise
 
 if TYPE_CHECKING:
@@ -101,7 +103,17 @@ class Watch:
         return {"best": self.best, "weights": self.weights, "parted": self.parted, "over_optimised": self.over_optimised}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict`."""
+        """Go on from `state_dict`.
+
+        Raises:
+            LoadError: it is none.
+        """
+        best = state["best"]
+        if best is not None and not (
+            is_count(best["update"]) and all(len(best[name]) and all(map(is_number, best[name])) for name in ("score", "judge"))
+        ):
+            raise LoadError(f"its best evaluation cannot be {str(best)[:80]!r}")
+        check_kinds({"weights": {}, "parted": False, "over_optimised": False}, state)
         self.best, self.weights, self.parted, self.over_optimised = (
             state[name] for name in ("best", "weights", "parted", "over_optimised")
         )

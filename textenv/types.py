@@ -5,9 +5,12 @@ Shapes, everywhere: B episodes, P prompt columns, T response columns, W = P+T, V
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +96,34 @@ class Episodes:
             elif isinstance(value, torch.Tensor) or isinstance(other, torch.Tensor):
                 joined[name] = None if value is None or other is None else torch.cat([value, other])
         return replace(self, **joined)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return a table with a row an episode.
+
+        Returns:
+            B rows: prompt_index, prompt, completion, finish_reason, score, score_NAME for each part, length (tokens), and as
+            lists of that length tokens (ids), log_probs, values, rewards, and ref_log_probs and advantages where they are known.
+            They are the columns of `episodes/part-NNNNN.parquet` of a run, without those that need its tokenizer.
+        """
+        import pandas as pd
+
+        mask = self.mask
+        table: dict[str, Any] = {
+            "prompt_index": self.prompt_index.numpy(force=True),
+            "prompt": self.prompts,
+            "completion": self.completions,
+            "finish_reason": self.finish_reasons,
+            "score": self.scores.numpy(force=True),
+            **{f"score_{name}": values.numpy(force=True) for name, values in self.score_parts.items()},
+            "length": self.lengths.numpy(force=True),
+        }
+        by_token = {"tokens": self.tokens[:, self.prompt_columns :]}
+        for name in ("log_probs", "values", "rewards", "ref_log_probs", "advantages"):
+            if getattr(self, name) is not None:
+                by_token[name] = getattr(self, name)
+        for name, rows in by_token.items():
+            table[name] = [row[keep].tolist() for row, keep in zip(rows, mask, strict=True)]
+        return pd.DataFrame(table)
 
     def to(self, device: torch.device | str) -> "Episodes":
         """Move the tensors, but for the parts of the score, which are only reported."""

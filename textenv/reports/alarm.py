@@ -17,7 +17,7 @@ def collapse_signs(metrics: Mapping[str, float], first: Mapping[str, float]) -> 
     """Compare an update's metrics with the first update's.
 
     Args:
-        metrics: with distinct2, entropy (nats a token) and kl_k1 (nats a sequence, mean over the update).
+        metrics: with distinct2 (0 without pairs of words), entropy (nats a token) and kl_k1 (nats a sequence, mean over the update).
         first: the same of the first update.
 
     Returns:
@@ -26,7 +26,8 @@ def collapse_signs(metrics: Mapping[str, float], first: Mapping[str, float]) -> 
     """
     distinct2, entropy, k1 = metrics["distinct2"], metrics["entropy"], metrics["kl_k1"]
     signs = []
-    if distinct2 < 0.5 * first["distinct2"]:
+    # Texts of one word have no pairs of words to repeat.
+    if 0 < distinct2 < 0.5 * first["distinct2"]:
         signs.append(f"distinct-2 fell from {first['distinct2']:.2f} to {distinct2:.2f}: the texts repeat each other")
     if entropy < 0.2 * first["entropy"]:
         signs.append(f"entropy fell from {first['entropy']:.2f} to {entropy:.2f} nats a token: the policy is nearly deterministic")

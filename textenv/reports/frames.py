@@ -23,28 +23,12 @@ def episode_frame(episodes: Episodes, update: int, tokenizer: "PreTrainedTokeniz
         tokenizer: of the tokens; it gives the column `pieces`.
 
     Returns:
-        B rows: update, prompt_index, prompt, completion, finish_reason, score, score_NAME for each part, length (tokens), and
-        as lists of that length tokens (ids), pieces (strings), log_probs, values, rewards, and ref_log_probs and advantages
-        where they are known.
+        B rows: those of `Episodes.to_pandas`, with update first, and behind length the lists pieces (strings).
     """
-    mask = episodes.mask
-    known = ("log_probs", "values", "rewards", "ref_log_probs", "advantages")
-    by_token = {name: getattr(episodes, name) for name in known if getattr(episodes, name) is not None}
-    by_token = {"tokens": episodes.tokens[:, episodes.prompt_columns :], **by_token}
-    return pd.DataFrame(
-        {
-            "update": update,
-            "prompt_index": episodes.prompt_index.numpy(),
-            "prompt": episodes.prompts,
-            "completion": episodes.completions,
-            "finish_reason": episodes.finish_reasons,
-            "score": episodes.scores.numpy(),
-            **{f"score_{name}": values.numpy() for name, values in episodes.score_parts.items()},
-            "length": episodes.lengths.numpy(),
-            "pieces": token_texts(episodes, tokenizer),
-            **{name: [row[keep].tolist() for row, keep in zip(values, mask, strict=True)] for name, values in by_token.items()},
-        }
-    )
+    frame = episodes.to_pandas()
+    frame.insert(0, "update", update)
+    frame.insert(frame.columns.get_loc("length") + 1, "pieces", token_texts(episodes, tokenizer))
+    return frame
 
 
 def measured_frame(measured: Measured, update: int, tokenizer: "PreTrainedTokenizerBase") -> pd.DataFrame:

@@ -9,9 +9,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from textenv.errors import ArgumentError, SaveError
+from textenv.errors import ArgumentError, LoadError, SaveError
 from textenv.files import replacing
 from textenv.reports import sections
+from textenv.reports.glossary import GLOSSARY
 from textenv.reports.loading import LoadedRun, load_run
 from textenv.reports.plots import COLOURS, DASHES
 
@@ -34,7 +35,11 @@ def write_report(runs: Sequence[Path], out: Path) -> Path:
     """
     if not runs:
         raise ArgumentError("A report needs at least one run; name folders that `textenv train` wrote.")
-    page = _page([load_run(folder) for folder in runs])
+    loaded = [load_run(folder) for folder in runs]
+    for run in loaded:
+        if "episodes" not in run.metrics and len(run.metrics):
+            raise LoadError(f'{run.folder / "metrics.csv"} holds no metrics of a run: it lacks the column "episodes".')
+    page = _page(loaded)
     try:
         with replacing(out) as new:
             new.write_text(page, encoding="utf-8")
@@ -63,6 +68,8 @@ def _page(runs: Sequence[LoadedRun]) -> str:
         environments=sorted({str(run.config.get("env", "?")) for run in runs}),
         summary=sections.summary_rows(runs),
         curves=sections.curve_figures(runs),
+        others=sections.other_figures(runs),
+        glossary=GLOSSARY,
         plane=sections.proxy_and_judge(runs),
         scales=maps["scales"],
         colourings=sections.COLOURINGS,

@@ -1,6 +1,6 @@
 """Read a run folder back as tidy tables."""
 
-import json
+import html
 import math
 import re
 from collections.abc import Iterable
@@ -11,8 +11,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow
 
 from textenv.errors import LoadError
+from textenv.files import open_plain, read_json, read_plain
+from textenv.reports.captions import METRICS
+from textenv.reports.counters import is_number
 
 PHASES = ("before", "train", "after")
 
@@ -30,16 +34,18 @@ _TOKEN = "phase update episode t token text log_prob ref_log_prob log_ratio valu
 _OPTIONAL = ("ref_log_probs", "advantages")
 _EPISODE = ("update", "prompt_index", "prompt", "completion", "finish_reason", "score", "length")
 _EVALUATED = ("judge", "kl_k1", "kl_k2", "kl_k3", "kl_exact")
+_TEXTS = ("prompt", "completion", "finish_reason")
+_SUMMARY = ("episodes", "tokens", "train_seconds", "model", "reward", "table")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LoadedRun:
     """A run as it lies on disk; KLs are of one episode, in nats a sequence."""
 
     folder: Path
     """Where it was read."""
     config: dict[str, Any]
-    """What it was started with, and the versions."""
+    """What it was started with, and the versions, threads and processor of then; `resumed` lists those of the processes that went on."""
     summary: dict[str, Any] | None
     """What came of it, None while it is not finished."""
     metrics: pd.DataFrame
@@ -55,6 +61,31 @@ class LoadedRun:
     """A row a response token: phase, update, episode, t (from 0), token (id), text, log_prob and ref_log_prob (nats), log_ratio
     (their difference), value, reward, advantage (as the learner weighs it, in training); NaN where unknown."""
 
+    def facts(self) -> dict[str, str]:
+        """Return what the run is in a few words each, by name."""
+        counts = self.episodes["phase"].value_counts()
+        facts = {
+            "folder": str(self.folder),
+            "env": str(self.config.get("env", "unknown")),
+            "agent": f"{self.config.get('agent', 'unknown')}, seed {self.config.get('seed', 'unknown')}",
+            "finished": "no" if self.summary is None else "yes",
+            "metrics": f"{len(self.metrics)} updates",
+            "evaluations": f"{len(self.evaluations)} during training",
+            "episodes": ", ".join(f"{counts[phase]} {phase}" for phase in PHASES if phase in counts) or "none",
+            "tokens": f"{len(self.tokens)} rows",
+        }
+        ends = [None if self.summary is None else self.summary["table"].get(when, {}).get("score") for when in ("before", "after")]
+        if None not in ends:
+            facts["score"] = f"{ends[0]:.3f} before, {ends[1]:.3f} after"
+        return facts
+
+    def __repr__(self) -> str:
+        return "\n".join(["LoadedRun", *(f"  {name}: {fact}" for name, fact in self.facts().items())])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th>{name}</th><td>{html.escape(fact)}</td></tr>" for name, fact in self.facts().items())
+        return f"<table>{rows}</table>"
+
 
 def load_run(folder: str | Path) -> LoadedRun:
     """Read a run that `textenv train` wrote, finished or not.
@@ -68,25 +99,25 @@ def load_run(folder: str | Path) -> LoadedRun:
         LoadError: it is no run, or one of its files cannot be read.
     """
     folder = Path(folder)
-    if not (folder / "config.json").is_file():
+    if not (folder / "config.json").exists():
         raise LoadError(f"{folder} is no run: it holds no config.json; name a folder that `textenv train` wrote.")
     metrics, evaluations = (_table(folder / name) for name in ("metrics.csv", "evaluations.csv"))
     files = {
         int(file.stem.removeprefix("part-")): file
         for file in sorted((folder / "episodes").glob("part-*.parquet"))
-        if re.fullmatch(r"part-\d+", file.stem)
+        if re.fullmatch(r"part-\d{1,15}", file.stem)
     }
     metrics = metrics[metrics["update"].isin(list(files))].reset_index(drop=True)
     parts = [("train", files[update]) for update in metrics["update"]]
     before, after = ((name, folder / "evaluation" / f"{name}.parquet") for name in ("before", "after"))
-    frames = [_read_part(file, phase) for phase, file in (before, *parts, after) if file.is_file()]
+    frames = [_read_part(file, phase) for phase, file in (before, *parts, after) if file.exists()]
     _count(frames)
     tokens = [_token_table(frame) for frame in frames]
     episodes = [_episode_table(frame, table) for frame, table in zip(frames, tokens, strict=True)]
     return LoadedRun(
         folder=folder,
         config=_read_json(folder / "config.json"),
-        summary=_read_json(folder / "summary.json") if (folder / "summary.json").is_file() else None,
+        summary=_read_summary(folder / "summary.json"),
         metrics=metrics,
         evaluations=evaluations[evaluations["update"].isin([0, *metrics["update"]])].reset_index(drop=True),
         episodes=pd.concat(episodes, ignore_index=True) if episodes else _episode_table(_nothing(), _token_table(_nothing())),
@@ -96,7 +127,7 @@ def load_run(folder: str | Path) -> LoadedRun:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = read_json(file)
     except (OSError, ValueError) as error:
         raise LoadError(f"{file} cannot be read as JSON: {error}.") from error
     if not isinstance(data, dict):
@@ -104,33 +135,81 @@ def _read_json(file: Path) -> dict[str, Any]:
     return data
 
 
+def _read_summary(file: Path) -> dict[str, Any] | None:
+    """Read a summary and check that its table is one: rows of numbers by name."""
+    if not file.exists():
+        return None
+    summary = _read_json(file)
+    if missing := [name for name in _SUMMARY if name not in summary]:
+        raise LoadError(f"{file} holds no summary of a run: it lacks {', '.join(missing)}.")
+    rows = summary["table"].values() if isinstance(summary["table"], dict) else [None]
+    for row in rows:
+        if not isinstance(row, dict) or not all(value is None or is_number(value) for value in row.values()):
+            raise LoadError(f"{file} holds no summary of a run: its table is none of numbers by name.")
+        if not is_number(row.get("n")):
+            raise LoadError(f"{file} holds no summary of a run: a row of its table lacks n.")
+    return summary
+
+
 def _table(file: Path) -> pd.DataFrame:
     """Read the whole lines of metrics or evaluations; a run that is killed while it writes leaves a piece of one."""
     try:
-        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        text = read_plain(file).decode() if file.exists() else ""
         whole = text[: text.rfind("\n") + 1] or "update\n"
         table = pd.read_csv(StringIO(whole), dtype={"update": np.int64, "alarm": str}, keep_default_na=True)
-    except (OSError, ValueError) as error:
-        raise LoadError(f"{file} cannot be read as the {file.stem} of a run: {error}.") from error
+    except (OSError, ValueError, OverflowError) as error:
+        raise LoadError(f"{file} cannot be read as the {file.stem} of a run: {str(error).rstrip('.')}.") from error
     if "update" not in table:
         raise LoadError(f'{file} holds no {file.stem} of a run: it lacks the column "update".')
+    twice = table.loc[table["update"].duplicated(), "update"].tolist()
+    if twice:
+        raise LoadError(
+            f"{file} holds update {twice[0]} twice, as two processes have written it; keep one row of each update, or train anew."
+        )
+    for name in table.columns.intersection([*METRICS, *(f"{name}_se" for name in METRICS)]):
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            raise LoadError(f'{file} holds no {file.stem} of a run: its column "{name}" holds what is no number.')
     return table
 
 
 def _read_part(file: Path, phase: str) -> pd.DataFrame:
     """Read one file of episodes and check that it is one."""
     try:
-        frame = pd.read_parquet(file)
-    except (OSError, ValueError) as error:
+        with open_plain(file) as handle:
+            frame = pd.read_parquet(handle)
+    except (OSError, ValueError, TypeError, LookupError, NotImplementedError, pyarrow.ArrowException) as error:
         raise LoadError(f"{file} cannot be read as parquet: {str(error).rstrip('.')}; it may be cut off.") from error
     for name in (*_EPISODE, *_BY_TOKEN):
         if name not in frame and name not in _OPTIONAL:
-            raise LoadError(f'{file} holds no episodes of a run: it lacks the column "{name}".')
+            raise _no_episodes(file, f'it lacks the column "{name}"')
+    if not len(frame):
+        raise _no_episodes(file, "it has no rows")
+    frame = frame.reset_index(drop=True)
+    for name in (*_EPISODE, *_EVALUATED):
+        if name in frame and not _is_of_kind(frame[name], name in _TEXTS):
+            raise _no_episodes(file, f'its column "{name}" holds no {"texts" if name in _TEXTS else "numbers"}')
     for name in (name for name in _BY_TOKEN if name in frame):
-        if [np.shape(values) for values in frame[name]] != [(length,) for length in frame["length"]]:
-            raise LoadError(f'{file} holds no episodes of a run: its lists "{name}" are not as long as the episodes.')
+        try:
+            lengths = [np.shape(values) for values in frame[name]]
+            if lengths == [(length,) for length in frame["length"]] and name != "pieces":
+                np.concatenate(frame[name].to_list()).astype(np.float64)
+        except (ValueError, TypeError) as error:
+            raise _no_episodes(file, f'its lists "{name}" hold no numbers') from error
+        if lengths != [(length,) for length in frame["length"]]:
+            raise _no_episodes(file, f'its lists "{name}" are not as long as the episodes')
     frame.insert(0, "phase", pd.Series(pd.Categorical([phase] * len(frame), PHASES)))
     return frame
+
+
+def _is_of_kind(column: pd.Series, texts: bool) -> bool:
+    """Return whether a column holds texts, or numbers."""
+    if texts:
+        return all(isinstance(value, str) for value in column)
+    return bool(pd.api.types.is_numeric_dtype(column))
+
+
+def _no_episodes(file: Path, reason: str) -> LoadError:
+    return LoadError(f"{file} holds no episodes of a run: {reason}.")
 
 
 def _count(frames: Iterable[pd.DataFrame]) -> None:

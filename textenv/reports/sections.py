@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from textenv.reports.captions import AXES, METRICS, caption
+from textenv.reports.captions import CURVES as N_CURVES
 from textenv.reports.evaluation import clusters, standard_error
 from textenv.reports.loading import LoadedRun
 from textenv.reports.plots import Series, curves, histogram, plane
@@ -24,22 +26,7 @@ MEASURES = (
 )
 
 # Column of the metrics, heading, unit or meaning.
-CURVES = (
-    ("score", "Score", "mean of the reward model's; ◇ evaluation ± standard error"),
-    ("judge", "Judge", "◇ evaluation ± standard error; training never asks it"),
-    ("reward", "Reward", "score - β KL k1, mean"),
-    ("kl_k1", "KL k1", "nats a sequence; ◇ evaluation"),
-    ("kl_k2", "KL k2", "nats a sequence; ◇ evaluation"),
-    ("kl_k3", "KL k3", "nats a sequence; ◇ evaluation"),
-    ("entropy", "Entropy", "nats a token, from the sampled tokens"),
-    ("length", "Length", "tokens"),
-    ("distinct2", "Distinct-2", "of the texts of an update"),
-    ("clip_fraction", "Clip fraction", "share of tokens whose ratio left 1 ± ε"),
-    ("explained_variance", "Explained variance", "of the returns by the critic"),
-    ("learning_rate", "Learning rate", ""),
-    ("kl_coef", "KL coefficient β", "score a nat"),
-    ("tokens_per_second", "Tokens a second", "played, since the start"),
-)
+CURVES = tuple((name, *METRICS[name]) for name in list(METRICS)[:N_CURVES])
 
 # What a token can be coloured by: column, heading, unit.
 COLOURINGS = (
@@ -63,23 +50,47 @@ def number(value: float | None, digits: int, error: float | None = None) -> str:
 
 
 def summary_rows(runs: Sequence[LoadedRun], policies: Sequence[str] = ("before", "after")) -> list[dict[str, Any]]:
-    """Put each measure into a row: its heading, what it is, and a cell a run and policy, "—" where it is unknown."""
+    """Put each measure into a row: its heading, what it is, and a cell a run and policy, "—" where it is unknown.
+
+    Where no run has a judge there is no row of it.
+    """
     rows = []
     for name, heading, meaning, digits in MEASURES:
         tables = [run.summary["table"] if run.summary else {} for run in runs]
-        found = [table.get(policy, {}) for table in tables for policy in policies]
-        cells = [number(row.get(name), digits, row.get(f"{name}_se")) for row in found]
+        policies_of_runs = [table.get(policy, {}) for table in tables for policy in policies]
+        cells = [number(row.get(name), digits, row.get(f"{name}_se")) for row in policies_of_runs]
+        if name == "judge" and set(cells) == {"—"}:
+            continue
         rows.append({"heading": heading, "meaning": meaning, "cells": cells})
     return rows
 
 
 def curve_figures(runs: Sequence[LoadedRun]) -> list[dict[str, Any]]:
     """Draw each metric over the episodes, all runs over each other; a metric that no run has is left out."""
+    return _figures(runs, [name for name, _, _ in CURVES])
+
+
+def other_figures(runs: Sequence[LoadedRun]) -> list[dict[str, Any]]:
+    """Draw the metrics that are not among the curves: those of single agents, and numbers that somebody's own agent reports."""
+    names = dict.fromkeys(
+        name
+        for run in runs
+        for name in run.metrics.select_dtypes("number").columns
+        if name not in AXES and name not in [curve for curve, _, _ in CURVES]
+    )
+    ordered = [name for name in METRICS if name in names]
+    return _figures(runs, [*ordered, *(name for name in names if name not in METRICS)])
+
+
+def _figures(runs: Sequence[LoadedRun], names: Sequence[str]) -> list[dict[str, Any]]:
     figures = []
-    for name, heading, unit in CURVES:
+    for place, name in enumerate(names):
+        heading, unit = caption(name)
         lines = [line for i, run in enumerate(runs) for line in _lines(i, run, name)]
         if lines:
-            figures.append({"name": name, "heading": heading, "unit": unit, "svg": curves(f"curve-{name}", lines, "episodes")})
+            # The name may be any text, and is no part of an id.
+            svg = curves(f"curve-{name if name in METRICS else place}", lines, "episodes")
+            figures.append({"name": name, "heading": heading, "unit": unit, "svg": svg})
     return figures
 
 

@@ -119,3 +119,18 @@ def test_join_puts_others_behind_and_leaves_out_what_only_some_have() -> None:
     taken = make(ref_log_probs=torch.ones(3, 3)).join(make(ref_log_probs=torch.zeros(3, 3)))
     assert taken.ref_log_probs is not None
     assert taken.ref_log_probs.tolist() == [[1.0] * 3] * 3 + [[0.0] * 3] * 3
+
+
+def test_a_table_has_a_row_an_episode() -> None:
+    whole = dataclasses.replace(make(ref_log_probs=torch.ones(3, 3)), score_parts={"tone": torch.tensor([0.5, 0.6, 0.7])})
+    frame = whole.to_pandas()
+    columns = "prompt_index prompt completion finish_reason score score_tone length tokens log_probs values rewards ref_log_probs"
+    assert list(frame) == columns.split()
+    assert frame["prompt_index"].tolist() == [6, 7, 8]
+    assert frame["completion"].tolist() == ["x", "y", "z"]
+    assert frame["finish_reason"].tolist() == ["length", "eos", "stop"]
+    assert frame["score"].tolist() == [0.1, 0.2, 0.3]
+    assert frame["length"].tolist() == [3, 1, 2]
+    assert frame["tokens"].tolist() == [[0, 7, 8], [0], [0, 0]]
+    assert frame["log_probs"].tolist() == [[0.0, 1.0, 2.0], [3.0], [6.0, 7.0]]
+    assert list(make().select([]).to_pandas()) == [name for name in columns.split() if name not in ("score_tone", "ref_log_probs")]

@@ -27,7 +27,8 @@ def test_signs(metrics: dict[str, float], signs: list[str]) -> None:
 
 
 def test_texts_without_pairs_of_words_are_no_sign() -> None:
-    assert collapse_signs({**FIRST, "distinct2": 0.0}, {**FIRST, "distinct2": 0.0}) == []
+    for first in (0.0, 0.86):  # an untrained policy may have written more than one word
+        assert collapse_signs({**FIRST, "distinct2": 0.0}, {**FIRST, "distinct2": first}) == []
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from textenv.errors import ArgumentError, LoadError
+from textenv.reports.glossary import GLOSSARY
 from textenv.reports.html import write_report
 
 VOID: Final = {"meta", "link", "input", "img", "br"}
@@ -103,6 +104,38 @@ def test_the_numbers_are_the_runs(runs: list[Path], pages: dict[int, Page]) -> N
     assert worst["prompt"] in page.text
     assert "leave_one_out, critic" in page.texts["title"][0]
     assert [attributes["data-curve"] for _, attributes in page.elements if "data-curve" in attributes][:3] == ["score", "reward", "kl_k1"]
+
+
+def test_words_are_explained_in_the_page(pages: dict[int, Page]) -> None:
+    for word, text in GLOSSARY.items():
+        assert word in [shown.strip() for shown in pages[1].texts["dt"]]
+        assert text in pages[1].texts["dd"]
+    assert "± one standard error over prompts, whose episodes are not independent" in pages[1].text
+    assert "over n episodes" not in pages[1].text
+
+
+def test_own_metrics_are_drawn(runs: list[Path], tmp_path: Path) -> None:
+    run = Path(shutil.copytree(runs[0], tmp_path / "run"))
+    pd.read_csv(run / "metrics.csv").assign(**{"my <share>": [0.1, 0.2, 0.4]}).to_csv(run / "metrics.csv", index=False)
+    page = Page(write_report([run], tmp_path / "report.html"))
+    drawn = [attributes["data-curve"] for _, attributes in page.elements if "data-curve" in attributes]
+    assert {"my <share>", "grad_norm", "policy_loss"} <= set(drawn)
+    assert len(drawn) == len(set(drawn))
+    assert "Other metrics" in page.texts["summary"]
+
+
+def test_a_folder_is_never_replaced_by_a_report(runs: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "mine" / "thesis").mkdir(parents=True)
+    with pytest.raises(ArgumentError, match="mine cannot be written: Is a directory; choose another file"):
+        write_report([runs[0]], tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis").is_dir()
+
+
+def test_metrics_without_episodes_are_refused(runs: list[Path], tmp_path: Path) -> None:
+    run = Path(shutil.copytree(runs[0], tmp_path / "run"))
+    pd.read_csv(run / "metrics.csv").drop(columns="episodes").to_csv(run / "metrics.csv", index=False)
+    with pytest.raises(LoadError, match=r'metrics\.csv holds no metrics of a run: it lacks the column "episodes"'):
+        write_report([run], tmp_path / "report.html")
 
 
 def test_alarms_are_shown(hostile: Path, runs: list[Path], pages: dict[int, Page], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A run folder reads back as tidy tables, whole or in pieces."""
 
 import json
+import re
 import shutil
 import time
 from collections import Counter
@@ -191,3 +192,18 @@ def test_evaluations_during_training_are_a_table(watched: Path, runs: list[Path]
     (killed / "evaluations.csv").write_text("a,b\n1,2\n")
     with pytest.raises(LoadError, match=r'evaluations\.csv holds no evaluations of a run: it lacks the column "update"'):
         load_run(killed)
+
+
+def test_a_run_is_shown_in_a_few_lines(runs: list[Path], watched: Path, tmp_path: Path) -> None:
+    lines = repr(load_run(watched)).splitlines()
+    assert lines[:4] == ["LoadedRun", f"  folder: {watched}", "  env: TextCopy-v0", "  agent: ppo, seed 0"]
+    assert len(lines) <= 12
+    assert "  episodes: 64 before, 48 train, 64 after" in lines
+    assert any(re.fullmatch(r"  score: 0\.\d{3} before, 0\.\d{3} after", line) for line in lines)
+    run = Path(shutil.copytree(runs[0], tmp_path / "<b>"))
+    for name in ("summary.json", "metrics.csv"):
+        (run / name).unlink()
+    shown = load_run(run)
+    assert "finished: no" in repr(shown)
+    assert "&lt;b&gt;" in shown._repr_html_()
+    assert "<b>" not in shown._repr_html_()

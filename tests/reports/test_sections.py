@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def changed(run: LoadedRun, **fields: Any) -> LoadedRun:
 
 def test_the_summary_stands_as_it_is(loaded: list[LoadedRun]) -> None:
     rows = {row["heading"]: row["cells"] for row in sections.summary_rows([*loaded, changed(loaded[0], summary=None)])}
-    assert list(rows) == ["score", "judge", "KL k1", "KL exact", "distinct-2", "perplexity"]
+    assert list(rows) == ["score", "KL k1", "KL exact", "distinct-2", "perplexity"]  # and no judge, as there is none
     for i, run in enumerate(loaded):
         assert run.summary is not None
         before, after = run.summary["table"]["before"], run.summary["table"]["after"]
@@ -33,7 +34,6 @@ def test_the_summary_stands_as_it_is(loaded: list[LoadedRun]) -> None:
         assert rows["score"][2 * i : 2 * i + 2] == scores
         perplexities = [f"{row['perplexity']:.1f} ±\N{NO-BREAK SPACE}{row['perplexity_se']:.1f}" for row in (before, after)]
         assert rows["perplexity"][2 * i : 2 * i + 2] == perplexities
-        assert rows["judge"][2 * i : 2 * i + 2] == ["—", "—"]
     assert {cell for cells in rows.values() for cell in cells[4:]} == {"—"}
     best = {row["heading"]: row["cells"] for row in sections.summary_rows(loaded[:1], ["best of 16"])}
     assert best["KL k1"] == ["—"]
@@ -48,6 +48,23 @@ def test_there_is_a_curve_of_every_metric_that_is_known(loaded: list[LoadedRun])
     assert "var(--series-1)" in figures["entropy"]
     assert "var(--series-0)" not in figures["explained_variance"]  # which only the critic's has
     assert "explained_variance" not in [figure["name"] for figure in sections.curve_figures(loaded[:1])]
+
+
+def test_a_judge_has_a_row_where_one_run_has_one(loaded: list[LoadedRun], watched: Path) -> None:
+    rows = {row["heading"]: row["cells"] for row in sections.summary_rows([loaded[0], load_run(watched)])}
+    assert rows["judge"][:2] == ["—", "—"]
+    assert all("±" in cell for cell in rows["judge"][2:])
+
+
+def test_every_other_metric_is_drawn_too(loaded: list[LoadedRun]) -> None:
+    drawn = {figure["name"] for figure in [*sections.curve_figures(loaded), *sections.other_figures(loaded)]}
+    metrics = loaded[1].metrics.assign(my_share=[0.1, 0.2, 0.3], **{"<b>": [1, 2, 3], "word": ["a", "b", "c"], "nothing": np.nan})
+    assert drawn == {name for name in loaded[1].metrics.select_dtypes("number") if name not in ("update", "episodes", "seconds")}
+    others = sections.other_figures([loaded[0], changed(loaded[1], metrics=metrics)])
+    added = [(figure["name"], figure["heading"]) for figure in others if figure["name"] not in drawn]
+    assert added == [("my_share", "my_share"), ("<b>", "<b>")]
+    ids = [text for figure in others for text in re.findall(r'id="([^"]+)"', figure["svg"])]
+    assert len(ids) == len(set(ids))
 
 
 def test_evaluations_stand_before_and_after_the_updates(loaded: list[LoadedRun]) -> None:

@@ -24,6 +24,7 @@ from rich.console import Console
 
 from textenv.agents.ppo import PPO, PPOConfig
 from textenv.checkpoint import load_state
+from textenv.files import LOCK
 from textenv.reports import run as run_module
 from textenv.reports.run import Run
 from textenv.training import TrainConfig, command, train
@@ -206,6 +207,34 @@ def test_a_second_signal_ends_at_once_and_the_last_checkpoint_stays(tmp_path: Pa
     assert load_state(tmp_path / "run" / "checkpoint")["updates"] == 1
     assert lives([start(config(tmp_path / "run", 2, resume=True), seed=1)]) == [0]
     assert differences(tmp_path / "run", outcome(tmp_path / "straight")) == []
+
+
+def interrupt_at(seconds: float) -> None:
+    """Send this process two SIGINTs, of which the second raises KeyboardInterrupt wherever it is, so long after its first update."""
+    real, armed = Run.record, False
+
+    def record(run: Any, *recorded: Any) -> None:
+        nonlocal armed
+        if not armed:
+            armed = True
+            signal.signal(signal.SIGALRM, lambda number, frame: [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)])
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+        real(run, *recorded)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(run_module, "CHECKPOINT_SHARE", 1e9)
+    patch.setattr(Run, "record", record)
+
+
+@pytest.mark.parametrize("moments", [(0.001, 0.05), pytest.param(tuple(0.002 + 0.017 * n for n in range(20)), marks=pytest.mark.slow)])
+def test_an_interrupt_at_any_moment_leaves_a_run_that_goes_on(moments: tuple[float, ...], tmp_path: Path) -> None:
+    assert lives([start(config(tmp_path / "straight", 3))]) == [0]
+    expected = outcome(tmp_path / "straight")
+    codes = lives([start(config(tmp_path / str(n), 3), prepare=partial(interrupt_at, moment)) for n, moment in enumerate(moments)])
+    assert codes[0] == 1  # of the KeyboardInterrupt
+    assert not [n for n in range(len(moments)) if (tmp_path / str(n) / LOCK).exists()]
+    assert lives([start(config(tmp_path / str(n), 3, resume=True), seed=1) for n in range(len(moments))]) == [0] * len(moments)
+    assert {n: differences(tmp_path / str(n), expected) for n in range(len(moments))} == {n: [] for n in range(len(moments))}
 
 
 def wait_for(path: Path) -> None:

@@ -32,7 +32,7 @@ def test_every_metric_has_a_caption(name: str, options: dict[str, Any], precisio
     if (name, precision) in (("trpo", "bf16"), ("guided", "fp32"), ("guided", "bf16")):
         pytest.skip("TRPO computes in fp32, and guided needs an expert; its metrics are named below")
     corpus = tmp_path / "corpus.txt"
-    corpus.write_text("a b c d e f g\n" * 50)
+    corpus.write_text("abc\na\ncc\nbcab")
     options = {key: corpus if value == "CORPUS" else value for key, value in options.items()}
     envs = gymnasium.make_vec("TextCopy-v0", num_envs=16)
     rules: Any = envs.unwrapped

@@ -51,5 +51,5 @@ def test_kinds() -> None:
 
 
 def test_numbers_and_counts() -> None:
-    assert [is_number(value) for value in (1, 0.5, True, "1", None)] == [True, True, False, False, False]
+    assert [is_number(value) for value in (1, 0.5, float("inf"), True, "1", None, 10**30)] == [True] * 3 + [False] * 4
     assert [is_count(value) for value in (0, 7, -1, 0.0, True)] == [True, True, False, False, False]

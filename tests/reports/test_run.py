@@ -22,7 +22,7 @@ from textenv.models.policy import LanguagePolicy
 from textenv.reports import run as run_module
 from textenv.reports.counters import Counters
 from textenv.reports.evaluation import measure
-from textenv.reports.run import Run, check_space, find_run, surroundings, versions
+from textenv.reports.run import Run, check_space, find_run, free_folder, surroundings, versions
 from textenv.reports.watch import Watch
 from textenv.types import Episodes
 
@@ -346,3 +346,148 @@ def test_evaluations_are_kept(tmp_path: Path) -> None:
 def test_versions_name_what_results_depend_on() -> None:
     assert set(versions()) == {"python", "textenv", "gymnasium", "numpy", "torch", "transformers"}
     assert versions()["torch"].split("+")[0] == torch.__version__.split("+")[0]
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_only_its_own_parts_are_dropped(tmp_path: Path) -> None:
+    _, run = started(tmp_path / "run", 2)
+    episodes = run.folder / "episodes"
+    (episodes / "folder").mkdir()
+    (episodes / "part-00009.parquet").mkdir()
+    outside = tmp_path / "outside.parquet"
+    outside.write_text("theirs")
+    (episodes / "part-00008.parquet").symlink_to(outside)
+    mine = ("notes.txt", "part-1.csv", "part-x.parquet", "part-00003.parquet.bak", "my part-00003.parquet", "folder/part-00003.parquet")
+    for name in mine:
+        (episodes / name).write_text("mine")
+    for name in ("part-00003.parquet", "part-00004.parquet.new", "part-00001.parquet.new"):
+        (episodes / name).write_text("dropped")
+    again = Run(run.folder, SETTINGS, resume=True)
+    again.restore(make_agent())
+    again.close()
+    left = {path.relative_to(episodes).as_posix() for path in episodes.rglob("*")}
+    parts = {"part-00001.parquet", "part-00002.parquet", "part-00008.parquet", "part-00009.parquet"}
+    assert left == {*mine, "folder", *parts}
+    assert outside.read_text() == "theirs"
+
+
+def test_nothing_is_dropped_before_the_run_is_accepted(tmp_path: Path) -> None:
+    agent, run = started(tmp_path / "run", 2)
+    batch = agent.collect()
+    run.record(agent.update(batch), batch, agent.policy.tokenizer)
+    (run.folder / "evaluations.csv").write_text("update,score\n0,1\n0,1\n")  # the last that is read
+    before = snapshot(run.folder)
+    again = Run(run.folder, SETTINGS, resume=True)
+    with pytest.raises(LoadError, match=r"evaluations\.csv is damaged: update 0 comes twice"):
+        again.restore(make_agent())
+    again.close()
+    assert snapshot(run.folder) == before
+
+
+@pytest.mark.parametrize("linked", ["episodes", "evaluation", "checkpoint", "model", "metrics.csv", "config.json", "summary.json"])
+def test_a_link_lets_a_run_finish_and_nothing_behind_it_changes(linked: str, tmp_path: Path) -> None:
+    agent, run = started(tmp_path / "run", 2)
+    measured = measure(agent.policy, agent.reference, agent.envs, np.arange(2), seed=0)
+    run.evaluation("before", measured, agent.policy.tokenizer)
+    batch = agent.collect()
+    run.record(agent.update(batch), batch, agent.policy.tokenizer)  # newer than the checkpoint
+    run.finish(agent, {"score": 0.5})
+    (run.folder / "summary.json").rename(tmp_path / "summary.json")
+    outside = tmp_path / "outside"
+    if linked == "summary.json":
+        (tmp_path / "summary.json").rename(outside)
+    else:
+        (run.folder / linked).rename(outside)
+    if outside.is_dir():
+        (outside / "thesis.tex").write_text("mine")
+    (run.folder / linked).symlink_to(outside)
+    before = snapshot(outside) if outside.is_dir() else {"": outside.read_bytes()}
+    again, agent = Run(run.folder, SETTINGS, resume=True), make_agent(seed=5)
+    again.restore(agent)
+    again.evaluation("before", measured, agent.policy.tokenizer)
+    batch = agent.collect()
+    again.record(agent.update(batch), batch, agent.policy.tokenizer)
+    again.checkpoint(agent)
+    again.finish(agent, {"score": 0.5})
+    again.close()
+    assert (snapshot(outside) if outside.is_dir() else {"": outside.read_bytes()}) == before
+    assert not (run.folder / linked).is_symlink()
+    assert pd.read_csv(run.folder / "metrics.csv")["update"].tolist() == [1, 2, 3]
+    assert sorted(path.name for path in (run.folder / "episodes").iterdir()) == [f"part-{n:05d}.parquet" for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("linked", ["episodes", "checkpoint"])
+def test_a_disk_that_is_not_there_is_not_taken_for_a_new_run(linked: str, tmp_path: Path) -> None:
+    _, run = started(tmp_path / "run", 1)
+    (run.folder / linked).rename(tmp_path / "outside")
+    (run.folder / linked).symlink_to(tmp_path / "gone")
+    before = snapshot(run.folder)
+    again = Run(run.folder, SETTINGS, resume=True)
+    with pytest.raises(LoadError, match=linked):
+        again.restore(make_agent())
+    again.close()
+    assert snapshot(run.folder) == before
+
+
+def test_the_surroundings_of_every_process_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent, run = started(tmp_path / "run", 1)
+    first = strict(run.folder / "config.json")
+    assert first == {**SETTINGS, **surroundings()}
+    present = surroundings()
+    for threads, update in ((7, 1), (7, 2), (present["threads"], 2)):
+        monkeypatch.setattr(run_module, "surroundings", lambda threads=threads: {**present, "threads": threads})
+        again = Run(run.folder, SETTINGS, resume=True)
+        again.restore(agent)
+        changes = f"threads {threads} instead of {present['threads'] if threads == 7 else 7}"
+        assert again.warnings == [f"{run.folder} goes on with {changes}: the results are not to the bit those of a run without a break."]
+        if update == 1:
+            batch = agent.collect()
+            again.record(agent.update(batch), batch, agent.policy.tokenizer)
+            again.checkpoint(agent)
+        again.close()
+    config = strict(run.folder / "config.json")
+    sessions = [(session["update"], session["threads"]) for session in config.pop("resumed")]
+    assert config == first
+    assert sessions == [(1, 7), (2, present["threads"])]  # the one between has learnt nothing
+    assert find_run(run.folder, SETTINGS, resume=True) is None
+
+
+def test_the_same_surroundings_say_nothing(tmp_path: Path) -> None:
+    agent, run = started(tmp_path / "run", 1)
+    again = Run(run.folder, SETTINGS, resume=True)
+    again.restore(agent)
+    again.close()
+    assert again.warnings == []
+
+
+def test_a_free_folder_is_the_first_of_a_row(tmp_path: Path) -> None:
+    assert free_folder(tmp_path / "a") == tmp_path / "a"
+    (tmp_path / "a").mkdir()
+    assert free_folder(tmp_path / "a") == tmp_path / "a"
+    for taken in ("a/file", "a-2", "a-4"):
+        (tmp_path / taken).touch()
+    assert free_folder(tmp_path / "a") == tmp_path / "a-3"
+    (tmp_path / "a-3").symlink_to(tmp_path / "nothing")
+    assert free_folder(tmp_path / "a") == tmp_path / "a-5"
+
+
+def test_metrics_of_another_version_are_gone_on_with(tmp_path: Path) -> None:
+    agent, run = started(tmp_path / "run", 2)
+    file = run.folder / "metrics.csv"
+    table = pd.read_csv(file)
+    older = table.drop(columns="reward").assign(gone=[1, 2])[["update", "gone", *[c for c in table if c not in ("update", "reward")]]]
+    older.to_csv(file, index=False)
+    again = Run(run.folder, SETTINGS, resume=True)
+    again.restore(agent)
+    batch = agent.collect()
+    metrics = agent.update(batch)
+    again.record(metrics, batch, agent.policy.tokenizer)
+    again.close()
+    mixed = pd.read_csv(file)
+    assert mixed["update"].tolist() == [1, 2, 3]
+    assert mixed["score"].tolist() == pytest.approx([*table["score"], metrics["score"]])
+    assert mixed["reward"].isna().tolist() == [True, True, False]
+    assert mixed["gone"].isna().tolist() == [False, False, True]

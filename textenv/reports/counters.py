@@ -80,8 +80,10 @@ def check_kinds(mine: dict[str, Any], state: dict[str, Any]) -> None:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a number, and no boolean."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Return whether a value is a number that a tensor can hold, and no boolean."""
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) < 2**63
+    return isinstance(value, float)
 
 
 def is_count(value: Any) -> bool:

@@ -250,7 +250,11 @@ class Run:
         """
         self._lock.check()
         present = self._at_start
-        checkpoint = self.folder / "checkpoint"
+        checkpoint, episodes = self.folder / "checkpoint", self.folder / "episodes"
+        if episodes.is_symlink() and not episodes.exists():
+            raise LoadError(
+                f"{episodes} is a link to nothing, such as a disk that is not there now; bring it back, or choose another --out."
+            )
         with contextlib.suppress(FileNotFoundError):
             state = load_state(checkpoint)
             try:

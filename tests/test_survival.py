@@ -210,12 +210,15 @@ def test_a_second_signal_ends_at_once_and_the_last_checkpoint_stays(tmp_path: Pa
 
 
 def interrupt_at(seconds: float) -> None:
-    """Send this process two SIGINTs, of which the second raises KeyboardInterrupt wherever it is, so long after its first update."""
+    """Send this process two SIGINTs, of which the second raises KeyboardInterrupt wherever it is, so long after its second update.
+
+    By then there is a checkpoint, which says where the generators stood that a process has of its own.
+    """
     real, armed = Run.record, False
 
     def record(run: Any, *recorded: Any) -> None:
         nonlocal armed
-        if not armed:
+        if not armed and run.counters.updates == 1:
             armed = True
             signal.signal(signal.SIGALRM, lambda number, frame: [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)])
             signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -130,8 +130,8 @@ def test_all_is_on_the_disk_before_it_is_renamed(tmp_path: Path, monkeypatch: py
     with replacing(folder) as new:
         new.mkdir()
         (new / "file").touch()
-    new = ".folder.textenv.new"
-    assert events == ["fsync file", f"fsync {new}", "rename folder", f"replace {new}", f"fsync {tmp_path.name}"]
+    place = ".folder.textenv.new"
+    assert events == ["fsync file", f"fsync {place}", "rename folder", f"replace {place}", f"fsync {tmp_path.name}"]
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, largest_file: Limit) -> None:
@@ -181,7 +181,8 @@ def test_a_sentence_is_not_said_twice(tmp_path: Path) -> None:
 
 def test_only_plain_json_is_read(tmp_path: Path) -> None:
     file = tmp_path / "file.json"
-    for content in ({"a": [1, {"b": None}]}, [], "text", 1.5):
+    contents: list[Any] = [{"a": [1, {"b": None}]}, [], "text", 1.5]
+    for content in contents:
         file.write_text(json.dumps(content))
         assert read_json(file) == content
     for text in ("[" * 900 + "]" * 900, '{"a":' * 900 + "1" + "}" * 900, "[" * 100_000 + "]" * 100_000):

@@ -1,5 +1,6 @@
 """What a run counts, and whether the state of a checkpoint can be one of its agent."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -39,7 +40,7 @@ class Counters:
         Raises:
             LoadError: one is missing or of another kind.
         """
-        kinds = {
+        kinds: dict[str, Callable[[Any], bool]] = {
             "updates": is_count,
             "tokens": is_count,
             "seconds": is_number,

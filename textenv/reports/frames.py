@@ -27,7 +27,7 @@ def episode_frame(episodes: Episodes, update: int, tokenizer: "PreTrainedTokeniz
     """
     frame = episodes.to_pandas()
     frame.insert(0, "update", update)
-    frame.insert(frame.columns.get_loc("length") + 1, "pieces", token_texts(episodes, tokenizer))
+    frame.insert(list(frame).index("length") + 1, "pieces", token_texts(episodes, tokenizer))
     return frame
 
 

@@ -50,7 +50,7 @@ CHECKPOINT_SHARE: Final = 0.02
 PART: Final = re.compile(r"\.?part-(\d+)\.parquet(\.new|\.textenv\.new)?", re.ASCII)
 """Names of files of episodes, and of those that were not whole yet when a run died."""
 
-SESSION: Final = ("versions", "threads", "processor", "device")
+SESSION: Final[tuple[str, ...]] = ("versions", "threads", "processor", "device")
 """What may differ between the processes that work on a run, and moves the last bits of its results."""
 
 

@@ -28,9 +28,10 @@ from textenv.models.lora import add_lora
 from textenv.models.policy import LanguagePolicy, Precision
 from textenv.reports.alarm import collapse_signs
 from textenv.reports.console import comparison_table, examples_table
+from textenv.reports.counters import Counters
 from textenv.reports.evaluation import Measured, best_of_n, distinct, measure, only_best, reweighted, summarise
 from textenv.reports.html import write_report
-from textenv.reports.run import Counters, Run, check_space, find_run, free_folder
+from textenv.reports.run import Run, check_space, find_run, free_folder
 from textenv.reports.watch import Watch
 from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import reward_name

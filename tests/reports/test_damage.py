@@ -219,7 +219,7 @@ def test_the_whole_run_is_read(whole: Path, tmp_path: Path) -> None:
     assert try_readers(whole, tmp_path, lambda folder: None) == dict.fromkeys(READERS, "")
 
 
-VALUES: Final = ("x", 2.5, -1, 10**8, 10**30, True, None, [], ["a"], {"__items__": []}, [[1]])
+VALUES: Final[tuple[Any, ...]] = ("x", 2.5, -1, 10**8, 10**30, True, None, [], ["a"], {"__items__": []}, [[1]])
 
 
 @pytest.mark.slow

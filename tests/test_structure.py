@@ -19,7 +19,7 @@ PACKAGE: Final = ROOT / "textenv"
 
 # The order in which data passes; imports point up. The package itself, which offers everything, comes last.
 ROOMS: Final = (
-    ("types", "errors", "files", "interrupts", "checkpoint"),
+    ("types", "errors", "files", "interrupts", "checkpoint", "importing", "terminal"),
     ("assets",),
     ("models",),
     ("data", "formats"),

@@ -7,6 +7,7 @@ if __name__ != "textenv.agents":
     raise ImportError("This folder is textenv/agents; import it as textenv.agents.")
 
 from textenv.errors import ArgumentError, did_you_mean
+from textenv.importing import is_import, resolve
 
 if TYPE_CHECKING:
     from textenv.agents.learner import Learner
@@ -25,7 +26,8 @@ AGENTS: Final = {
     "guided": "Guided",
     "best_of_n": "BestOfN",
 }
-"""What `--agent` takes, each a module of this room, and the class in it; its options are the class's name with Config."""
+"""What `--agent` takes beside "module:Class", each a module of this room, and the class in it; its options are the class's name with
+Config."""
 
 __all__ = [
     "AGENTS",
@@ -60,13 +62,35 @@ __all__ = [
 def agent_class(name: str) -> "type[Learner]":
     """Find an agent by what `--agent` calls it; `.Config` holds its options.
 
+    Args:
+        name: one of `AGENTS`, or "module:Class" of a `Learner` of one's own.
+
     Raises:
-        ArgumentError: there is none of that name.
+        ArgumentError: there is none of that name, or the class is no agent.
     """
+    if is_import(name):
+        return _checked(name, resolve(name, "agent"))
     if name not in AGENTS:
-        raise ArgumentError(f'There is no agent "{name}".{did_you_mean(name, AGENTS)}')
-    found: type[Learner] = getattr(importlib.import_module(f"textenv.agents.{name}"), AGENTS[name])
-    return found
+        own = ' One of your own is called with its module: "my_module:MyAgent".'
+        raise ArgumentError(f'There is no agent "{name}".{did_you_mean(name, AGENTS)}{own}')
+    agent: type[Learner] = getattr(importlib.import_module(f"textenv.agents.{name}"), AGENTS[name])
+    return agent
+
+
+def _checked(name: str, agent: Any) -> "type[Learner]":
+    """Return a class of somebody else's, if it is an agent whose options can be read."""
+    from textenv.agents.config import LearnerConfig
+    from textenv.agents.learner import Learner
+
+    if not (isinstance(agent, type) and issubclass(agent, Learner)):
+        raise ArgumentError(f'"{name}" is no agent: it must be a subclass of textenv.agents.learner.Learner.')
+    options = getattr(agent, "Config", None)
+    if not (isinstance(options, type) and issubclass(options, LearnerConfig) and "__dataclass_params__" in vars(options)):
+        raise ArgumentError(
+            f'The agent "{name}" has no options: its Config must be a dataclass derived from textenv.agents.config.LearnerConfig, '
+            "frozen and with keywords only."
+        )
+    return agent
 
 
 def __getattr__(name: str) -> Any:

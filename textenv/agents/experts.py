@@ -11,7 +11,6 @@ For each it returns the text with which it would go on, "" to end the text there
 first token is written, or as many as its first character takes; then it is asked again.
 """
 
-import importlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenv.agents.terminal_expert import TerminalExpert
-from textenv.envs.registry import import_from_user
 from textenv.envs.rules import Rules
-from textenv.errors import ArgumentError, TextenvError, did_you_mean
+from textenv.errors import ArgumentError, TextenvError
+from textenv.importing import resolve
 from textenv.models.contract import encode_after
 from textenv.models.pieces import token_pieces
 from textenv.rewards.protocol import accepted, require_columns, reward_name
@@ -53,12 +52,7 @@ def _import(name: str) -> Any:
     module, colon, function = name.partition(":")
     if not (module and colon and function):
         raise ArgumentError(f'expert must be "module:function" or "terminal", got "{name}".')
-    import_from_user(module)
-    found = getattr(importlib.import_module(module), function, None)
-    if found is None:
-        known = [name for name, value in vars(importlib.import_module(module)).items() if callable(value) and not name.startswith("_")]
-        raise ArgumentError(f'The module "{module}" has no function "{function}".{did_you_mean(function, known)}')
-    return found
+    return resolve(name, "function")
 
 
 def _terminal(rules: Rules) -> TerminalExpert:

@@ -4,7 +4,6 @@ import ast
 import importlib
 import inspect
 import sys
-import traceback
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from gymnasium.envs.registration import parse_env_id
 
 from textenv.envs.task import Task, check_names
 from textenv.errors import ArgumentError, did_you_mean
+from textenv.importing import import_from_user
 
 BUILT_IN: Final = {
     "TextBias-v0": "textenv.envs.bias",
@@ -119,24 +119,6 @@ def find_id(id: str) -> str:
         own = ", ".join(sorted(set(registered_ids()) - before)) or "none"
         raise ArgumentError(f'The module "{module}" registers no environment "{name}" with textenv.register; those it registers: {own}.')
     return name
-
-
-def import_from_user(module: str) -> None:
-    """Import a module of someone else's, which registers environments.
-
-    Raises:
-        ArgumentError: it is not there, or it raises; the message names the line.
-    """
-    start = f'The module "{module}" cannot be imported'
-    try:
-        importlib.import_module(module)
-    except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
-            advice = "; leave .py out" if module.endswith(".py") else ""
-            raise ArgumentError(f"{start}: it is neither in this folder nor among the installed packages{advice}.") from error
-        lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == "<module>"]
-        where = f" ({Path(lines[-1].filename).name}, line {lines[-1].lineno})" if lines else ""
-        raise ArgumentError(f"{start}: it raises {type(error).__name__}: {str(error).removesuffix('.')}{where}.") from error
 
 
 def card(id: str) -> str:

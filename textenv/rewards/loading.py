@@ -1,4 +1,4 @@
-"""Load rewards by name: an embedded one, a local folder or a hub id."""
+"""Load rewards by name: an embedded one, a local folder, a hub id, or a function of somebody else's module."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from textenv.errors import ArgumentError, LoadError
 from textenv.models.folders import loading, read_json
+from textenv.importing import is_import, resolve
 from textenv.models.hub import cached_by_files, locate
 from textenv.rewards.protocol import refuse_half_characters
 
@@ -30,7 +31,7 @@ def load_reward(
 
     Args:
         reward: an embedded name such as "tiny-sentiment", a local folder or hub id of a sequence-classification model, the folder
-            of a run that made one, or a callable, a pipeline among them.
+            of a run that made one, "module:name" of a callable in a module, or a callable, a pipeline among them.
         label: of the classifier; by default the one named positive (in any case), or else the last.
         output: the label's probability in [0, 1], or its logit; by default the probability, but of a model of one output, which is a
             reward model, that output as it is.
@@ -39,8 +40,11 @@ def load_reward(
 
     Raises:
         LoadError: the model cannot be loaded.
-        ArgumentError: it has no such label, is a transformers model without tokenizer, or a pipeline of another task.
+        ArgumentError: it has no such label, is a transformers model without tokenizer, or a pipeline of another task; or what
+            "module:name" stands for cannot be imported or called.
     """
+    if isinstance(reward, str) and is_import(reward):
+        reward = _imported(reward)
     if isinstance(reward, str | Path):
         return _load(str(reward), label, output, reads, device)
     if hasattr(getattr(reward, "config", None), "id2label"):
@@ -52,6 +56,16 @@ def load_reward(
         moved: Any = dataclasses.replace(record, device=device)
         return cast(Callable[..., Any], moved)
     return reward
+
+
+def _imported(name: str) -> Callable[..., Any]:
+    reward = resolve(name, "reward")
+    if isinstance(reward, type):
+        raise ArgumentError(f'The reward "{name}" is a class; name an instance of it, such as one that the module makes.')
+    if not callable(reward):
+        raise ArgumentError(f'The reward "{name}" is no function but {type(reward).__name__}; name a function of prompts and completions.')
+    called: Callable[..., Any] = reward
+    return called
 
 
 def _from_pipeline(pipeline: Any, label: str | None, output: str | None, reads: str) -> Callable[..., Any]:

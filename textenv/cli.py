@@ -4,12 +4,18 @@ Results go to stdout, messages and progress to stderr. Exit codes: 0 success, 2 
 on stderr), 1 any other failure, 130 after ctrl-C.
 """
 
+import dataclasses
+import errno
 import importlib
 import os
 import sys
-from typing import Final, NamedTuple, NoReturn, get_type_hints
+import traceback
+import warnings
+from types import ModuleType
+from typing import Any, Final, NamedTuple, NoReturn, get_type_hints
 
 from textenv.errors import ArgumentError, LoadError, TextenvError, did_you_mean
+from textenv.terminal import sentence, visible
 
 # Before torch is imported: two spinning threads beside another busy process are up to 40 times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -67,8 +73,11 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: by default those of the process.
     """
+    _prepare_streams()
     try:
-        _run(sys.argv[1:] if arguments is None else arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
     except (ArgumentError, LoadError) as error:
         _stop(str(error), 2)
@@ -76,15 +85,41 @@ def main(arguments: list[str] | None = None) -> None:
         _stop(str(error), 1)
     except KeyboardInterrupt:
         _stop("interrupted.", 130)
-    except BrokenPipeError:
-        # Whoever read stdout has left; Python must not complain of it again when it flushes.
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+            _fail()
+        # Whoever read stdout has left, or its disk is full; Python must not complain of it again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        if error.errno == errno.EPIPE:
+            sys.exit(1)
+        _stop(f"what was asked for cannot be written: {error.strerror}.", 1)
+    except Exception:
+        _fail()
 
 
-def _stop(sentence: str, code: int) -> NoReturn:
-    print(f"textenv: {sentence}", file=sys.stderr)
+def _prepare_streams() -> None:
+    """Write UTF-8 whatever the locale says, and nowhere where a stream is closed."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, as it stays open
+        stream = getattr(sys, name)
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"textenv: warning: {sentence(str(message))}", file=sys.stderr)
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    print(f"textenv: {sentence(message)}", file=sys.stderr)
     sys.exit(code)
+
+
+def _fail() -> NoReturn:
+    """Print the traceback of what nobody foresaw; foreign code may have put any character into it."""
+    print(visible(traceback.format_exc()), end="", file=sys.stderr)
+    sys.exit(1)
 
 
 def _run(arguments: list[str]) -> None:
@@ -96,29 +131,43 @@ def _run(arguments: list[str]) -> None:
     name, *rest = arguments
     if name not in COMMANDS:
         raise ArgumentError(f'There is no command "{name}".{did_you_mean(name, COMMANDS)}')
-    command = COMMANDS[name]
     # An id may name a module of the folder one is in; last, so that it hides no installed one.
     sys.path.append(os.getcwd())
     if os.environ.get("NO_COLOR"):
         os.environ["PYTHON_TYRO_ANSI_CODES"] = "False"
     # Here, because it takes longer than `textenv --help` should.
-    from textenv.options import given, read_options, to_toml
+    from textenv.options import as_options
 
     module = importlib.import_module(f"textenv.commands.{name}")
-    run, config_class = module.run, get_type_hints(module.run)["config"]
+    config_class = _config_class(module, rest)
+    try:
+        _run_command(name, module, config_class, rest)
+    except TextenvError as error:
+        error.args = (as_options(str(error), rest, config_class), *error.args[1:])
+        raise
+
+
+def _config_class(module: ModuleType, arguments: list[str]) -> Any:
+    """Find the dataclass of a command, with the options of the agent and of the environment that the arguments name."""
+    from textenv.options import for_env, given
+
+    config_class = get_type_hints(module.run)["config"]
     if hasattr(module, "for_agent"):
-        config_class = module.for_agent(config_class, str(given(rest, "agent") or config_class.agent))
-    config, common = read_options(
-        name,
-        config_class,
-        rest,
-        common=command.common,
-        description=f"{command.does}\n\nExample: textenv {command.example}",
-    )
+        config_class = module.for_agent(config_class, str(given(arguments, "agent") or config_class.agent))
+    has_env = "task" in {field.name for field in dataclasses.fields(config_class)}
+    return for_env(config_class, arguments) if has_env else config_class
+
+
+def _run_command(name: str, module: ModuleType, config_class: Any, arguments: list[str]) -> None:
+    from textenv.options import read_options, to_toml
+
+    command = COMMANDS[name]
+    description = f"{command.does}\n\nExample: textenv {command.example}"
+    config, common = read_options(name, config_class, arguments, common=command.common, description=description)
     if common.get("print_config"):
         print(to_toml(config), end="")
         return
-    run(config, **({"json": common["json"]} if "json" in command.common else {}))
+    module.run(config, **({"json": common["json"]} if "json" in command.common else {}))
 
 
 def _help() -> str:

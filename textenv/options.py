@@ -18,7 +18,11 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 import tyro
 
+from textenv.agents import AGENTS, agent_class
+from textenv.envs.options import task_options
+from textenv.envs.registry import BUILT_IN, find_id, own_arguments
 from textenv.errors import ArgumentError, did_you_mean
+from textenv.terminal import visible
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -63,7 +67,7 @@ def read_options(
     """
     common_fields = {name: COMMON[name] for name in common}
     hints = {**_flat_hints(config), **{name: hint for name, (hint, _) in common_fields.items()}}
-    _check_names(command, arguments, hints)
+    _check_names(command, arguments, hints, getattr(config, "agent", ""))
     file = _last_value(arguments, "config") if "config" in common else None
     table = {} if file is None else _check_table(config, _load(Path(file)), file)
     parsed = _parse(command, config, common_fields, table, arguments, hints, description)
@@ -79,6 +83,71 @@ def given(arguments: Sequence[str], name: str) -> Any:
     """
     file = _last_value(arguments, "config")
     return _last_value(arguments, name) or (None if file is None else _load(Path(file)).get(name))
+
+
+def env_of(arguments: Sequence[str], hints: Mapping[str, Any]) -> str | None:
+    """Look up the id of the environment before its options are known: among the positional arguments, else in the TOML file.
+
+    Args:
+        arguments: what stands after the command's name.
+        hints: option to type; an option that is none of them is taken to have one value.
+    """
+    values = _positionals(arguments, hints)
+    if not values:
+        named = given(arguments, "names") or given(arguments, "env")
+        return named[-1] if isinstance(named, list) and named else named or None
+    if "names" in hints:
+        return values[-1]
+    return values[1] if "policy" in hints and len(values) > 1 else None if "policy" in hints else values[0]
+
+
+def for_env(config: type[Config], arguments: Sequence[str]) -> type[Config]:
+    """Make a dataclass whose field `task` holds the options of the environment that the arguments name.
+
+    Raises:
+        ArgumentError: there is no such environment.
+    """
+    hints = {name: hint for name, hint in _flat_hints(config).items() if name != "task"}
+    env = env_of(arguments, hints)
+    options = task_options(None if env is None else find_id(env), frozenset(hints))
+    fields: list[Any] = [("task", options, dataclasses.field(default_factory=options))]
+    made: type[Config] = dataclasses.make_dataclass(config.__name__, fields, bases=(config,), frozen=True, kw_only=True)
+    made.__doc__ = config.__doc__
+    return made
+
+
+def as_options(text: str, arguments: Sequence[str], config: Any) -> str:
+    """Write the names of fields in a message as the command line calls them.
+
+    >>> as_options("max_new_tokens=3 must exceed min_new_tokens.", [], task_options(None))
+    '--max-new-tokens 3 must exceed --min-new-tokens.'
+    >>> as_options('stop must be a text; the column "max_new_tokens" is no option.', [], task_options(None))
+    '--stop must be a text; the column "max_new_tokens" is no option.'
+
+    Args:
+        text: the message; what stands between quotation marks stays, and so does what is about a file of options.
+        arguments: of the command.
+        config: its dataclass.
+    """
+    file = _last_value(arguments, "config")
+    if file is not None and text.startswith(f"{file}: "):
+        return text
+    names = sorted(set(_flat_hints(config)) - _POSITIONAL, key=len, reverse=True)
+    option = f"({'|'.join(names)})"
+
+    def dashed(match: re.Match[str]) -> str:
+        return f"--{match[1].replace('_', '-')}"
+
+    parts = re.split(r'("[^"]*")', text)
+    for index in range(0, len(parts), 2):
+        part = re.sub(rf"\b{option}=(?=[^\s,;]*\w)(?!None|True|False)", lambda match: f"{dashed(match)} ", parts[index])
+        part = re.sub(rf"\b{option}=(?:True)\b", dashed, part)
+        part = re.sub(rf"(?<![\w.\-/=]){option}(?=[\s,;:.]|$)", lambda match: dashed(match) if "_" in match[1] else match[0], part)
+        parts[index] = re.sub(rf"(?:(?<=^)|(?<=\. )){option}(?= (?:must|needs|is) )", dashed, part)
+    return "".join(parts)
+
+
+_POSITIONAL: Final = {"env", "policy", "names", "store", "data", "comparisons", "runs", "modules", "task"}
 
 
 def to_toml(config: Any) -> str:
@@ -98,7 +167,7 @@ def to_toml(config: Any) -> str:
     """
     import tomli_w
 
-    return tomli_w.dumps(_plain(dataclasses.asdict(config)))
+    return visible(tomli_w.dumps(_plain(dataclasses.asdict(config))))
 
 
 def _plain(node: Any) -> Any:
@@ -178,7 +247,7 @@ def _flat_hints(config: Any) -> dict[str, Any]:
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))  # with or without a byte order mark
     except OSError as error:
         raise ArgumentError(f"{file} cannot be read: {error.strerror}; give --config a TOML file.") from error
     except ValueError as error:  # of TOML or of UTF-8
@@ -217,20 +286,58 @@ def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:
             yield option, option[2:].replace("-", "_"), [value] if equals else list(arguments[index + 1 : end])
 
 
+def _positionals(arguments: Sequence[str], hints: Mapping[str, Any]) -> list[str]:
+    """List the arguments that belong to no option."""
+    values: list[str] = []
+    left = 0.0  # values that the last option still takes
+    for argument in arguments:
+        if argument.startswith("--"):
+            option, equals, _ = argument[2:].partition("=")
+            left = 0.0 if equals else _arity(option.replace("-", "_"), hints)
+        elif left > 0:
+            left -= 1
+        else:
+            values.append(argument)
+    return values
+
+
+def _arity(name: str, hints: Mapping[str, Any]) -> float:
+    """Return how many values an option takes; one that is not known takes one."""
+    if name == "help" or "bool" in {getattr(kind, "__name__", "") for kind in _alternatives(hints.get(name.removeprefix("no_"), str))}:
+        return 0
+    repeated = name in hints and name != "prompt" and any(typing.get_origin(kind) is tuple for kind in _alternatives(hints[name]))
+    return float("inf") if repeated else 1
+
+
 def _last_value(arguments: Sequence[str], name: str) -> str | None:
     """The value of an option, None without one."""
     values = [values[0] for _, option, values in _options(arguments) if option == name and values]
     return values[-1] if values else None
 
 
-def _check_names(command: str, arguments: Sequence[str], hints: Mapping[str, Any]) -> None:
+def _check_names(command: str, arguments: Sequence[str], hints: Mapping[str, Any], agent: str) -> None:
     known = {*hints, "help"}
     known |= {f"no_{name}" for name, hint in hints.items() if _alternatives(hint) == [bool]}
     for option, name, _ in _options(arguments):
         if name not in known:
+            owner = _owner(command, name.removeprefix("no_"), agent, arguments, hints)
+            if owner:
+                raise ArgumentError(f"{option} is an option of {owner}.")
             close = difflib.get_close_matches(option, [f"--{field.replace('_', '-')}" for field in hints], n=1)
             advice = f'. Did you mean "{close[0]}"?' if close else f"; see textenv {command} --help."
             raise ArgumentError(f'{command} has no option "{option}"{advice}')
+
+
+def _owner(command: str, name: str, agent: str, arguments: Sequence[str], hints: Mapping[str, Any]) -> str:
+    """Name the agents or the environments that have an option, and the one that lacks it; empty where none has it."""
+    if agent:
+        agents = [other for other in AGENTS if name in _flat_hints(agent_class(other).Config)]
+        if agents:
+            return f"{' and '.join(agents)}, not of {agent}"
+    envs = [env for env in BUILT_IN if name in own_arguments(env)]
+    if envs and "max_new_tokens" in hints:
+        return f"{' and '.join(envs)}, not of {env_of(arguments, hints) or f'{command} without an environment'}"
+    return ""
 
 
 def _unfilled(config: Any, values: Mapping[str, Any]) -> Any:

@@ -1,11 +1,15 @@
 """A whole training run: measure, learn, measure again, and say what came of it."""
 
+import contextlib
 import dataclasses
 import functools
+import math
+import re
 import shlex
 import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import gymnasium
 import numpy as np
@@ -20,7 +24,9 @@ from textenv.agents.config import LearnerConfig
 from textenv.agents.learner import Learner
 from textenv.agents.ppo import PPOConfig
 from textenv.checkpoint import set_global_generators
-from textenv.envs.registry import find_id, of_model, scorers
+from textenv.envs.options import option_words, settle_task
+from textenv.envs.registry import find_id, task_on
+from textenv.envs.rules import Rules
 from textenv.envs.vector import text_envs
 from textenv.errors import ArgumentError, TrainingError
 from textenv.interrupts import Interrupted, Interrupts
@@ -33,11 +39,13 @@ from textenv.reports.evaluation import Measured, best_of_n, distinct, measure, o
 from textenv.reports.html import write_report
 from textenv.reports.run import Run, check_space, find_run, free_folder
 from textenv.reports.watch import Watch
-from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import reward_name
+from textenv.terminal import say
 from textenv.types import Episodes
 
-BEST_OF = 16
+BEST_OF: Final = 16
+LINE_SHARE: Final = 0.01
+"""Of the time of training so far passes between two lines of progress, where there is no terminal, and a second at least."""
 
 Config = TypeVar("Config")
 
@@ -49,7 +57,7 @@ class TrainConfig:
     env: tyro.conf.Positional[str]
     """Id of the environment."""
     agent: str = "ppo"
-    """Algorithm: a name in `textenv.agents.AGENTS`."""
+    """Algorithm: a name in `textenv.agents.AGENTS`, or module:Class of a `Learner` of one's own."""
     episodes: int = 6144
     """Episodes to learn from."""
     seed: int = 0
@@ -59,9 +67,11 @@ class TrainConfig:
     lora_rank: int | None = None
     """Rank of LoRA adapters, through peft; None trains all weights."""
     reward: str | None = None
-    """Reward: an embedded name, a local folder or a hub id; by default the environment's."""
+    """Reward: an embedded name, a local folder, a hub id, or module:function; by default the environment's."""
     judge: str | None = None
     """Judge, which evaluations ask and training never does: as `reward`; by default the environment's."""
+    task: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Options of the environment, by the names of the arguments of `gymnasium.make`."""
     out: Path | None = None
     """Folder of the run, new or empty; by default runs/ID-agent-seed, or with -2, -3 and so on behind where that is taken."""
     resume: bool = False
@@ -97,8 +107,11 @@ class TrainConfig:
             raise ArgumentError("stop_on_overoptimisation needs evaluations during training; give eval_every too, such as 5.")
         if self.seed < 0:
             raise ArgumentError(f"seed must be at least 0, got {self.seed}.")
+        if not 0 < self.temperature < math.inf:
+            raise ArgumentError(f"temperature must be positive, got {self.temperature!r}.")
         if self.device == "cuda" and not torch.cuda.is_available():
-            raise ArgumentError("device is cuda, but torch sees no GPU; use --device cpu.")
+            raise ArgumentError("device is cuda, but torch sees no GPU; use device=cpu.")
+        settle_task(self)
 
 
 def train(config: TrainConfig, console: Console | None = None, *, results: Console | None = None) -> dict[str, Any]:
@@ -120,16 +133,16 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
         SystemExit: SIGINT or SIGTERM came; what has been learnt is saved, and the code is 128 and the signal's number.
     """
     console = console or Console(stderr=True)
-    default = Path("runs") / f"{config.env.replace('/', '-').replace(':', '-')}-{config.agent}-{config.seed}"
+    default = Path("runs") / re.sub("[/:]", "-", f"{config.env}-{config.agent}-{config.seed}")
     out = config.out or (default if config.resume else free_folder(default))
     if config.out is None and out != default:
-        console.print(f"{default} exists already, so this run is written to {out}.", soft_wrap=True)
+        say(console, f"{default} exists already, so this run is written to {out}.")
     config = dataclasses.replace(config, out=out)
     device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
     plain = {**plain_config(config), "device": device}
     finished = find_run(out, plain, resume=config.resume)
     if finished is not None:
-        console.print(f"{out} is finished already.", soft_wrap=True)
+        say(console, f"{out} is finished already.")
         if not (out / "report.html").exists():
             write_report([out], out / "report.html")
         return finished
@@ -140,14 +153,14 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
     if config.lora_rank is not None:
         add_lora(policy, config.lora_rank, seed=config.seed)
     agent = agent_class(config.agent)(policy, envs, config.algorithm, seed=config.seed)
+    _say_what_differs(config, envs.unwrapped.rules, console)
     check_space(out, *agent.modules.values(), keeps_best=config.stop_on_overoptimisation)
     run = Run(out, plain, resume=config.resume)
     try:
         with Interrupts() as interrupts:
             return _train(config, agent, run, (console, results or console), interrupts)
     except Interrupted as stop:
-        sentence = f"Stopped by {stop.signal.name}; go on with: {command(config)} --resume"
-        console.print(sentence, soft_wrap=True, markup=False, highlight=False)
+        say(console, f"Stopped by {stop.signal.name}; go on with: {command(config)} --resume")
         raise SystemExit(128 + stop.signal) from stop
     except TrainingError as error:
         if error.episodes is None:
@@ -187,15 +200,18 @@ def command(config: TrainConfig) -> str:
     'textenv train TextCopy-v0 --seed 3 --no-linear-decay --epochs 2'
     >>> command(for_agent(TrainConfig, "rloo")(env="TextCopy-v0"))
     'textenv train TextCopy-v0 --agent rloo'
+    >>> command(TrainConfig(env="TextSentiment-v0", task={"target": "negative"}))
+    'textenv train TextSentiment-v0 --target negative'
     """
     words = ["textenv", "train", config.env]
     for part in (config, config.algorithm):
         for field in dataclasses.fields(part):
             value, option = getattr(part, field.name), field.name.replace("_", "-")
             default = TrainConfig.agent if field.name == "agent" else field.default  # a class for one agent has that as its default
-            if field.name in ("env", "resume", "algorithm") or value == default:
+            if field.name in ("env", "resume", "algorithm", "task") or value == default:
                 continue
             words += [f"--{option}" if value else f"--no-{option}"] if isinstance(value, bool) else [f"--{option}", str(value)]
+    words += option_words(config.task, taken=[field.name for part in (config, config.algorithm) for field in dataclasses.fields(part)])
     return shlex.join(words)
 
 
@@ -209,14 +225,14 @@ def _train(config: TrainConfig, agent: Learner, run: Run, consoles: tuple[Consol
     watch = None if config.eval_every is None else Watch(chosen, watch_seed, every=config.eval_every, stops=stops)
     at_start, present = run.restore(agent, watch)
     for sentence in run.warnings:
-        console.print(sentence, soft_wrap=True)
+        say(console, sentence)
     if run.counters.updates:
-        console.print(f"{run.folder}: going on after {run.counters.updates} updates, {agent.episodes} episodes.", soft_wrap=True)
+        say(console, f"{run.folder}: going on after {run.counters.updates} updates, {agent.episodes} episodes.")
 
     picks = isinstance(agent, BestOfN)
     group = agent.group_size if picks else BEST_OF
     prompts = np.repeat(chosen, group)
-    console.print(f"{config.env}: measuring the policy before training ({len(prompts)} episodes) …")
+    say(console, f"{config.env}: measuring the policy before training ({len(prompts)} episodes) …")
     # In a resumed run too the reference is what the policy was at the start, and so are the generators a reward may draw from.
     set_global_generators(at_start)
     before = measure(agent.reference, agent.reference, agent.envs, prompts, seed=before_seed)
@@ -225,7 +241,7 @@ def _train(config: TrainConfig, agent: Learner, run: Run, consoles: tuple[Consol
     _learn(config, agent, run, watch, console, interrupts)
     if watch is not None and watch.best is not None and watch.stopped:
         watch.restore_best(agent)
-        console.print(f"Stopped for over-optimisation; the model is that of update {watch.best['update']}, where the judge was best.")
+        say(console, f"Stopped for over-optimisation; the model is that of update {watch.best['update']}, where the judge was best.")
     after = measure(agent.policy, agent.reference, agent.envs, prompts, seed=after_seed)
     if not after.divergence.exact.isfinite().all():
         raise TrainingError("The trained policy is not finite; lower learning_rate or max_grad_norm.", after.episodes)
@@ -243,19 +259,15 @@ def _train(config: TrainConfig, agent: Learner, run: Run, consoles: tuple[Consol
     _report(results, before, after, rows, group)
     write_report([run.folder], run.folder / "report.html")
     tokens, seconds = run.counters.tokens, run.counters.seconds
-    console.print(f"Trained on {agent.episodes} episodes, {tokens} tokens, in {seconds:.0f} s. Written to {run.folder}/.", soft_wrap=True)
+    say(console, f"Trained on {agent.episodes} episodes, {tokens} tokens, in {seconds:.0f} s. Written to {run.folder}/.")
     return summary
 
 
 def _make_envs(config: TrainConfig, device: str) -> Any:
     """Make the environments; an id that is not textenv's is refused."""
     name = find_id(config.env)
-    fields = scorers(name, config.reward, device)
-    if config.judge is not None:
-        fields["judge"] = load_reward(config.judge, device=device)
-    if config.model is not None:
-        fields |= of_model(name, config.model)
-    envs: Any = gymnasium.make_vec(name, num_envs=config.num_envs, **fields)
+    task = task_on(name, config.task, reward=config.reward, judge=config.judge, model=config.model, device=device)
+    envs: Any = gymnasium.make_vec(name, num_envs=config.num_envs, task=task)
     if config.stop_on_overoptimisation and envs.unwrapped.rules.task.judge is None:
         raise ArgumentError(f"{config.env} has no judge to tell over-optimisation by; name one with --judge.")
     if config.stop_on_overoptimisation and min(config.eval_prompts, len(text_envs(envs).prompts)) < 2:
@@ -265,6 +277,17 @@ def _make_envs(config: TrainConfig, device: str) -> Any:
     return envs
 
 
+def _say_what_differs(config: TrainConfig, rules: Rules, console: Console) -> None:
+    """Say what is not as the options and the environment have it: wider prompts, and whole updates."""
+    if rules.prompt_columns > rules.task.max_prompt_tokens:
+        whose = "" if config.model is None else f" of {config.model}"
+        say(console, f"Prompts take up to {rules.prompt_columns} tokens{whose}, in place of the environment's {rules.task.max_prompt_tokens}.")
+    size = config.algorithm.episodes_per_update
+    whole = size * math.ceil(config.episodes / size)
+    if whole != config.episodes:
+        say(console, f"An update takes {size} episodes, so {whole} are played in place of {config.episodes}; see --episodes-per-update.")
+
+
 def _learn(config: TrainConfig, agent: Learner, run: Run, watch: Watch | None, console: Console, interrupts: Interrupts) -> None:
     """Learn with a progress bar and the recorder, and end with a checkpoint.
 
@@ -272,11 +295,8 @@ def _learn(config: TrainConfig, agent: Learner, run: Run, watch: Watch | None, c
         Interrupted: after the update in which a signal came.
     """
     counters, done, started = run.counters, run.counters.seconds, time.perf_counter()
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} episodes"), TimeRemainingColumn())
     paused = _look(agent, run, watch, console) if watch is not None and counters.updates == 0 else 0.0
-    hidden = agent.interactive or not console.is_terminal  # a bar would be drawn over what a person types
-    with Progress(*columns, console=console, disable=hidden) as progress, interrupts.held():
-        bar = progress.add_task("training", total=config.episodes, completed=agent.episodes)
+    with _progress(config, agent, console) as progress, interrupts.held():
 
         def after_update(metrics: dict[str, float], episodes: Episodes) -> bool:
             nonlocal paused
@@ -290,20 +310,43 @@ def _learn(config: TrainConfig, agent: Learner, run: Run, watch: Watch | None, c
             for sign in signs:
                 if sign.split()[0] not in counters.told:
                     counters.told.append(sign.split()[0])
-                    console.print(f"[yellow]collapse alarm[/]: {sign}.")
+                    say(console, f"collapse alarm: {sign}.", "yellow")
             run.record({**row, "alarm": "; ".join(signs)}, episodes, agent.policy.tokenizer)
             if watch is not None and counters.updates % watch.every == 0:
                 paused += _look(agent, run, watch, console)
             if run.checkpoint_is_due or interrupts.received:
                 run.checkpoint(agent, watch)
             interrupts.check()
-            shown = f"score {row['score']:.3f}  KL {row['kl_k1']:.2f}  {row['tokens_per_second']:.0f} tokens/s"
-            progress.update(bar, completed=min(agent.episodes, config.episodes), description=shown)
+            progress(min(agent.episodes, config.episodes), row)
             return watch is not None and watch.stopped
 
-        if watch is None or not watch.stopped:  # before the run was resumed
+        if agent.episodes < config.episodes and (watch is None or not watch.stopped):  # before the run was resumed
             agent.learn(config.episodes - agent.episodes, after_update)
         run.checkpoint(agent, watch)
+
+
+@contextlib.contextmanager
+def _progress(config: TrainConfig, agent: Learner, console: Console) -> Iterator[Callable[[int, dict[str, Any]], None]]:
+    """Show the episodes so far and the row of an update: in a bar, or where there is no terminal in lines."""
+    if agent.interactive:  # whatever is drawn would stand in what a person types
+        yield lambda episodes, row: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} episodes"), TimeRemainingColumn())
+    begun = last = time.perf_counter()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        bar = bars.add_task("training", total=config.episodes, completed=agent.episodes)
+
+        def show(episodes: int, row: dict[str, Any]) -> None:
+            nonlocal last
+            measures = f"score {row['score']:.3f}  KL {row['kl_k1']:.2f}  {row['tokens_per_second']:.0f} tokens/s"
+            bars.update(bar, completed=episodes, description=measures)
+            now = time.perf_counter()
+            pause = max(1.0, LINE_SHARE * (now - begun))
+            if not console.is_terminal and (now - last >= pause or episodes == config.episodes):
+                say(console, f"{episodes}/{config.episodes} episodes  {measures}")
+                last = now
+
+        yield show
 
 
 def _look(agent: Learner, run: Run, watch: Watch, console: Console) -> float:
@@ -314,7 +357,7 @@ def _look(agent: Learner, run: Run, watch: Watch, console: Console) -> float:
     name = row["alarm"].partition(":")[0]
     if name and name not in run.counters.told:
         run.counters.told.append(name)
-        console.print(f"[yellow]alarm[/]: {row['alarm']}.")
+        say(console, f"alarm: {row['alarm']}.", "yellow")
     return time.perf_counter() - started
 
 

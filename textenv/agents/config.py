@@ -3,8 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 from textenv.errors import ArgumentError
+
+MINIBATCH: Final = 128
+"""Episodes an optimiser step, where they divide those of an update."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,28 @@ class LearnerConfig:
     def __post_init__(self) -> None:
         positive = ("episodes_per_update", "learning_rate", "kl_target", "kl_horizon", "max_grad_norm")
         check_ranges(self, positive=positive, least_zero=("kl_coef",), unit=("gamma",))
-        check_divides(self, "micro_batch_size", "minibatch_size" if hasattr(self, "minibatch_size") else "episodes_per_update")
+        if getattr(self, "minibatch_size", None) is None:
+            check_divides(self, "micro_batch_size", "episodes_per_update")
+        else:
+            check_divides(self, "micro_batch_size", "minibatch_size")
+
+
+def minibatch(config: Any) -> int:
+    """Return the episodes of an optimiser step.
+
+    >>> from types import SimpleNamespace
+    >>> [minibatch(SimpleNamespace(minibatch_size=None, micro_batch_size=None, episodes_per_update=n)) for n in (512, 64, 192, 509)]
+    [128, 64, 96, 509]
+
+    Args:
+        config: with `episodes_per_update`, `micro_batch_size` and `minibatch_size`. Where the last is None, it is the divisor of the
+            first nearest to 128, by their ratio, into which whole micro-batches fit.
+    """
+    if config.minibatch_size is not None:
+        return int(config.minibatch_size)
+    total, part = config.episodes_per_update, config.micro_batch_size or 1
+    sizes = [size for size in range(part, total + 1, part) if total % size == 0]
+    return min(sizes, key=lambda size: abs(math.log(size / MINIBATCH)))
 
 
 def check_ranges(config: object, *, positive: Sequence[str] = (), least_zero: Sequence[str] = (), unit: Sequence[str] = ()) -> None:

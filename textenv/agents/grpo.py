@@ -14,7 +14,7 @@ from typing import Literal, cast
 
 import torch
 
-from textenv.agents.config import LearnerConfig, check_choice, check_divides, check_ranges
+from textenv.agents.config import LearnerConfig, check_choice, check_divides, check_ranges, minibatch
 from textenv.agents.learner import Learner, Terms
 from textenv.agents.losses import clipped_surrogate
 from textenv.errors import ArgumentError
@@ -32,8 +32,8 @@ class GRPOConfig(LearnerConfig):
 
     group_size: int = 8
     """Episodes of each prompt."""
-    minibatch_size: int = 128
-    """Episodes an optimiser step; whole sequences."""
+    minibatch_size: int | None = None
+    """Episodes an optimiser step; whole sequences. None is 128, or the divisor of `episodes_per_update` that is nearest to it."""
     epochs: int = 1
     """Passes over the episodes of an update."""
     clip_range: float = 0.2
@@ -91,7 +91,7 @@ class GRPO(Learner):
         mean_length = batch.lengths.float().mean()
         self.policy.train()
         for _ in range(self.config.epochs):
-            for rows in torch.from_numpy(self.order.permutation(len(batch))).split(self.config.minibatch_size):
+            for rows in torch.from_numpy(self.order.permutation(len(batch))).split(minibatch(self.config)):
                 steps.append(self.minimise(batch, lambda piece: self.loss(piece, mean_length), rows))
         self.policy.eval()
         return self.report(batch, steps)

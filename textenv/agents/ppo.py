@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 
 import torch
 
-from textenv.agents.config import LearnerConfig, check_choice, check_divides, check_ranges
+from textenv.agents.config import LearnerConfig, check_choice, check_divides, check_ranges, minibatch
 from textenv.agents.learner import Learner, Terms
 from textenv.agents.losses import clipped_surrogate, clipped_value_loss, penalised_surrogate
 from textenv.agents.pretraining import Pretraining
@@ -42,8 +42,8 @@ class PPOConfig(LearnerConfig):
     """Episodes of each prompt, for the leave-one-out baseline; a critic draws every prompt anew."""
     epochs: int = 1
     """Passes over the episodes of an update."""
-    minibatch_size: int = 128
-    """Episodes an optimiser step; whole sequences."""
+    minibatch_size: int | None = None
+    """Episodes an optimiser step; whole sequences. None is 128, or the divisor of `episodes_per_update` that is nearest to it."""
     target_kl: float | None = None
     """Stop an update when the k2 estimate of KL(π_old‖π), nats a token, exceeds 1.5 times this."""
     clip_range: float = 0.2
@@ -144,7 +144,7 @@ class PPO(Learner):
     def _minibatches(self, n: int) -> Iterator[torch.Tensor]:
         """Whole sequences in a new random order each epoch."""
         for _ in range(self.config.epochs):
-            yield from torch.from_numpy(self.order.permutation(n)).split(self.config.minibatch_size)
+            yield from torch.from_numpy(self.order.permutation(n)).split(minibatch(self.config))
 
     def loss(self, piece: Episodes) -> Terms:
         """Weigh tokens by the surrogate, and by the error of the value for a critic: (b, T) each."""
@@ -176,7 +176,7 @@ class PPO(Learner):
         if self.config.form == "clip":
             return {}
         moved, beta = 0.0, self.memory["penalty_coef"]
-        for rows in torch.arange(len(batch)).split(self.config.micro_batch_size or self.config.minibatch_size):
+        for rows in torch.arange(len(batch)).split(self.config.micro_batch_size or minibatch(self.config)):
             piece = batch.select(rows)
             moved += float((k3(piece.log_probs, self.forward(piece)[0]) * piece.mask).sum())
         moved /= float(batch.mask.sum())

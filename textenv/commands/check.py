@@ -3,14 +3,17 @@
 import dataclasses
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 from tyro.conf import Positional
 
 from textenv.commands.output import hide_loading_bars
+from textenv.envs.options import settle_task
 from textenv.envs.registry import BUILT_IN, find_id
 from textenv.errors import ArgumentError
+from textenv.terminal import sentence
 
 EPISODES: Final = 64
 """Of the default policy, from which the warnings are drawn."""
@@ -26,14 +29,23 @@ class CheckConfig:
     """Id of the environment, also with the module that registers it: my_module:Name-v0."""
     all: bool = False
     """Check every environment that comes with textenv, a line each."""
+    task: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Options of the environment, by the names of the arguments of `gymnasium.make`."""
 
     def __post_init__(self) -> None:
+        settle_task(self)
         if (self.env is None) is not self.all:
             raise ArgumentError("check needs either the id of an environment or --all.")
+        if self.all and self.task:
+            raise ArgumentError(f"{next(iter(self.task))} is an option of one environment; leave it out, or name one in place of --all.")
 
 
-def doubts(id: str) -> list[str]:
+def doubts(id: str, **arguments: Any) -> list[str]:
     """List what keeps the contract and yet is seldom meant, by a look at the prompts and at what the default policy writes.
+
+    Args:
+        id: of a registered environment.
+        **arguments: of `gymnasium.make`.
 
     Returns:
         Sentences; empty when there is nothing to warn of.
@@ -43,7 +55,7 @@ def doubts(id: str) -> list[str]:
     from textenv.models.policy import LanguagePolicy
     from textenv.rollouts.collect import collect
 
-    envs: Any = gymnasium.make_vec(id, num_envs=EPISODES)
+    envs: Any = gymnasium.make_vec(id, num_envs=EPISODES, **arguments)
     rules = envs.unwrapped.rules
     task, count, dropped = rules.task, len(rules.prompts.texts), rules.prompts.dropped
     episodes = collect(LanguagePolicy.for_rules(rules), envs, EPISODES, seed=0)
@@ -76,11 +88,10 @@ def run(config: CheckConfig) -> None:
     name = find_id(config.env)
     from textenv.envs.checker import check
 
-    check(name)
-    warnings = doubts(name)
-    print(f"{config.env} keeps the contract.")
-    for sentence in warnings:
-        print(f"Warning: {sentence}")
+    check(name, **config.task)
+    warnings = doubts(name, **config.task)
+    for text in (f"{config.env} keeps the contract.", *(f"Warning: {warning}" for warning in warnings)):
+        print(sentence(text))
 
 
 def _check_all() -> None:
@@ -91,12 +102,12 @@ def _check_all() -> None:
         begun = time.perf_counter()
         try:
             check(id)
-            found = [f"warning: {sentence}" for sentence in doubts(id)]
+            found = [f"warning: {warning}" for warning in doubts(id)]
             warnings += len(found)
         except Exception as error:  # of a library too: the other environments are still to be checked
             found = [f"failure: {error}"]
             failures += 1
-        print(f"{id}: {' '.join(found) or 'keeps the contract'} ({time.perf_counter() - begun:.1f} s)", flush=True)
+        print(sentence(f"{id}: {' '.join(found) or 'keeps the contract'} ({time.perf_counter() - begun:.1f} s)"), flush=True)
     print(f"{len(BUILT_IN)} environments, {failures} failures, {warnings} warnings")
     if failures:
         sys.exit(1)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import itertools
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -10,8 +12,9 @@ from numpy.typing import NDArray
 from tyro.conf import Positional
 
 from textenv.commands.output import hide_loading_bars, messages, print_json, results
-from textenv.commands.players import Player, PlayerConfig, device_of, load_player
-from textenv.envs.registry import find_id, scorers
+from textenv.commands.players import Player, PlayerConfig, device_of, load_player, options_of, run_config
+from textenv.envs.options import option_words, settle_task
+from textenv.envs.registry import find_id
 from textenv.errors import ArgumentError
 from textenv.models.policy import Precision
 from textenv.preferences.comparison import Comparison
@@ -22,6 +25,7 @@ from textenv.reports.evaluation import ask_judge
 from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import call_reward, require_columns
 from textenv.rollouts.collect import collect
+from textenv.terminal import say
 from textenv.types import Episodes
 
 
@@ -32,10 +36,13 @@ class DuelConfig:
     names: Positional[tuple[str, ...]]
     """Two or more folders of runs or models, and last the id of the environment; all are held against the first."""
     by: str = "reward"
-    """Who says which text is better: the environment's own "reward" or "judge", or another reward: an embedded name, a local folder or a
-    hub id."""
+    """Who says which text is better: the environment's own "reward" or "judge", or another reward: an embedded name, a local folder, a
+    hub id, or module:function."""
     people: Path | None = None
     """Comparison store: people say it. A new one is filled for `textenv label`; of one that is there the labels are counted."""
+    task: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Options of the environment, by the names of the arguments of `gymnasium.make`; by default those of the runs, if they have the
+    same."""
     episodes: int = 512
     """Episodes of each player, spread evenly over the prompts, which are the same for all."""
     num_envs: int = 256
@@ -60,6 +67,7 @@ class DuelConfig:
         for name in ("episodes", "num_envs"):
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        settle_task(self)
         for player in self.players:
             self.player(player)  # refuses the other fields as evaluation does
 
@@ -75,7 +83,7 @@ class DuelConfig:
 
     def player(self, policy: str) -> PlayerConfig:
         """Configure one of them."""
-        shared = {name: getattr(self, name) for name in ("env", "temperature", "seed", "device", "precision")}
+        shared = {name: getattr(self, name) for name in ("env", "task", "temperature", "seed", "device", "precision")}
         return PlayerConfig(policy=policy, **shared)
 
 
@@ -109,6 +117,7 @@ def duel(config: DuelConfig) -> dict[str, Any]:
         SaveError: the store cannot be written.
     """
     find_id(config.env)
+    config = _with_options(config)
     told: dict[str, Any] = {"env": config.env, "by": str(config.people or config.by), "players": list(config.players)}
     if config.people is None:
         return told | _tally(config.players, _score(config))
@@ -132,6 +141,21 @@ def duel(config: DuelConfig) -> dict[str, Any]:
     return told | (_tally(config.players, _meetings([*labels, *equal], config.players)) if begun else {"pairs": []})
 
 
+def _with_options(config: DuelConfig) -> DuelConfig:
+    """Take over the options with which the runs were trained in this environment, if they have the same."""
+    runs = [run for run in (run_config(player)[0] for player in config.players) if run is not None and run.get("env") == config.env]
+    options = [options_of(run, config.env) for run in runs]
+    if not options or not any(options):
+        return config
+    if any(other != options[0] for other in options):
+        say(messages(), f"The runs were trained with different options of {config.env}, so none are taken over; give those that are meant.")
+        return config
+    stored = {name: value for name, value in options[0].items() if name not in config.task}
+    if stored:
+        say(messages(), f"As in the runs: {shlex.join(option_words(stored))}.")
+    return dataclasses.replace(config, task={**stored, **config.task})
+
+
 def _concerns(item: Item | Comparison, players: tuple[str, ...]) -> bool:
     """Whether at least two of the players wrote one of the responses."""
     return len(set(item.sources or ()) & set(players)) > 1
@@ -140,10 +164,8 @@ def _concerns(item: Item | Comparison, players: tuple[str, ...]) -> bool:
 def _play(config: DuelConfig, index: int, scorer: Any = None) -> tuple[Player, Episodes]:
     """Let one player write, all with the same prompts and each with draws of its own."""
     name = config.players[index]
-    device = device_of(config.device)
-    own = {"judge": None, **scorers(find_id(config.env), None, device)}  # not the judge of a player's run
     try:
-        player = load_player(config.player(name), min(config.num_envs, config.episodes), **own)
+        player = load_player(config.player(name), min(config.num_envs, config.episodes), as_in_run=False)
     except ArgumentError as error:
         raise ArgumentError(f"{name} cannot play in {config.env}: {error}") from error
     rules = player.envs.unwrapped.rules
@@ -226,7 +248,7 @@ def run(config: DuelConfig, *, json: bool) -> None:
     if config.people is not None:
         sentence = f'{config.people}: {told["judged"]} of {told["items"]} comparisons are judged, {told["cannot_tell"]} by "cannot tell".'
         advice = "" if told["judged"] == told["items"] else f" Judge with: textenv label {config.people}; then repeat this command."
-        messages().print(sentence + advice, soft_wrap=True, markup=False, highlight=False)
+        say(messages(), sentence + advice)
     if told["pairs"]:
         results().print(win_rates_table(told["pairs"], f"{config.env}, by {told['by']}"))
     if "strengths" in told:

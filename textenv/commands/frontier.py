@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -13,6 +14,7 @@ from textenv.agents.config import LearnerConfig
 from textenv.agents.ppo import PPOConfig
 from textenv.commands.output import hide_loading_bars, messages, print_json, results
 from textenv.commands.players import PlayerConfig, load_player
+from textenv.envs.options import settle_task
 from textenv.envs.registry import find_id
 from textenv.errors import ArgumentError
 from textenv.files import own_folder, replacing
@@ -21,6 +23,7 @@ from textenv.reports.console import comparison_table
 from textenv.reports.evaluation import measure, summarise
 from textenv.reports.frontier import best_of_curve, draw_frontier, reweighted_curve, write_points
 from textenv.reports.run import find_run
+from textenv.terminal import say
 from textenv.training import TrainConfig, for_agent, plain_config, train
 
 __all__ = ["for_agent", "frontier", "run"]
@@ -38,7 +41,7 @@ class FrontierConfig:
     env: Positional[str]
     """Id of the environment."""
     agent: str = "ppo"
-    """Algorithm: a name in `textenv.agents.AGENTS`."""
+    """Algorithm: a name in `textenv.agents.AGENTS`, or module:Class of a `Learner` of one's own."""
     betas: tuple[float, ...] = (0.02, 0.035, 0.06, 0.1)
     """KL coefficients, in units of score a nat."""
     seeds: int = 3
@@ -50,7 +53,9 @@ class FrontierConfig:
     model: str | None = None
     """Policy and reference: an embedded name, a local folder or a hub id; by default the environment's."""
     reward: str | None = None
-    """Reward: an embedded name, a local folder or a hub id; by default the environment's."""
+    """Reward: an embedded name, a local folder, a hub id, or module:function; by default the environment's."""
+    task: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Options of the environment, by the names of the arguments of `gymnasium.make`."""
     num_envs: int = 256
     """Episodes played side by side."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -67,11 +72,14 @@ class FrontierConfig:
             raise ArgumentError(f"betas must be positive and different, got {' '.join(f'{beta:g}' for beta in self.betas) or 'none'}.")
         if self.seeds < 1:
             raise ArgumentError(f"seeds must be at least 1, got {self.seeds}.")
+        if self.algorithm.kl_coef != type(self.algorithm).kl_coef:
+            raise ArgumentError("kl_coef is what betas lists; give betas alone.")
+        settle_task(self)
         self.run_of(self.betas[0], 0)  # refuses the other fields as training does
 
     def run_of(self, beta: float, seed: int) -> TrainConfig:
         """Configure one run."""
-        names = ("env", "agent", "episodes", "model", "reward", "num_envs", "device", "precision", "eval_prompts")
+        names = ("env", "agent", "episodes", "model", "reward", "task", "num_envs", "device", "precision", "eval_prompts")
         shared = {name: getattr(self, name) for name in names}
         out = self.out / "runs" / f"beta-{beta:g}-seed-{seed}"
         return TrainConfig(**shared, seed=seed, out=out, algorithm=dataclasses.replace(self.algorithm, kl_coef=beta))
@@ -102,16 +110,16 @@ def _frontier(config: FrontierConfig, console: Console) -> list[dict[str, Any]]:
     runs = {(beta, seed): config.run_of(beta, seed) for beta in config.betas for seed in range(config.seeds)}
     left = [run for run in runs.values() if find_run(run.out or Path(), plain_config(run), resume=True) is None]
     for number, run in enumerate(left, start=1):
-        console.print(f"Run {number} of {len(left)}: β {run.algorithm.kl_coef:g}, seed {run.seed}.")
+        say(console, f"Run {number} of {len(left)}: β {run.algorithm.kl_coef:g}, seed {run.seed}.")
         train(dataclasses.replace(run, resume=True), console, results=Console(quiet=True))
-    console.print(f"Measuring {len(runs)} policies and the base …")
+    say(console, f"Measuring {len(runs)} policies and the base …")
     points = _points(config, runs)
     write_points(points, config.out / "frontier.csv")
     figure = draw_frontier(points, f"{config.env}: score against KL")
     for suffix in ("png", "svg"):
         with replacing(config.out / f"frontier.{suffix}") as new:
             figure.savefig(new, dpi=150, format=suffix)
-    console.print(f"Written to {config.out / 'frontier.csv'}, .png and .svg.", soft_wrap=True)
+    say(console, f"Written to {config.out / 'frontier.csv'}, .png and .svg.")
     return points
 
 
@@ -119,7 +127,9 @@ def _points(config: FrontierConfig, runs: dict[tuple[float, int], TrainConfig]) 
     """Measure base and runs on the same prompts."""
     trained, base = [], None
     for (beta, seed), run in runs.items():
-        player = PlayerConfig(policy=str(run.out), env=config.env, device=config.device, precision=config.precision)
+        player = PlayerConfig(
+            policy=str(run.out), env=config.env, task=config.task, device=config.device, precision=config.precision
+        )
         policy, reference, envs = load_player(player, config.num_envs)
         prompts = np.random.default_rng(0).permutation(len(envs.unwrapped.prompts))[: config.eval_prompts]
         measured = measure(policy, reference, envs, np.repeat(prompts, EPISODES_A_PROMPT), seed=seed)

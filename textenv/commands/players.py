@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -9,11 +11,13 @@ import gymnasium
 import torch
 from tyro.conf import Positional
 
-from textenv.envs.registry import find_id, of_model, scorers, task_of
+from textenv.commands.output import messages
+from textenv.envs.options import option_words, settle_task
+from textenv.envs.registry import find_id, task_of, task_on
 from textenv.errors import ArgumentError, LoadError
 from textenv.models.hub import locate
 from textenv.models.policy import LanguagePolicy, Precision
-from textenv.rewards.loading import load_reward
+from textenv.terminal import say
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,7 +31,9 @@ class PlayerConfig:
     reference: str | None = None
     """Reference of the KL: a model; by default what the run started from, and for a model that model itself."""
     reward: str | None = None
-    """Reward: an embedded name, a local folder or a hub id; by default the run's, or else the environment's."""
+    """Reward: an embedded name, a local folder, a hub id, or module:function; by default the run's, or else the environment's."""
+    task: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Options of the environment, by the names of the arguments of `gymnasium.make`; by default those of a run in this environment."""
     temperature: float | None = None
     """Of the distributions of policy and reference; by default the run's, or else 1."""
     seed: int = 0
@@ -43,7 +49,8 @@ class PlayerConfig:
         if self.temperature is not None and not 0 < self.temperature < float("inf"):
             raise ArgumentError(f"temperature must be positive, got {self.temperature!r}.")
         if self.device == "cuda" and not torch.cuda.is_available():
-            raise ArgumentError("device is cuda, but torch sees no GPU; use --device cpu.")
+            raise ArgumentError("device is cuda, but torch sees no GPU; use device=cpu.")
+        settle_task(self)
 
 
 class Player(NamedTuple):
@@ -55,37 +62,42 @@ class Player(NamedTuple):
     """A `TextVectorEnv`."""
 
 
-def load_player(config: PlayerConfig, num_envs: int, **task_fields: Any) -> Player:
+def load_player(config: PlayerConfig, num_envs: int, *, as_in_run: bool = True, **task_fields: Any) -> Player:
     """Load policy, reference and environments.
 
     Args:
         config: see `PlayerConfig`.
         num_envs: how many episodes are played side by side.
-        **task_fields: of `Task`, in place of the environment's.
+        as_in_run: whether the reward, the judge and the options of a run come before those of the environment.
+        **task_fields: of `Task`, in place of the environment's and of a run's options.
 
     Raises:
         ArgumentError: there is no such environment, or the models do not fit it.
         LoadError: the run has no model yet, or a model or the reward cannot be loaded.
     """
     name = find_id(config.env)
-    run, model = _run_config(config.policy)
+    run, model = run_config(config.policy)
     started_from = config.policy if run is None else run["model"]  # None is the environment's own model
     if run is not None and started_from is None and run.get("env") != config.env:
         started_from = task_of(find_id(run["env"])).model  # whose tokens the policy writes elsewhere, too
     device = device_of(config.device)
-    own = {} if "reward" in task_fields else scorers(name, config.reward or (run or {}).get("reward"), device)
-    judge = (run or {}).get("judge")
-    if judge is not None:
-        own["judge"] = load_reward(judge, device=device)
-    fields = {**own, **task_fields}
-    if started_from is not None:
-        fields = {**of_model(name, started_from), **fields}
-    envs: Any = gymnasium.make_vec(name, num_envs=num_envs, **fields)
+    trained = (run or {}) if as_in_run else {}
+    stored = {option: value for option, value in options_of(trained, config.env).items() if option not in {**config.task, **task_fields}}
+    if stored:
+        say(messages(), f"As in {config.policy}: {shlex.join(option_words(stored))}.")
+    options, reward = {**stored, **config.task, **task_fields}, config.reward or trained.get("reward")
+    task = task_on(name, options, reward=reward, judge=trained.get("judge"), model=started_from, device=device)
+    envs: Any = gymnasium.make_vec(name, num_envs=num_envs, task=task)
     temperature = config.temperature or (run or {}).get("temperature", 1.0)
-    options = {"temperature": temperature, "precision": config.precision, "device": device}
+    settings = {"temperature": temperature, "precision": config.precision, "device": device}
     rules = envs.unwrapped.rules
-    policy = LanguagePolicy.for_rules(rules, model, **options)
-    return Player(policy, LanguagePolicy.for_rules(rules, config.reference or started_from, **options), envs)
+    policy = LanguagePolicy.for_rules(rules, model, **settings)
+    return Player(policy, LanguagePolicy.for_rules(rules, config.reference or started_from, **settings), envs)
+
+
+def options_of(run: Mapping[str, Any], env: str) -> dict[str, Any]:
+    """Return the options of an environment with which a run was trained; none where it was trained elsewhere."""
+    return dict(run.get("task", {})) if run.get("env") == env else {}
 
 
 def device_of(device: Literal["auto", "cpu", "cuda"]) -> str:
@@ -93,8 +105,12 @@ def device_of(device: Literal["auto", "cpu", "cuda"]) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
-def _run_config(policy: str) -> tuple[dict[str, Any] | None, str]:
-    """Tell a run, trained or fitted, from a model: the run's configuration, None for a model, and the name of the model."""
+def run_config(policy: str) -> tuple[dict[str, Any] | None, str]:
+    """Return the configuration of a run, trained or fitted, or None for a model; and the name of the model.
+
+    Raises:
+        LoadError: the run is damaged, or has no model yet.
+    """
     folder = Path(policy)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

@@ -1,9 +1,11 @@
 """The table of environments: built-in ids, and `register` for everyone else's."""
 
 import ast
+import dataclasses
 import importlib
 import inspect
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,31 +66,56 @@ def task_of(task: str | Task, **fields: Any) -> Task:
     return found.replace(**fields) if fields else found
 
 
-def scorers(task: str, reward: Any, device: str) -> dict[str, Any]:
-    """Load what scores an environment onto a device: `reward`, or with None its own reward and potential, and its judge.
+def task_on(
+    id: str,
+    options: Mapping[str, Any],
+    *,
+    reward: Any = None,
+    judge: Any = None,
+    model: str | None = None,
+    device: str = "cpu",
+) -> Task:
+    """Return the task in which a command lets a model play, with what scores it loaded onto a device.
 
-    Returns:
-        Fields of `Task`.
+    Args:
+        id: of the environment.
+        options: fields of `Task`, and arguments of the environment's own; they come before all else.
+        reward: a name or a callable; None is the environment's own.
+        judge: likewise.
+        model: whose tokens are the actions; the prompts then take as many columns as they need, where neither the task cuts them
+            nor the options say how many there are. None is the environment's own.
+        device: such as "cuda".
 
     Raises:
+        ArgumentError: an option is unknown or out of range.
         LoadError: a model cannot be loaded.
     """
     from textenv.rewards.loading import load_reward
 
-    own = task_of(task)
-    if reward is not None:
-        own = own.replace(reward=reward, potential=None)
-    fields = {"reward": own.reward, "potential": own.potential, "judge": own.judge}
-    return {name: load_reward(scorer, device=device) for name, scorer in fields.items() if scorer is not None}
+    fields = {name: value for name, value in (("reward", reward), ("judge", judge)) if value is not None}
+    task = task_of(id, **{**fields, **options})
+    scorers = {"reward": task.reward, "potential": task.potential, "judge": task.judge}
+    fields = {name: load_reward(scorer, device=device) for name, scorer in scorers.items() if scorer is not None}
+    if model is not None:
+        fields["tokenizer"] = model
+        if task.on_long_prompt != "truncate" and not {"max_prompt_tokens", "on_long_prompt"} & options.keys():
+            fields["on_long_prompt"] = "widen"
+    return task.replace(**fields)
 
 
-def of_model(task: str, model: str) -> dict[str, Any]:
-    """Return the fields of `Task` with which a model of any tokenizer acts in an environment.
-
-    The model's tokens are the actions, and the prompts take as many columns as they need, where the task does not cut them.
-    """
-    fits = {} if task_of(task).on_long_prompt == "truncate" else {"on_long_prompt": "widen"}
-    return {"tokenizer": model, **fits}
+def own_arguments(id: str) -> dict[str, Any]:
+    """Return the arguments of an environment beside the fields of `Task`, with their defaults; its module is read, not imported."""
+    if id not in BUILT_IN:
+        return {}
+    tree = ast.parse(source(id).read_text(encoding="utf-8"))
+    makers = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "task"]
+    names = {field.name for field in dataclasses.fields(Task)}
+    return {
+        argument.arg: ast.literal_eval(default)
+        for maker in makers
+        for argument, default in zip(maker.args.kwonlyargs, maker.args.kw_defaults, strict=True)
+        if default is not None and argument.arg not in names
+    }
 
 
 def registered_ids() -> list[str]:

@@ -88,17 +88,17 @@ def test_what_is_quick_does_not_wait_for_torch(argument: str, tmp_path: Path) ->
         ("--hlp", f'There is no command "--hlp". Known: {", ".join(sorted(COMMANDS))}.'),
         ("train TextCopy-v0 --episods 3", 'train has no option "--episods". Did you mean "--episodes"?'),
         ("train TextCopy-v0 --episodes three", '--episodes needs an integer, got "three".'),
-        ("train TextCopy-v0 --num-envs 0", "num_envs must be at least 1, got 0."),
-        ("train TextCopy-v0 --minibatch-size 100", "minibatch_size=100 must divide episodes_per_update=512."),
+        ("train TextCopy-v0 --num-envs 0", "--num-envs must be at least 1, got 0."),
+        ("train TextCopy-v0 --minibatch-size 100", "--minibatch-size 100 must divide --episodes-per-update 512."),
         ("train", "train needs ENV; see textenv train --help."),
         ("eval tiny-en", "eval needs ENV; see textenv eval --help."),
-        ("eval tiny-en TextSentiment-v0 --episodes 0", "episodes must be at least 1, got 0."),
-        ("eval tiny-en TextSentiment-v0 --temperature 0", "temperature must be positive, got 0.0."),
-        ("sample tiny-en TextSentiment-v0 --n 0", "n must be at least 1, got 0."),
-        ("sample tiny-en TextSentiment-v0 --seed -1", "seed must be at least 0, got -1."),
-        ("frontier TextCopy-v0 --betas 0.1 -1", "betas must be positive and different, got 0.1 -1."),
-        ("frontier TextCopy-v0 --seeds 0", "seeds must be at least 1, got 0."),
-        ("frontier TextCopy-v0 --episodes 0", "episodes must be at least 1, got 0."),
+        ("eval tiny-en TextSentiment-v0 --episodes 0", "--episodes must be at least 1, got 0."),
+        ("eval tiny-en TextSentiment-v0 --temperature 0", "--temperature must be positive, got 0.0."),
+        ("sample tiny-en TextSentiment-v0 --n 0", "--n must be at least 1, got 0."),
+        ("sample tiny-en TextSentiment-v0 --seed -1", "--seed must be at least 0, got -1."),
+        ("frontier TextCopy-v0 --betas 0.1 -1", "--betas must be positive and different, got 0.1 -1."),
+        ("frontier TextCopy-v0 --seeds 0", "--seeds must be at least 1, got 0."),
+        ("frontier TextCopy-v0 --episodes 0", "--episodes must be at least 1, got 0."),
         ("frontier TextCopi-v0", 'There is no environment "TextCopi-v0". Did you mean "TextCopy-v0"?'),
         ("train TextCopi-v0", 'There is no environment "TextCopi-v0". Did you mean "TextCopy-v0"?'),
         ("check TextCopi-v0", 'There is no environment "TextCopi-v0". Did you mean "TextCopy-v0"?'),
@@ -113,7 +113,10 @@ def test_what_is_quick_does_not_wait_for_torch(argument: str, tmp_path: Path) ->
             "is no embedded reward and no local path, and the Hugging Face hub cannot be reached.",
         ),
         ("duel tiny-en TextSentiment-v0", "duel needs two players or more and then the id of the environment"),
-        ("train TextCopy-v0 --stop-on-overoptimisation", "stop_on_overoptimisation needs evaluations during training; give eval_every too"),
+        (
+            "train TextCopy-v0 --stop-on-overoptimisation",
+            "--stop-on-overoptimisation needs evaluations during training; give --eval-every too",
+        ),
         ("report", "report needs the folder of a run."),
     ],
 )
@@ -184,10 +187,10 @@ def test_what_is_piped_has_no_colour(arguments: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["train", "eval", "sample", "frontier"])
 def test_print_config_does_no_work(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    names = ["tiny-en", "Nowhere-v0"] if name in ("eval", "sample") else ["Nowhere-v0"]
+    names = ["tiny-en", "TextCopy-v0"] if name in ("eval", "sample") else ["TextCopy-v0"]
     main([name, *names, "--device", "cpu", "--print-config"])
     first = capsys.readouterr().out
-    assert 'env = "Nowhere-v0"' in first
+    assert 'env = "TextCopy-v0"' in first
     (folder / "config.toml").write_text(first)
     main([name, "--config", "config.toml", "--print-config"])
     assert capsys.readouterr().out == first

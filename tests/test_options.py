@@ -9,7 +9,7 @@ from tyro.conf import Positional, UseAppendAction
 
 from textenv.agents.ppo import PPOConfig
 from textenv.errors import ArgumentError
-from textenv.options import read_options, to_toml
+from textenv.options import for_env, read_options, to_toml
 from textenv.training import TrainConfig, for_agent
 
 
@@ -181,7 +181,9 @@ def test_a_training_reads_back(file: Path) -> None:
         env="TextCopy-v0", seed=3, out=Path("run"), algorithm=PPOConfig(micro_batch_size=32, kl_target=6.0, linear_decay=False)
     )
     file.write_text(to_toml(config), encoding="utf-8")
-    assert read_options("train", for_agent(TrainConfig, "ppo"), ["--config", "do.toml"], common=("config",)) == (config, {"config": file})
+    made = for_env(for_agent(TrainConfig, "ppo"), ["--config", "do.toml"])
+    read_back, common = read_options("train", made, ["--config", "do.toml"], common=("config",))
+    assert (dataclasses.asdict(read_back), common) == (dataclasses.asdict(config), {"config": file})
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:

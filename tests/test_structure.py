@@ -31,7 +31,7 @@ ROOMS: Final = (
     ("reports",),
     ("web",),
     ("build",),
-    ("training",),
+    ("training", "quick"),
     ("commands",),
     ("options",),
     ("cli", "__main__"),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from textenv.envs.task import Task
     from textenv.envs.vector import TextVectorEnv
     from textenv.models.policy import LanguagePolicy
+    from textenv.quick import train
     from textenv.reports.loading import load_run
     from textenv.rewards.loading import load_reward
     from textenv.rollouts.collect import collect
@@ -34,6 +35,7 @@ _LAZY = {
     "load_reward": "textenv.rewards.loading:load_reward",
     "load_run": "textenv.reports.loading:load_run",
     "rewards": "textenv.rewards",
+    "train": "textenv.quick:train",
     "wrappers": "textenv.envs.wrappers",
 }
 
@@ -51,6 +53,7 @@ __all__ = [
     "load_run",
     "register",
     "rewards",
+    "train",
     "wrappers",
 ]
 

@@ -30,15 +30,18 @@ class Command(NamedTuple):
     """What one types after `textenv`."""
     common: tuple[str, ...] = ()
     """Which of the options of `textenv.options.COMMON` it has."""
+    interrupted: str = "interrupted."
+    """What is said after ctrl-C."""
 
 
 _ALL: Final = ("config", "print_config", "json")
+_LOST: Final = "interrupted; nothing has been saved."
 
 COMMANDS: Final = {
     "list": Command("List the environments.", "list --json", ("json",)),
     "check": Command("Test that an environment keeps the contract.", "check TextSentiment-v0"),
     "train": Command("Train an agent in an environment.", "train TextSentiment-v0 --agent ppo --out runs/first", _ALL),
-    "sft": Command("Fine-tune a model on responses or plain texts.", "sft answers.jsonl --model tiny-en --out runs/sft", _ALL),
+    "sft": Command("Fine-tune a model on responses or plain texts.", "sft answers.jsonl --model tiny-en --out runs/sft", _ALL, _LOST),
     "compare": Command(
         "Draw several responses to each prompt, to be compared.",
         "compare runs/first TextSentiment-v0 --responses 4 --prompts 64 --out comparisons.db",
@@ -48,8 +51,8 @@ COMMANDS: Final = {
     "comparisons": Command(
         "Show, import and export comparisons.", "comparisons comparisons.db --export pairs.jsonl --format trl", ("json",)
     ),
-    "reward": Command("Fit a reward model to comparisons.", "reward comparisons.db --model tiny-en --out runs/rm", _ALL),
-    "dpo": Command("Fit a model to comparisons by DPO.", "dpo comparisons.db --model runs/sft --beta 0.1 --out runs/dpo", _ALL),
+    "reward": Command("Fit a reward model to comparisons.", "reward comparisons.db --model tiny-en --out runs/rm", _ALL, _LOST),
+    "dpo": Command("Fit a model to comparisons by DPO.", "dpo comparisons.db --model runs/sft --beta 0.1 --out runs/dpo", _ALL, _LOST),
     "eval": Command("Measure a policy in an environment.", "eval runs/first TextSentiment-v0 --episodes 512", _ALL),
     "sample": Command(
         "Show what a policy writes and how it is scored.", 'sample runs/first TextSentiment-v0 --n 4 --prompt "The film"', _ALL
@@ -84,7 +87,8 @@ def main(arguments: list[str] | None = None) -> None:
     except TextenvError as error:
         _stop(str(error), 1)
     except KeyboardInterrupt:
-        _stop("interrupted.", 130)
+        command = COMMANDS.get(next(iter(sys.argv[1:] if arguments is None else arguments), ""))
+        _stop("interrupted." if command is None else command.interrupted, 130)
     except OSError as error:
         if error.errno not in (errno.EPIPE, errno.ENOSPC):
             _fail()

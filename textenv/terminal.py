@@ -5,7 +5,7 @@ rename the window, hide what stands before them or reverse the order of what fol
 """
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,9 +37,24 @@ def sentence(text: str) -> str:
     return re.sub(r"\s*\n\s*", " ", visible(text).strip("\n"))
 
 
+def safe_console(**options: Any) -> "Console":
+    """Make a console that interprets no control character, markup or name of an emoji in the texts it is given.
+
+    Args:
+        **options: of `rich.console.Console`.
+    """
+    from rich.console import Console  # here, so that `textenv --help` does not wait for it
+
+    class SafeConsole(Console):
+        def render_str(self, text: str, **style: Any) -> "Text":
+            return super().render_str(visible(text), **style)
+
+    return SafeConsole(markup=False, emoji=False, highlight=False, **options)
+
+
 def plain(text: str) -> "Text":
     """Return a cell of a table, or a title, in which no control character, markup or name of an emoji is interpreted."""
-    from rich.text import Text  # here, so that `textenv --help` does not wait for it
+    from rich.text import Text
 
     return Text(visible(text))
 

@@ -40,7 +40,7 @@ from textenv.reports.html import write_report
 from textenv.reports.run import Run, check_space, find_run, free_folder
 from textenv.reports.watch import Watch
 from textenv.rewards.protocol import reward_name
-from textenv.terminal import say
+from textenv.terminal import safe_console, say
 from textenv.types import Episodes
 
 BEST_OF: Final = 16
@@ -132,11 +132,10 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
         TrainingError: the training has diverged; the batch is saved.
         SystemExit: SIGINT or SIGTERM came; what has been learnt is saved, and the code is 128 and the signal's number.
     """
-    console = console or Console(stderr=True)
-    default = Path("runs") / re.sub("[/:]", "-", f"{config.env}-{config.agent}-{config.seed}")
-    out = config.out or (default if config.resume else free_folder(default))
-    if config.out is None and out != default:
-        say(console, f"{default} exists already, so this run is written to {out}.")
+    console = console or safe_console(stderr=True)
+    out = config.out or default_folder(config)
+    if config.out is None:
+        say(console, f"This run is written to {out}.")
     config = dataclasses.replace(config, out=out)
     device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
     plain = {**plain_config(config), "device": device}
@@ -169,6 +168,16 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
         raise TrainingError(f"{str(error).removesuffix('.')}; its batch is in {place}", error.episodes) from error
     finally:
         run.close()
+
+
+def default_folder(config: TrainConfig) -> Path:
+    """Return the folder of a run whose config names none: the first that is free, or to resume the one of that name.
+
+    >>> default_folder(TrainConfig(env="haiku:MyHaiku-v0", seed=2)).name
+    'haiku-MyHaiku-v0-ppo-2'
+    """
+    named = Path("runs") / re.sub("[/:]", "-", f"{config.env}-{config.agent}-{config.seed}")
+    return named if config.resume else free_folder(named)
 
 
 @functools.cache
@@ -281,7 +290,10 @@ def _say_what_differs(config: TrainConfig, rules: Rules, console: Console) -> No
     """Say what is not as the options and the environment have it: wider prompts, and whole updates."""
     if rules.prompt_columns > rules.task.max_prompt_tokens:
         whose = "" if config.model is None else f" of {config.model}"
-        say(console, f"Prompts take up to {rules.prompt_columns} tokens{whose}, in place of the environment's {rules.task.max_prompt_tokens}.")
+        say(
+            console,
+            f"Prompts take up to {rules.prompt_columns} tokens{whose}, in place of the environment's {rules.task.max_prompt_tokens}.",
+        )
     size = config.algorithm.episodes_per_update
     whole = size * math.ceil(config.episodes / size)
     if whole != config.episodes:

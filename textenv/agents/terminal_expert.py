@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from textenv.terminal import visible
+
 END: Final = "/end"
 """What a person types to end the text."""
 
@@ -43,7 +45,7 @@ class TerminalExpert:
             print(f"How would you go on? Enter leaves it to the policy, {END} ends the text, ctrl-D leaves all to it.", file=sys.stderr)
         self._explained = True
         while not self._left:
-            print(f"{shown}|", end="", file=sys.stderr, flush=True)
+            print(f"{visible(shown)}|", end="", file=sys.stderr, flush=True)
             line = sys.stdin.readline()
             text = line.rstrip("\r\n")
             if line and (text == END or self.writable(text)):

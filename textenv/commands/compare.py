@@ -13,6 +13,7 @@ from textenv.errors import ArgumentError
 from textenv.files import saving
 from textenv.preferences.store import ComparisonStore, Item
 from textenv.rollouts.collect import collect
+from textenv.terminal import say
 
 ROUNDS: Final = 4
 """Of drawing: a prompt that has too few different responses after a round is drawn for again."""
@@ -109,8 +110,7 @@ def run(config: CompareConfig, *, json: bool) -> None:
         print_json({"store": str(config.out), **drawn._asdict()})
         return
     _tell(drawn, config, messages())
-    sentence = f"{drawn.items} new items in {config.out}; textenv label {config.out} asks which responses are better."
-    results().print(sentence, soft_wrap=True, markup=False, highlight=False)
+    say(results(), f"{drawn.items} new items in {config.out}; textenv label {config.out} asks which responses are better.")
 
 
 def _tell(drawn: Drawn, config: CompareConfig, console: Console) -> None:
@@ -121,4 +121,4 @@ def _tell(drawn: Drawn, config: CompareConfig, console: Console) -> None:
         (drawn.skipped, "prompts were skipped: the policy wrote the same response each time"),
     ):
         if count:
-            console.print(f"{count} {what}.", soft_wrap=True)
+            say(console, f"{count} {what}.")

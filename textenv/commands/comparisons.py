@@ -14,6 +14,7 @@ from textenv.preferences.agreement import agreement
 from textenv.preferences.comparison import Comparison
 from textenv.preferences.loading import Format, is_database, load_comparisons, write_comparisons
 from textenv.preferences.store import ComparisonStore, Item
+from textenv.terminal import say
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,11 +52,11 @@ def comparisons(config: ComparisonsConfig, console: Console) -> dict[str, Any]:
     with ComparisonStore(config.store, create=given is not None) as store:
         if given is not None:
             items, labels = store.add_comparisons(*given)
-            _tell(console, f"{items} items and {labels} judgements of {config.add} are new.")
+            say(console, f"{items} items and {labels} judgements of {config.add} are new.")
         judged = store.comparisons()
         if config.export is not None:
             rows = write_comparisons(judged, config.export, format=config.format)
-            _tell(console, f"{rows} rows are in {config.export}.{_left_out(judged, config.format)}")
+            say(console, f"{rows} rows are in {config.export}.{_left_out(judged, config.format)}")
         progress = store.progress()
     measured = agreement(judged)
     numbers = {"agreement": measured.share, "agreement_low": measured.low, "agreement_high": measured.high, "alpha": measured.alpha}
@@ -88,10 +89,6 @@ def _left_out(judged: Sequence[Comparison], format: Format) -> str:
     return f" Its format has no place for {', '.join(lost)}." if lost and format != "textenv" else ""
 
 
-def _tell(console: Console, sentence: str) -> None:
-    console.print(sentence, soft_wrap=True, markup=False, highlight=False)
-
-
 def run(config: ComparisonsConfig, *, json: bool) -> None:
     """Read, write, and print what the store holds."""
     found = comparisons(config, messages())
@@ -99,10 +96,10 @@ def run(config: ComparisonsConfig, *, json: bool) -> None:
         print_json({"store": str(config.store), **found})
         return
     console = results()
-    _tell(console, f"{config.store}: {found['items']} items, {found['judged']} of them judged, {found['judgements']} judgements.")
+    say(console, f"{config.store}: {found['items']} items, {found['judged']} of them judged, {found['judgements']} judgements.")
     for name, count in found["annotators"].items():
-        _tell(console, f"  {name or '(no name)'}: {count}")
+        say(console, f"  {name or '(no name)'}: {count}")
     if found["agreement"] is not None:
         interval = f"{100 * found['agreement_low']:.1f} to {100 * found['agreement_high']:.1f} %"
         alpha = "" if found["alpha"] is None else f"; Krippendorff's alpha {found['alpha']:.3f}"
-        _tell(console, f"Annotators agree on {100 * found['agreement']:.1f} % ({interval}) of {found['pairs']} pairs{alpha}.")
+        say(console, f"Annotators agree on {100 * found['agreement']:.1f} % ({interval}) of {found['pairs']} pairs{alpha}.")

@@ -12,6 +12,7 @@ from textenv.commands.fitting import StartConfig, facts_table, tell
 from textenv.commands.output import hide_loading_bars, messages, print_json, results
 from textenv.preferences.loading import load_comparisons
 from textenv.reports.fitted import into_new_folder, write_fitted
+from textenv.terminal import say
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,13 +47,13 @@ def prefer_to(config: DPOCommandConfig, console: Console) -> dict[str, Any]:
     """
     comparisons = load_comparisons(config.comparisons)
     policy = config.load(config.fitting.seed)
-    console.print(f"Fitting {config.model} to {len(comparisons)} comparisons …", soft_wrap=True, markup=False)
-    found = prefer(policy, comparisons, config.fitting, on_row=tell(console))
+    on_row = tell(console, f"Fitting {config.model} to {len(comparisons)} comparisons …")
+    found = prefer(policy, comparisons, config.fitting, on_row=on_row)
     if found.prompts_cut or found.ends_cut:
-        console.print(
+        say(
+            console,
             f"{found.prompts_cut} prompts lost their beginning, {found.ends_cut} responses end without the end of text, and "
             f"{found.equal_cut} comparisons have equal responses since.",
-            soft_wrap=True,
         )
     summary = {
         "comparisons": len(comparisons),
@@ -68,7 +69,7 @@ def prefer_to(config: DPOCommandConfig, console: Console) -> dict[str, Any]:
     }
     history = found.fitted.history
     write_fitted(config.out, config=dataclasses.asdict(config), history=history, summary=summary, save_model=policy.save_pretrained)
-    console.print(f"Written to {config.out}; it is what --model {config.out} takes.", soft_wrap=True, markup=False)
+    say(console, f"Written to {config.out}; it is what --model {config.out} takes.")
     return summary
 
 

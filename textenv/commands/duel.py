@@ -1,6 +1,7 @@
 """`textenv duel`."""
 
 import dataclasses
+import difflib
 import itertools
 import shlex
 from collections.abc import Mapping
@@ -68,6 +69,9 @@ class DuelConfig:
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name} must be at least 1, got {getattr(self, name)}.")
         settle_task(self)
+        close = difflib.get_close_matches(self.by, ("reward", "judge"), n=1)
+        if close and self.by not in close and not Path(self.by).exists():
+            raise ArgumentError(f'There is no scorer "{self.by}". Did you mean "{close[0]}"?')
         for player in self.players:
             self.player(player)  # refuses the other fields as evaluation does
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from textenv.errors import ArgumentError
 from textenv.models.lora import add_lora
 from textenv.models.policy import LanguagePolicy, Precision
+from textenv.terminal import plain, say
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class StartConfig:
         if self.lora_rank is not None and self.lora_rank < 1:
             raise ArgumentError(f"lora_rank must be at least 1, got {self.lora_rank}; leave it out to train all weights.")
         if self.device == "cuda" and not torch.cuda.is_available():
-            raise ArgumentError("device is cuda, but torch sees no GPU; use --device cpu.")
+            raise ArgumentError("device is cuda, but torch sees no GPU; use device=cpu.")
 
     def load(self, seed: int) -> LanguagePolicy:
         """Load the policy, with adapters drawn from a seed.
@@ -46,12 +47,20 @@ class StartConfig:
         return policy
 
 
-def tell(console: Console) -> Callable[[dict[str, float]], None]:
-    """Make the function that prints a row of the history of `textenv.agents.fitting`."""
+def tell(console: Console, heading: str) -> Callable[[dict[str, float]], None]:
+    """Make the function that prints a row of the history of `textenv.agents.fitting`.
+
+    Args:
+        console: where to.
+        heading: is printed before the first row, when the data have been accepted.
+    """
+    headings = [heading]
 
     def on_row(row: dict[str, float]) -> None:
+        while headings:
+            say(console, headings.pop())
         measures = [f"{name.replace('_', ' ')} {value:.3f}" for name, value in row.items() if name not in _WHEN]
-        console.print("  ".join([f"epoch {row['epoch']:.2f}", *measures]), soft_wrap=True, highlight=False)
+        say(console, "  ".join([f"epoch {row['epoch']:.2f}", *measures]))
 
     return on_row
 
@@ -63,7 +72,6 @@ def facts_table(summary: Mapping[str, Any], title: str) -> Table:
     """Put what a summary says under each other."""
     table = Table("measure", "value", title=title)
     for name, value in summary.items():
-        table.add_row(
-            name.replace("_", " "), f"{value:,.3f}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)
-        )
+        written = f"{value:,.3f}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)
+        table.add_row(name.replace("_", " "), plain(written))
     return table

@@ -127,9 +127,7 @@ def _points(config: FrontierConfig, runs: dict[tuple[float, int], TrainConfig]) 
     """Measure base and runs on the same prompts."""
     trained, base = [], None
     for (beta, seed), run in runs.items():
-        player = PlayerConfig(
-            policy=str(run.out), env=config.env, task=config.task, device=config.device, precision=config.precision
-        )
+        player = PlayerConfig(policy=str(run.out), env=config.env, task=config.task, device=config.device, precision=config.precision)
         policy, reference, envs = load_player(player, config.num_envs)
         prompts = np.random.default_rng(0).permutation(len(envs.unwrapped.prompts))[: config.eval_prompts]
         measured = measure(policy, reference, envs, np.repeat(prompts, EPISODES_A_PROMPT), seed=seed)

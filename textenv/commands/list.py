@@ -10,8 +10,10 @@ from typing import Any
 from tyro.conf import Positional
 
 from textenv.commands.output import print_json, results
-from textenv.envs.registry import BUILT_IN, card, import_from_user, registered_ids, source, task_of
+from textenv.envs.registry import BUILT_IN, card, registered_ids, source, task_of
 from textenv.envs.task import Task
+from textenv.importing import import_from_user
+from textenv.terminal import visible
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,7 +21,7 @@ class ListConfig:
     """What to list."""
 
     modules: Positional[tuple[str, ...]] = ()
-    """Modules that register environments, to be imported first."""
+    """Modules that register environments; then only those of theirs are listed."""
 
 
 def describe(id: str) -> dict[str, Any]:
@@ -112,20 +114,23 @@ def _value(node: ast.expr, tree: ast.Module) -> ast.expr:
 
 def run(config: ListConfig, *, json: bool) -> None:
     """Print a row an environment."""
+    before = set(registered_ids())
     for module in config.modules:
         import_from_user(module)
-    rows = [describe(id) for id in registered_ids()]
+    ids = sorted(set(registered_ids()) - before) if config.modules else registered_ids()
+    rows = [describe(id) for id in ids]
     if json:
         print_json(rows)
         return
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     # A cell of two lines, so that the table fits 80 columns.
     table = Table("id", "task, reward and judge", "model", "prompts", "P", "T", caption="P, T: most tokens of a prompt and of a completion")
     for row in rows:
         scorers = f"{row['reward']}; {row['judge'] or 'no judge'}"
         numbers = ("" if row[name] is None else str(row[name]) for name in ("prompts", "max_prompt_tokens", "max_new_tokens"))
-        table.add_row(row["id"], f"{escape(row['task'])}\n[dim]{escape(scorers)}[/]", row["model"] or "random", *numbers)
+        described = Text.assemble(visible(row["task"]), "\n", (visible(scorers), "dim"))
+        table.add_row(row["id"], described, row["model"] or "random", *numbers)
     table.columns[0].no_wrap = True
     results().print(table)

@@ -7,20 +7,23 @@ from typing import Any
 
 from rich.console import Console
 
+from textenv.terminal import safe_console, visible
+
 
 def results() -> Console:
     """Make the console for what a command was asked for."""
-    return Console()
+    return safe_console()
 
 
 def messages() -> Console:
     """Make the console for everything else; it is plain, without bars, when either stream is no terminal."""
-    return Console(stderr=True, force_terminal=None if sys.stdout.isatty() else False)
+    return safe_console(stderr=True, force_terminal=None if sys.stdout.isatty() else False)
 
 
 def print_json(data: Any) -> None:
     """Print strict JSON, in which a number that is not finite is null."""
-    print(json.dumps(json.loads(json.dumps(data), parse_constant=lambda _: None), indent=2, ensure_ascii=False))
+    strict = json.loads(json.dumps(data), parse_constant=lambda _: None)
+    print(visible(json.dumps(strict, indent=2, ensure_ascii=False)))
 
 
 def hide_loading_bars() -> None:

@@ -7,6 +7,7 @@ from tyro.conf import Positional
 
 from textenv.errors import ArgumentError
 from textenv.reports.html import write_report
+from textenv.terminal import sentence
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,4 +31,4 @@ class ReportConfig:
 
 def run(config: ReportConfig) -> None:
     """Write the report and print where it is."""
-    print(write_report(config.runs, config.file))
+    print(sentence(str(write_report(config.runs, config.file))))

@@ -11,6 +11,7 @@ from textenv.agents.sft import SFTConfig, fine_tune
 from textenv.commands.fitting import StartConfig, facts_table, tell
 from textenv.commands.output import hide_loading_bars, messages, print_json, results
 from textenv.reports.fitted import into_new_folder, write_fitted
+from textenv.terminal import say
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,13 +44,13 @@ def fine_tune_to(config: SFTCommandConfig, console: Console) -> dict[str, Any]:
         SaveError: the folder cannot be written.
     """
     policy = config.load(config.fitting.seed)
-    console.print(f"Fine-tuning {config.model} on {config.data} …", soft_wrap=True, markup=False)
-    found = fine_tune(policy, config.data, config.fitting, on_row=tell(console))
+    on_row = tell(console, f"Fine-tuning {config.model} on {config.data} …")
+    found = fine_tune(policy, config.data, config.fitting, on_row=on_row)
     learnt, fitted = found.learnt, found.fitted
     if learnt.prompts_cut or learnt.ends_cut:
-        console.print(
+        say(
+            console,
             f"{learnt.prompts_cut} prompts lost their beginning, and {learnt.ends_cut} responses end without the end of text.",
-            soft_wrap=True,
         )
     tokens = sum(len(example.predicted) for example in learnt.examples)
     summary: dict[str, Any] = {
@@ -62,7 +63,7 @@ def fine_tune_to(config: SFTCommandConfig, console: Console) -> dict[str, Any]:
         **fitted.outline(),
     }
     write_fitted(config.out, config=dataclasses.asdict(config), history=fitted.history, summary=summary, save_model=policy.save_pretrained)
-    console.print(f"Written to {config.out}; it is what --model {config.out} takes.", soft_wrap=True, markup=False)
+    say(console, f"Written to {config.out}; it is what --model {config.out} takes.")
     return summary
 
 

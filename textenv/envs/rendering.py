@@ -1,5 +1,7 @@
 """Text for `render`: the prompt dimmed, the completion plain or coloured by its score."""
 
+from textenv.terminal import visible
+
 _DIM, _BOLD, _OFF = "\x1b[2m", "\x1b[1m", "\x1b[0m"
 
 
@@ -24,7 +26,8 @@ def score_colour(score: float) -> str:
 
 
 def render_text(prompt: str, completion: str, score: float | None) -> str:
-    """Show one episode; a score of None means that it still runs."""
+    """Show one episode, control characters of its texts made visible; a score of None means that it still runs."""
+    prompt, completion = visible(prompt), visible(completion)
     if score is None:
         return f"{_DIM}{prompt}{_OFF}{completion}"
     return f"{_DIM}{prompt}{_OFF}{score_colour(score)}{completion}{_OFF}  {_BOLD}{score:+.3f}{_OFF}"

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Column, Table
+from rich.text import Text
 
 from textenv.reports.evaluation import Measured
+from textenv.terminal import plain
 
 # Short enough that the table fits 80 columns: field, heading, digits, whether with its standard error.
 _COLUMNS = {
@@ -70,10 +71,10 @@ def examples_table(before: Measured, after: Measured, rows: Sequence[int]) -> Ta
     """Show the same prompts before and after, each with its completion, score and judge's score."""
     table = Table("prompt", "before", "score", "judge", "after", "score", "judge", show_lines=True)
     for row in rows:
-        cells = [escape(before.episodes.prompts[row])]
+        cells: list[Text | str] = [plain(before.episodes.prompts[row])]
         for measured in (before, after):
             judge = "" if measured.judge is None else f"{measured.judge[row]:.2f}"
-            cells += [escape(measured.episodes.completions[row].strip()), f"{float(measured.episodes.scores[row]):.2f}", judge]
+            cells += [plain(measured.episodes.completions[row].strip()), f"{float(measured.episodes.scores[row]):.2f}", judge]
         table.add_row(*cells)
     return table
 
@@ -83,7 +84,7 @@ def samples_table(samples: Sequence[Mapping[str, Any]]) -> Table:
     table = Table("prompt", "completion", "score", "judge", "end", show_lines=True)
     for sample in samples:
         judge = "" if sample["judge"] is None else f"{sample['judge']:.2f}"
-        texts = escape(sample["prompt"]), escape(sample["completion"].strip())
+        texts = plain(sample["prompt"]), plain(sample["completion"].strip())
         table.add_row(*texts, f"{sample['score']:.2f}", judge, sample["finish_reason"])
     return table
 
@@ -111,7 +112,7 @@ def win_rates_table(pairs: Sequence[Mapping[str, Any]], title: str) -> Table:
     for pair in pairs:
         counts = (str(pair[name]) for name in ("wins", "ties", "losses"))
         interval = f"{pair['low']:.3f} to {pair['high']:.3f}"
-        table.add_row(escape(short[pair["first"]]), escape(short[pair["second"]]), *counts, f"{pair['win_rate']:.3f}", interval)
+        table.add_row(plain(short[pair["first"]]), plain(short[pair["second"]]), *counts, f"{pair['win_rate']:.3f}", interval)
     return table
 
 
@@ -119,12 +120,12 @@ def strengths_table(strengths: Sequence[Mapping[str, Any]]) -> Table:
     """Put players under each other, the strongest first; each has player, log_odds, low and high, and the first of them is the measure."""
     short = _short([row["player"] for row in strengths])
     measure = short[strengths[0]["player"]]
-    caption = f"Bradley-Terry: log-odds of beating {escape(measure)}, ties as half wins; 95 % intervals, over prompts"
-    table = Table(Column("player", overflow="fold"), "log-odds", "interval", f"beats {escape(measure)}", caption=caption)
+    caption = f"Bradley-Terry: log-odds of beating {measure}, ties as half wins; 95 % intervals, over prompts"
+    table = Table(Column("player", overflow="fold"), "log-odds", "interval", f"beats {measure}", caption=caption)
     for row in sorted(strengths, key=lambda row: -row["log_odds"]):
         if row is strengths[0]:
-            table.add_row(escape(measure), "0", "", "")
+            table.add_row(plain(measure), "0", "", "")
             continue
         interval = f"{row['low']:.2f} to {row['high']:.2f}"
-        table.add_row(escape(short[row["player"]]), f"{row['log_odds']:.2f}", interval, f"{1 / (1 + math.exp(-row['log_odds'])):.3f}")
+        table.add_row(plain(short[row["player"]]), f"{row['log_odds']:.2f}", interval, f"{1 / (1 + math.exp(-row['log_odds'])):.3f}")
     return table

@@ -1,11 +1,15 @@
 """The command line, as a user starts it."""
 
+import importlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import unicodedata
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -195,3 +199,136 @@ def test_print_config_does_no_work(name: str, folder: Path, capsys: pytest.Captu
     main([name, "--config", "config.toml", "--print-config"])
     assert capsys.readouterr().out == first
     assert [path.name for path in folder.iterdir()] == ["config.toml"]
+
+
+@pytest.mark.parametrize("locale", [{"PYTHONIOENCODING": "cp1252"}, {"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}])
+def test_what_is_written_is_utf_8_whatever_the_locale_says(locale: dict[str, str], tmp_path: Path) -> None:
+    environ = {**os.environ, "PYTHONCOERCECLOCALE": "0", **locale}
+    for arguments, texts in ((["list"], "≤┃"), (["list", "--json"], "中文"), (["eval", "电影", "TextCopy-v0"], "电影")):
+        done = subprocess.run([sys.executable, "-m", "textenv", *arguments], cwd=tmp_path, env=environ, capture_output=True)
+        assert done.returncode == (2 if arguments[0] == "eval" else 0), done.stderr
+        assert any(text in (done.stdout + done.stderr).decode("utf-8") for text in texts)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "> /dev/full"])
+def test_closed_and_full_streams(closed: str, tmp_path: Path) -> None:
+    line = f'"{sys.executable}" -m textenv list {closed}; echo "rc $?" >> rc'
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, text=True, capture_output=True)
+    assert (tmp_path / "rc").read_text() == ("rc 1\n" if "full" in closed else "rc 0\n")
+    assert "Traceback" not in done.stderr
+    assert ("what was asked for cannot be written: No space left on device." in done.stderr) == ("full" in closed)
+
+
+def test_a_warning_of_a_library_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "warned.py").write_text("import warnings\nwarnings.warn('old \\x1b[31m\\nand grey', stacklevel=1)\n")
+    done = textenv("list", "warned", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "textenv: warning: old \\u001b[31m and grey\n")
+
+
+ORDER: Final = "\x1b]0;owned\x07\x1b[2J \x9b31m \r\x08 \u202e [bold]b[/bold] [/i] :heart: \x00"
+"""What would rename the window, clear the screen, colour, overwrite, reverse, and be taken for markup."""
+
+HOSTILE: Final = f"""
+import textenv
+
+ORDER = {ORDER!r}
+
+def scored(completions):
+    return [float(len(text)) for text in completions]
+
+def broken(completions):
+    raise RuntimeError(ORDER)
+
+limits = dict(max_prompt_tokens=80, max_new_tokens=4, on_long_prompt="widen")
+textenv.register("Hostile-v0", prompts=[ORDER, "b" + ORDER], reward=scored, judge=scored, **limits)
+textenv.register("Raising-v0", prompts=["a", "b"], reward=broken, **limits)
+"""
+
+
+def assert_harmless(shown: str) -> None:
+    orders = [character for character in shown if unicodedata.category(character) in ("Cc", "Zl", "Zp") or character in "\u202e\ufffe"]
+    assert set(orders) <= {"\n"}, shown
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in a folder with hostile prompts, judgements, annotators and errors."""
+    (tmp_path / "hostile.py").write_text(HOSTILE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "hostile", raising=False)
+    monkeypatch.setenv("COLUMNS", "400")
+    rows = [
+        {"prompt": f"{index}{ORDER}", "responses": [f"one {ORDER}", f"two {ORDER}"], "ranks": [1, 2], "annotator": ORDER.strip("\x00 ")}
+        for index in range(4)
+    ]
+    Path("judged.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return tmp_path
+
+
+SMALL_RUN: Final = "--episodes 16 --episodes-per-update 16 --group-size 4 --eval-prompts 2 --num-envs 8"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["sample tiny-en hostile:Hostile-v0 --n 2", "sample tiny-en hostile:Hostile-v0 --n 2 --json"],
+        ["eval tiny-en hostile:Hostile-v0 --episodes 4"],
+        ["check hostile:Hostile-v0 --max-new-tokens 2"],
+        ["list hostile", "list hostile --json"],
+        [f"train hostile:Hostile-v0 {SMALL_RUN} --out run"],
+        ["compare tiny-en hostile:Hostile-v0 --responses 2 --prompts 2 --out own.db", "comparisons own.db"],
+        ["comparisons judged.db --add judged.jsonl", "comparisons judged.db --json", "comparisons judged.db --export pairs.jsonl"],
+    ],
+)
+def test_no_text_does_anything_at_the_terminal(lines: list[str], hostile: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    everything = ""
+    for line in lines:
+        main(line.split())
+        shown = capsys.readouterr()
+        assert_harmless(shown.out + shown.err)
+        everything += shown.out
+    if lines[0].startswith(("sample", "train", "comparisons")):
+        assert "\\u001b[2J \\u009b31m \\u000d\\u0008 \\u202e [bold]b[/bold] [/i] :heart:" in everything
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sample", "tiny-en", "hostile:Raising-v0"],
+        ["sample", ORDER.strip("\x00"), "hostile:Hostile-v0"],
+        ["sample", "tiny-en", ORDER],
+        ["train", "hostile:Hostile-v0", "--reward", ORDER.strip("\x00")],
+        ["train", "hostile:Hostile-v0", "--agent", ORDER],
+        ["train", "hostile:Hostile-v0", f"--{ORDER}", "3"],
+        ["train", "hostile:Hostile-v0", "--episodes", ORDER],
+        ["sft", f"{ORDER}.jsonl".replace("\x00", "")],
+        ["comparisons", f"{ORDER}.db".replace("\x00", "")],
+        ["report", ORDER.replace("\x00", "")],
+        ["duel", ORDER.replace("\x00", ""), "tiny-en", "hostile:Hostile-v0"],
+        ["list", ORDER.replace("\x00", "")],
+        [ORDER],
+    ],
+)
+def test_no_error_does_anything_at_the_terminal(arguments: list[str], hostile: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    shown = capsys.readouterr()
+    assert caught.value.code in (1, 2)
+    assert shown.err.startswith("textenv: ")
+    assert shown.err.count("\n") == 1
+    assert_harmless(shown.out + shown.err)
+
+
+def test_a_traceback_does_nothing_at_the_terminal(hostile: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise KeyError(ORDER)
+
+    monkeypatch.setattr("textenv.commands.list.run", fails)
+    monkeypatch.setitem(fails.__annotations__, "config", importlib.import_module("textenv.commands.list").ListConfig)
+    with pytest.raises(SystemExit) as caught:
+        main(["list"])
+    shown = capsys.readouterr().err
+    assert caught.value.code == 1
+    assert "Traceback" in shown
+    assert_harmless(shown)

@@ -1,16 +1,23 @@
 """Options from files and command lines, and what is said of those that do not fit."""
 
 import dataclasses
+import re
+import shlex
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 import pytest
 from tyro.conf import Positional, UseAppendAction
 
 from textenv.agents.ppo import PPOConfig
+from textenv.commands.check import CheckConfig
+from textenv.commands.duel import DuelConfig
+from textenv.commands.eval import EvalConfig
+from textenv.commands.frontier import FrontierConfig
+from textenv.commands.sample import SampleConfig
 from textenv.errors import ArgumentError
-from textenv.options import for_env, read_options, to_toml
-from textenv.training import TrainConfig, for_agent
+from textenv.options import as_options, env_of, for_env, read_options, to_toml
+from textenv.training import TrainConfig, command, for_agent
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -193,3 +200,89 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert not caught.value.code
     assert all(word in shown for word in ("usage: textenv do", "Example: textenv do Here-v0", "ENV", "--rate FLOAT", "--json"))
     assert "--config" not in shown
+
+
+def config_of(line: str, agent: str = "ppo") -> TrainConfig:
+    words = line.split()
+    return read_options("train", for_env(for_agent(TrainConfig, agent), words), words, common=("config",))[0]
+
+
+def test_options_of_the_environment(file: Path) -> None:
+    words = "--episodes 8 TextSentiment-v0 --target negative --max-new-tokens 8 --stop . --stop ! --no-linear-decay"
+    task = {"target": "negative", "max_new_tokens": 8, "stop": [".", "!"]}
+    assert config_of(words).task == task
+    file.write_text(to_toml(config_of(words)), encoding="utf-8")
+    assert "[task]" in file.read_text()
+    assert dataclasses.asdict(config_of("--config do.toml")) == dataclasses.asdict(config_of(words))
+    assert config_of("--config do.toml --target neutral").task == {**task, "target": "neutral"}
+    assert shlex.split(command(config_of(words)))[1:] == ["train", "TextSentiment-v0", *words.replace("TextSentiment-v0 ", "").split()[:2]] + [
+        "--no-linear-decay",
+        *"--max-new-tokens 8 --stop . --stop ! --target negative".split(),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "agent", "sentence"),
+    [
+        ("TextSentiment-v0 --targt negative", "ppo", 'train has no option "--targt". Did you mean "--target"?'),
+        ("TextSentiment-v0 --max-new-tokns 3", "ppo", 'Did you mean "--max-new-tokens"?'),
+        ("TextCopy-v0 --target negative", "ppo", "--target is an option of TextSentiment-v0, not of TextCopy-v0."),
+        ("TextCopy-v0 --clip-range 0.1 --agent dqn", "dqn", "--clip-range is an option of ppo and grpo, not of dqn."),
+        ("TextSentiment-v0 --max-new-tokens many", "ppo", '--max-new-tokens needs an integer, got "many".'),
+        ("TextSentimnt-v0 --target negative", "ppo", 'There is no environment "TextSentimnt-v0". Did you mean "TextSentiment-v0"?'),
+    ],
+)
+def test_whose_option_it_is(line: str, agent: str, sentence: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        config_of(line, agent)
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("command_config", "line", "env"),
+    [
+        (TrainConfig, "--episodes 5 TextCopy-v0 --resume", "TextCopy-v0"),
+        (TrainConfig, "--resume TextCopy-v0 --episodes=5", "TextCopy-v0"),
+        (TrainConfig, "--unknown 5 TextCopy-v0", "TextCopy-v0"),
+        (TrainConfig, "", None),
+        (EvalConfig, "runs/first --seed 3 TextCopy-v0", "TextCopy-v0"),
+        (EvalConfig, "runs/first", None),
+        (SampleConfig, "--prompt TextHaiku-v0 runs/first --greedy TextCopy-v0 --prompt x", "TextCopy-v0"),
+        (DuelConfig, "a b c TextCopy-v0 --by judge", "TextCopy-v0"),
+        (FrontierConfig, "TextCopy-v0 --betas 0.1 0.2", "TextCopy-v0"),
+        (CheckConfig, "--all", None),
+    ],
+)
+def test_the_environment_is_seen_before_its_options(command_config: Any, line: str, env: str | None) -> None:
+    hints = {field.name: field.type for field in dataclasses.fields(command_config) if field.name != "task"}
+    assert env_of(line.split(), {**hints, **{name: get_type_hints(command_config)[name] for name in hints}}) == env
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("num_envs must be at least 1, got 0.", "--num-envs must be at least 1, got 0."),
+        ("3 prompts lose their beginning; set max_prompt_tokens=34.", "3 prompts lose their beginning; set --max-prompt-tokens 34."),
+        ("lower learning_rate or max_grad_norm.", "lower --learning-rate or --max-grad-norm."),
+        ("go on with resume=True.", "go on with --resume."),
+        ('There is no column "max_new_tokens".', 'There is no column "max_new_tokens".'),
+        ("/tmp/num_envs/seed=1.txt is no file.", "/tmp/num_envs/seed=1.txt is no file."),
+        ("A model of the seed is agent of episodes.", "A model of the seed is agent of episodes."),
+        ("do.toml: num_envs needs an integer.", "do.toml: num_envs needs an integer."),
+    ],
+)
+def test_messages_name_options_as_the_command_line_does(text: str, says: str) -> None:
+    config = for_env(for_agent(TrainConfig, "ppo"), ["TextSentiment-v0"])
+    assert as_options(text, ["TextSentiment-v0", "--config", "do.toml"], config) == says
+
+
+def test_a_file_with_a_byte_order_mark_is_read(file: Path) -> None:
+    file.write_bytes("﻿".encode() + b'env = "There-v0"\n')
+    assert read("--config do.toml")[0].env == "There-v0"
+
+
+def test_what_is_printed_holds_no_control_character_and_reads_back(file: Path) -> None:
+    config = Config(env="There-v0", model="".join(map(chr, range(1, 0x2100))) + "\u202e")
+    file.write_text(to_toml(config), encoding="utf-8")
+    assert read("--config do.toml")[0] == config
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e]", to_toml(config))

@@ -296,7 +296,7 @@ def test_a_negative_seed_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_cuda_without_a_gpu_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="torch sees no GPU; use --device cpu"):
+    with pytest.raises(ArgumentError, match="torch sees no GPU; use device=cpu"):
         config(tmp_path, device="cuda")
 
 

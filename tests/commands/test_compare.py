@@ -82,8 +82,8 @@ def test_columns_reach_the_simulated_annotator(tmp_path: Path) -> None:
 def test_refusals(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "text").write_text("no store, but a text that is long enough to be taken for one by SQLite's reading of its first page")
     cases: list[tuple[list[str], str]] = [
-        (["--responses", "1", "--out", "store"], "responses must be at least 2, got 1."),
-        (["--prompts", "0", "--out", "store"], "prompts must be at least 1, got 0."),
+        (["--responses", "1", "--out", "store"], "--responses must be at least 2, got 1."),
+        (["--prompts", "0", "--out", "store"], "--prompts must be at least 1, got 0."),
         (["--out", str(tmp_path / "text")], f"{tmp_path / 'text'} is no comparison store: file is not a database."),
         ([], "compare needs --out; see textenv compare --help."),
     ]

@@ -21,9 +21,9 @@ def test_json_is_strict(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_results_and_messages_go_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    results().print("[red]a result[/]")
-    messages().print("[red]a message[/]")
-    assert capsys.readouterr() == ("a result\n", "a message\n")
+    results().print("a result of [red] \x1b[2J")
+    messages().print("a message of :heart: \x1b[2J")
+    assert capsys.readouterr() == ("a result of [red] \\u001b[2J\n", "a message of :heart: \\u001b[2J\n")
 
 
 def test_messages_are_plain_when_results_are_piped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,5 +110,5 @@ def test_what_cannot_play_is_refused(run: Path, model: Path, tmp_path: Path) -> 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_cuda_without_a_gpu_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="torch sees no GPU; use --device cpu"):
+    with pytest.raises(ArgumentError, match="torch sees no GPU; use device=cpu"):
         PlayerConfig(policy="tiny-en", env="TextSentiment-v0", device="cuda")

@@ -95,5 +95,5 @@ def test_what_cannot_be_used_is_refused(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_cuda_without_a_gpu_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="torch sees no GPU; use --device cpu"):
+    with pytest.raises(ArgumentError, match="torch sees no GPU; use device=cpu"):
         StartConfig(device="cuda")

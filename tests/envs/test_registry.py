@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 import textenv
-from textenv.envs.registry import BUILT_IN, card, find_id, of_model, register, registered_ids, scorers, task_of
+from textenv.envs.registry import BUILT_IN, card, find_id, register, registered_ids, task_of, task_on
 from textenv.envs.task import Task
 from textenv.errors import ArgumentError
 from textenv.models.loading import toy_tokenizer
 from textenv.rewards.loading import load_reward
+from textenv.rewards.protocol import call_reward
 
 HEADINGS = [
     "Description",
@@ -294,13 +295,22 @@ class Placed:
 
 
 def test_scorers_are_loaded_for_a_device() -> None:
-    assert set(scorers("TextHaiku-v0", None, "cpu")) == {"reward", "potential", "judge"}
-    assert set(scorers("TextCopy-v0", None, "cpu")) == {"reward"}
-    other = scorers("TextHaiku-v0", "tiny-sentiment", "cpu")
-    assert other == {"reward": load_reward("tiny-sentiment"), "judge": task_of("TextHaiku-v0").judge}
+    other = task_on("TextHaiku-v0", {}, reward="tiny-sentiment")
+    assert (other.reward, other.potential, other.judge) == (load_reward("tiny-sentiment"), None, task_of("TextHaiku-v0").judge)
     textenv.register("Placed-v0", prompts=["a"], reward=Placed(), judge=Placed(), potential=Placed())
-    for reward, names in ((None, {"reward", "potential", "judge"}), (Placed(), {"reward", "judge"})):
-        assert {name: scorer.device for name, scorer in scorers("Placed-v0", reward, "cuda:1").items()} == dict.fromkeys(names, "cuda:1")
+    for reward, potential in ((None, Placed("cuda:1")), (Placed(), None)):
+        task = task_on("Placed-v0", {}, reward=reward, device="cuda:1")
+        assert (task.reward, task.potential, task.judge) == (Placed("cuda:1"), potential, Placed("cuda:1"))
+
+
+def test_options_come_before_all_else_and_reach_the_scorers() -> None:
+    texts = {"prompts": ["The film "] * 2, "completions": ["is wonderful.", "is terrible."]}
+    usual, task = task_on("TextSentiment-v0", {}), task_on("TextSentiment-v0", {"target": "negative", "max_new_tokens": 3})
+    for name in ("reward", "judge"):
+        positive, negative = (np.asarray(call_reward(getattr(of, name), *texts.values()).scores) for of in (usual, task))
+        np.testing.assert_allclose(negative, 1 - positive, rtol=0, atol=1e-12)
+    assert task.max_new_tokens == 3
+    assert task_on("TextCopy-v0", {"judge": "tiny-sentiment"}, judge="tiny-toxicity").judge is load_reward("tiny-sentiment")
 
 
 def test_a_model_of_any_tokenizer_acts_with_whole_prompts() -> None:
@@ -308,11 +318,11 @@ def test_a_model_of_any_tokenizer_acts_with_whole_prompts() -> None:
     letters = toy_tokenizer([chr(code) for code in range(32, 127)])
     with pytest.raises(ArgumentError, match=r"prompts have more than max_prompt_tokens=\d+ tokens; the longest, "):
         gymnasium.make("TextSentiment-v0", tokenizer=letters)
-    fields = {**of_model("TextSentiment-v0", "tiny-en"), "tokenizer": letters}
-    env: Any = gymnasium.make("TextSentiment-v0", **fields)
+    task = task_on("TextSentiment-v0", {}, model="tiny-en").replace(tokenizer=letters)
+    env: Any = gymnasium.make("TextSentiment-v0", task=task)
     rules = env.unwrapped.rules
     assert rules.prompt_columns == max(len(text) for text in rules.prompts.texts) > rules.task.max_prompt_tokens
     assert not rules.prompts.dropped.any()
-    env = gymnasium.make("TextSentiment-v0", **of_model("TextSentiment-v0", "tiny-en"))
+    env = gymnasium.make("TextSentiment-v0", task=task_on("TextSentiment-v0", {}, model="tiny-en"))
     same = env.unwrapped.rules
     assert same.prompt_columns == same.task.max_prompt_tokens

@@ -1,6 +1,7 @@
 """Rewards by name, by folder and as callables."""
 
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -190,3 +191,46 @@ def test_a_damaged_file_is_named(classifier: Path, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"no tensors here" * 9)
     with pytest.raises(LoadError, match=f"The reward {tmp_path} cannot be loaded: "):
         load_reward(tmp_path)
+
+
+OWN = """
+class Brevity:
+    def __call__(self, completions):
+        return [-len(text) for text in completions]
+
+def brevity(completions):
+    return [-len(text) for text in completions]
+
+BREVITY = Brevity()
+number = 3
+"""
+
+
+@pytest.fixture
+def own_rewards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write a module of rewards."""
+    (tmp_path / "own_rewards.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_rewards", raising=False)
+
+
+@pytest.mark.usefixtures("own_rewards")
+@pytest.mark.parametrize("name", ["brevity", "BREVITY"])
+def test_a_reward_of_ones_own_is_called_with_its_module(name: str) -> None:
+    assert load_reward(f"own_rewards:{name}")(completions=["abc", ""]) == [-3, 0]
+    assert load_reward(f"own_rewards:{name}") is load_reward(f"own_rewards:{name}", device="cuda")
+
+
+@pytest.mark.usefixtures("own_rewards")
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("brevit", 'The module "own_rewards" has no reward "brevit". Did you mean "brevity"?'),
+        ("Brevity", 'The reward "own_rewards:Brevity" is a class; name an instance of it'),
+        ("number", 'The reward "own_rewards:number" is no function but int'),
+    ],
+)
+def test_what_is_no_reward_of_a_module_is_refused(name: str, sentence: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        load_reward(f"own_rewards:{name}")
+    assert sentence in str(caught.value)

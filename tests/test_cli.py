@@ -322,7 +322,9 @@ def test_no_error_does_anything_at_the_terminal(arguments: list[str], hostile: P
     assert_harmless(shown.out + shown.err)
 
 
-def test_a_traceback_does_nothing_at_the_terminal(hostile: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_traceback_does_nothing_at_the_terminal(
+    hostile: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def fails(*_: object, **__: object) -> None:
         raise KeyError(ORDER)
 

@@ -215,10 +215,8 @@ def test_options_of_the_environment(file: Path) -> None:
     assert "[task]" in file.read_text()
     assert dataclasses.asdict(config_of("--config do.toml")) == dataclasses.asdict(config_of(words))
     assert config_of("--config do.toml --target neutral").task == {**task, "target": "neutral"}
-    assert shlex.split(command(config_of(words)))[1:] == ["train", "TextSentiment-v0", *words.replace("TextSentiment-v0 ", "").split()[:2]] + [
-        "--no-linear-decay",
-        *"--max-new-tokens 8 --stop . --stop ! --target negative".split(),
-    ]
+    again = "--episodes 8 --no-linear-decay --max-new-tokens 8 --stop . --stop ! --target negative"
+    assert shlex.split(command(config_of(words))) == ["textenv", "train", "TextSentiment-v0", *again.split()]
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 import contextlib
 import dataclasses
 import io
+import itertools
 import json
 import random
+import re
 import shlex
 import signal
 import sys
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,6 +24,7 @@ import tyro
 from rich.console import Console
 
 import textenv
+from textenv.agents.ppo import PPO as PPOAgent
 from textenv.agents.ppo import PPOConfig
 from textenv.checkpoint import load_state
 from textenv.errors import ArgumentError, LoadError, SaveError, TrainingError
@@ -465,3 +469,43 @@ def test_what_cannot_be_watched_is_refused(fields: dict[str, Any], sentence: str
     with pytest.raises((ArgumentError, LoadError), match=sentence):
         train(config(tmp_path / "run", **fields), quiet())
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("episodes", "says"), [(16, ""), (17, "An update takes 16 episodes, so 32 are played in place of 17;"), (1, "so 16 are")]
+)
+def test_whole_updates_are_played_and_it_is_said(episodes: int, says: str, tmp_path: Path) -> None:
+    console = quiet()
+    train(config(tmp_path / "run", episodes=episodes, eval_prompts=1), console)
+    assert says in shown(console)
+    assert ("in place of" in shown(console)) == bool(says)
+
+
+def test_without_a_terminal_there_is_a_line_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock jumps by half a second at each look, so every line stands for a few updates."""
+    console, clock = quiet(), itertools.count(0.0, 0.5)
+    monkeypatch.setattr("textenv.training.time.perf_counter", lambda: next(clock))
+    train(config(tmp_path / "run", episodes=16 * 12), console)
+    lines = [line for line in shown(console).splitlines() if re.match(r"\d+/192 episodes  score \d\.\d{3}  KL ", line)]
+    assert lines[-1].startswith("192/192 episodes")
+    assert 3 <= len(lines) <= 12
+
+
+@pytest.mark.parametrize("episodes", [-1, 1.5, True, "16"])
+def test_learn_needs_a_number(episodes: Any) -> None:
+    envs = gymnasium.make_vec("TextCopy-v0", num_envs=4)
+    agent = PPOAgent(LanguagePolicy.for_rules(envs.unwrapped.rules), envs, PPO)
+    with pytest.raises(ArgumentError, match="learn needs a number of episodes, an integer of at least 0, got"):
+        agent.learn(episodes)
+    agent.learn(0)
+    assert agent.episodes == 0
+
+
+def test_options_of_the_environment_are_kept_and_learnt_with(tmp_path: Path) -> None:
+    settings = config(tmp_path / "run", task={"missing_eos_penalty": 0.5, "max_new_tokens": 2}, episodes=16)
+    train(settings, quiet())
+    stored = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert stored["task"] == {"missing_eos_penalty": 0.5, "max_new_tokens": 2}
+    assert pd.read_parquet(tmp_path / "run" / "episodes" / "part-00001.parquet")["length"].max() == 2
+    with pytest.raises(ArgumentError, match=r"was started with task.max_new_tokens=2, not 3"):
+        train(dataclasses.replace(settings, task={"missing_eos_penalty": 0.5, "max_new_tokens": 3}, resume=True), quiet())

@@ -12,7 +12,9 @@ import pytest
 
 import textenv
 from textenv.cli import main
+from textenv.commands.duel import DuelConfig
 from textenv.commands.players import PlayerConfig, load_player
+from textenv.errors import ArgumentError
 from textenv.models.loading import toy_causal_lm, toy_tokenizer
 from textenv.models.policy import LanguagePolicy
 from textenv.preferences.store import ComparisonStore
@@ -199,3 +201,20 @@ def test_what_cannot_duel_is_refused(
     assert (caught.value.code, shown.out, shown.err.count("\n")) == (2, "", 1)
     assert sentence in shown.err
     assert not Path("a.db").exists()
+
+
+def test_runs_play_with_the_options_they_share(
+    run: Path, tmp_path: Path, call: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = json.loads((run / "config.json").read_text())
+    for name, penalty in (("a", 0.5), ("b", 0.5), ("c", 0.25)):
+        shutil.copytree(run, tmp_path / name)
+        (tmp_path / name / "config.json").write_text(json.dumps({**config, "task": {"missing_eos_penalty": penalty}}))
+    for names, says in ((("a", "b"), "As in the runs: --missing-eos-penalty 0.5.\n"), (("a", "c"), "none are taken over; give those")):
+        main(["duel", *(str(tmp_path / name) for name in names), ENV, "--episodes", "4"])
+        assert says in capsys.readouterr().err
+
+
+def test_a_misspelt_judge_is_meant_as_one() -> None:
+    with pytest.raises(ArgumentError, match=r'There is no scorer "jugde"\. Did you mean "judge"\?'):
+        DuelConfig(names=("a", "b", ENV), by="jugde")

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from textenv.agents.ppo import PPOConfig
 from textenv.cli import main
+from textenv.commands.frontier import FrontierConfig
 from textenv.commands.players import PlayerConfig, load_player
+from textenv.errors import ArgumentError
 from textenv.reports.evaluation import measure, summarise
 
 SMALL = "--betas 0.02 0.5 --seeds 2 --episodes 128 --episodes-per-update 64 --minibatch-size 32 --learning-rate 0.01 --eval-prompts 2"
@@ -100,3 +103,8 @@ def test_runs_of_other_options_are_refused(folder: Path, capsys: pytest.CaptureF
         "beta-0.02-seed-0 was started with episodes=128, not 64; go on with the former or choose another --out." in capsys.readouterr().err
     )
     assert written(folder) == before
+
+
+def test_a_coefficient_beside_the_betas_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="kl_coef is what betas lists; give betas alone"):
+        FrontierConfig(env="TextCopy-v0", algorithm=PPOConfig(kl_coef=0.5))

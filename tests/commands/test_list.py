@@ -94,3 +94,10 @@ def test_modules_are_imported_first(
         main(["list", "hummingz"])
     assert stopped.value.code == 2
     assert '"hummingz" cannot be imported: it is neither in this folder nor' in capsys.readouterr().err
+
+
+def test_of_a_module_only_its_own_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[..., str]) -> None:
+    (tmp_path / "own_list.py").write_text("import textenv\ntextenv.register('Own-v0', prompts=['a'], reward=len)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_list", raising=False)
+    assert [row["id"] for row in json.loads(call("list", "own_list", "--json"))] == ["Own-v0"]

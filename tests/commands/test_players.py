@@ -1,5 +1,6 @@
 """Which policy, reference and environment a command plays with."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -112,3 +113,22 @@ def test_what_cannot_play_is_refused(run: Path, model: Path, tmp_path: Path) -> 
 def test_cuda_without_a_gpu_is_refused() -> None:
     with pytest.raises(ArgumentError, match="torch sees no GPU; use device=cpu"):
         PlayerConfig(policy="tiny-en", env="TextSentiment-v0", device="cuda")
+
+
+def test_a_run_plays_with_the_options_it_was_trained_with(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = json.loads((run / "config.json").read_text())
+    shutil.copytree(run / "model", tmp_path / "run" / "model")
+    (tmp_path / "run" / "config.json").write_text(json.dumps({**config, "task": {"max_new_tokens": 2, "missing_eos_penalty": 0.5}}))
+    chosen = PlayerConfig(policy=str(tmp_path / "run"), env="TextCopy-v0")
+    capsys.readouterr()
+    task = load_player(chosen, 1).envs.unwrapped.rules.task
+    assert (task.max_new_tokens, task.missing_eos_penalty) == (2, 0.5)
+    assert capsys.readouterr().err == f"As in {tmp_path / 'run'}: --max-new-tokens 2 --missing-eos-penalty 0.5.\n"
+    task = load_player(dataclasses.replace(chosen, task={"max_new_tokens": 3}), 1, missing_eos_penalty=0.1).envs.unwrapped.rules.task
+    assert (task.max_new_tokens, task.missing_eos_penalty) == (3, 0.1)
+    assert capsys.readouterr().err == ""
+    task = load_player(chosen, 1, as_in_run=False).envs.unwrapped.rules.task
+    assert task.missing_eos_penalty == 0
+    task = load_player(dataclasses.replace(chosen, env="TextReverse-v0"), 1).envs.unwrapped.rules.task
+    assert task.missing_eos_penalty == 0
+    assert capsys.readouterr().err == ""

@@ -147,7 +147,7 @@ class Learner:
         Raises:
             ArgumentError: there are fewer than 0 episodes to play.
         """
-        if not isinstance(episodes, int | np.integer) or episodes < 0:
+        if isinstance(episodes, bool) or not isinstance(episodes, int | np.integer) or episodes < 0:
             raise ArgumentError(f"learn needs a number of episodes, an integer of at least 0, got {episodes!r}.")
         if self.schedule[1] != self.episodes + episodes:  # else it goes on with a schedule that was loaded
             self.schedule = (self.episodes, self.episodes + episodes)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from textenv.errors import ArgumentError, LoadError
+from textenv.errors import ArgumentError, LoadError, install
 from textenv.formats import FORMATS, MOST_LEVELS, Columns, Places, Read, arrow_columns, names_of, shown
 from textenv.models.hub import require_hub
 from textenv.models.pieces import half_character
@@ -232,7 +232,7 @@ def _read_hub(name: str, what: str) -> Read:
     try:
         import datasets
     except ImportError as error:
-        raise ArgumentError(f'{what}="{name}" is a hub id, which needs the extra: pip install "textenv[datasets]".') from error
+        raise ArgumentError(f'{what}="{name}" is a hub id, which needs the extra: {install("datasets")}.') from error
     require_hub(name, "data set")
     try:
         loaded = datasets.load_dataset(name, split="train")

@@ -77,3 +77,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     return f' Did you mean "{close[0]}"?' if close else f" Known: {', '.join(names)}."
+
+
+def install(extra: str) -> str:
+    """Return the command that installs an extra of textenv, from the registry or in a clone.
+
+    >>> install("web")
+    'pip install "textenv[web]", or in a clone of it pip install -e ".[web]"'
+    """
+    return f'pip install "textenv[{extra}]", or in a clone of it pip install -e ".[{extra}]"'

@@ -9,7 +9,7 @@ from typing import Final
 from tyro.conf import Positional
 
 from textenv.commands.output import hide_loading_bars, messages, results
-from textenv.errors import ArgumentError
+from textenv.errors import ArgumentError, install
 from textenv.preferences.names import clean_name
 from textenv.preferences.store import ComparisonStore
 
@@ -148,7 +148,7 @@ def serve_page(config: LabelConfig) -> None:
         from textenv.web.labelling import LabellingPage, page_name
         from textenv.web.serving import bind, is_local, serve
     except ImportError as error:
-        raise ArgumentError('The page needs the extra: pip install "textenv[web]".') from error
+        raise ArgumentError(f"The page needs the extra: {install('web')}.") from error
     if not is_local(config.host) and not config.annotators:
         raise ArgumentError(
             f"On {config.host} others can reach the page: name the --annotators, so that each gets an address of their own."

@@ -20,9 +20,19 @@ ASSETS: Final = Path(__file__).parent.parent / "assets"
 REACH_SECONDS: Final = 2.0
 
 
-def embedded_names() -> list[str]:
-    """List the models that come with textenv."""
-    return sorted(path.parent.name for name in ("config.json", "modules.json") for path in ASSETS.glob(f"*/{name}"))
+def embedded_names(what: str = "") -> list[str]:
+    """List what comes with textenv: with "model" the language models, with "reward" the rewards, or else everything."""
+    names = sorted(path.parent.name for name in ("config.json", "modules.json") for path in ASSETS.glob(f"*/{name}"))
+    if what not in ("model", "reward"):
+        return names
+    writers = [name for name in names if "LMHead" in _config_text(name)]
+    scorers = [name for name in names if "SequenceClassification" in _config_text(name) or '"ngram"' in _config_text(name)]
+    return writers if what == "model" else scorers
+
+
+def _config_text(name: str) -> str:
+    config = ASSETS / name / "config.json"
+    return config.read_text(encoding="utf-8") if config.is_file() else ""
 
 
 def name_of(place: str | Path) -> str:
@@ -65,7 +75,7 @@ def require_hub(name: str, what: str, error: type[TextenvError] = LoadError) -> 
     if not hub_is_reachable():
         raise error(
             f'"{name}" is no embedded {what} and no local path, and the Hugging Face hub cannot be reached.'
-            + did_you_mean(name, embedded_names())
+            + did_you_mean(name, embedded_names(what))
         )
 
 
@@ -93,7 +103,7 @@ def locate(name: str | Path, what: str = "model") -> str:
     try:
         cached = try_to_load_from_cache(str(name), "config.json")
     except HFValidationError:
-        near = did_you_mean(str(name), embedded_names())
+        near = did_you_mean(str(name), embedded_names(what))
         raise LoadError(f'"{name}" is no embedded {what}, no local path and no hub id.{near}') from None
     if not isinstance(cached, str):
         require_hub(str(name), what)

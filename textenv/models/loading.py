@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
-from textenv.errors import ArgumentError, LoadError
+from textenv.errors import ArgumentError, LoadError, install
 from textenv.models.folders import loading, read_json
 from textenv.models.hub import files_of, locate
 from textenv.models.lora import within_peft
@@ -149,7 +149,7 @@ def _merged_adapter(name: str | Path, device: str) -> "PreTrainedModel":
     try:
         from peft import PeftModel
     except ImportError as error:
-        raise LoadError(f'{what}, which need peft, of the extra: pip install "textenv[lora]".') from error
+        raise LoadError(f"{what}, which need peft, of the extra: {install('lora')}.") from error
     place = locate(name)
     try:
         model: Any = load_causal_lm(base, device)

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from textenv.errors import ArgumentError, LoadError
+from textenv.errors import ArgumentError, LoadError, install
 from textenv.models.hub import name_of
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def add_lora(policy: "LanguagePolicy", rank: int, *, seed: int = 0) -> None:
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
-        raise ArgumentError('LoRA needs peft, which comes with the extra: pip install "textenv[lora]".') from error
+        raise ArgumentError(f"LoRA needs peft, which comes with the extra: {install('lora')}.") from error
     conv1d = any(isinstance(module, Conv1D) for module in policy.model.modules())  # GPT-2's, which keeps Wᵀ
     config = LoraConfig(r=rank, lora_alpha=ALPHA, target_modules="all-linear", fan_in_fan_out=conv1d)
     with torch.random.fork_rng():

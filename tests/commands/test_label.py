@@ -47,11 +47,11 @@ def test_the_options_are_the_annotators(store: Path, call: Callable[..., str]) -
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ("--overlap 0", "overlap must be at least 1, got 0."),
-        ("--port 99999", "port must be from 0 to 65535, got 99999."),
-        ("--simulate tiny-sentiment --noise -1", "noise must be at least 0, got -1.0."),
-        ("--simulate tiny-sentiment --seed -1", "seed must be at least 0, got -1."),
-        ("--simulate tiny-sentiment --annotator=", "annotator must be a name, got an empty one."),
+        ("--overlap 0", "--overlap must be at least 1, got 0."),
+        ("--port 99999", "--port must be from 0 to 65535, got 99999."),
+        ("--simulate tiny-sentiment --noise -1", "--noise must be at least 0, got -1.0."),
+        ("--simulate tiny-sentiment --seed -1", "--seed must be at least 0, got -1."),
+        ("--simulate tiny-sentiment --annotator=", "--annotator must be a name, got an empty one."),
         ("--simulate tiny-sentiment --ratings", "A simulated annotator takes --rated LOW HIGH in place of --ratings."),
         ("--rated 0 1", "--rated is of a simulated annotator; give --simulate REWARD, or ask people for --ratings."),
         ("--noise 0.1", "--noise is of a simulated annotator; give --simulate REWARD too, or leave it out."),
@@ -133,4 +133,7 @@ def test_the_page_needs_the_extra(store: Path, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.delitem(sys.modules, "textenv.web.labelling", raising=False)
     with pytest.raises(SystemExit) as caught:
         main(["label", str(store), "--port", "0"])
-    assert (caught.value.code, capsys.readouterr().err) == (2, 'textenv: The page needs the extra: pip install "textenv[web]".\n')
+    assert (caught.value.code, capsys.readouterr().err) == (
+        2,
+        'textenv: The page needs the extra: pip install "textenv[web]", or in a clone of it pip install -e ".[web]".\n',
+    )

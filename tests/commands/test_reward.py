@@ -131,7 +131,7 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(
         ([str(comparisons), *given, "--env", "TextNowhere-v0"], "TextNowhere-v0"),
         ([str(comparisons), *given, "--model", "./nowhere"], "There is no folder ./nowhere"),
         ([str(comparisons), *given, "--model", str(ngram)], f"The model {ngram} cannot be loaded: "),
-        ([str(comparisons), *given, "--max-tokens", "0"], "max_tokens must be positive, got 0"),
+        ([str(comparisons), *given, "--max-tokens", "0"], "--max-tokens must be positive, got 0"),
     ):
         with pytest.raises(SystemExit) as stopped:
             main(["reward", *arguments])

@@ -78,7 +78,7 @@ def test_adapters_are_merged_and_cut_texts_told(
     [
         (["nowhere.jsonl"], "data: there is no file nowhere.jsonl."),
         (["DATA", "--model", "no-such-model"], '"no-such-model" is no embedded model'),
-        (["DATA", "--lora-rank", "0"], "lora_rank must be at least 1, got 0; leave it out to train all weights."),
+        (["DATA", "--lora-rank", "0"], "--lora-rank must be at least 1, got 0; leave it out to train all weights."),
         (["DATA", "--held-out", "0.001"], "9 examples of 9 texts are too few to hold out 0.001 of them"),
     ],
 )

@@ -262,6 +262,7 @@ def test_the_environment_is_seen_before_its_options(command_config: Any, line: s
         ("num_envs must be at least 1, got 0.", "--num-envs must be at least 1, got 0."),
         ("3 prompts lose their beginning; set max_prompt_tokens=34.", "3 prompts lose their beginning; set --max-prompt-tokens 34."),
         ("lower learning_rate or max_grad_norm.", "lower --learning-rate or --max-grad-norm."),
+        ("runs/a was started with task.max_new_tokens=2, not 3;", "runs/a was started with --max-new-tokens 2, not 3;"),
         ("go on with resume=True.", "go on with --resume."),
         ('There is no column "max_new_tokens".', 'There is no column "max_new_tokens".'),
         ("/tmp/num_envs/seed=1.txt is no file.", "/tmp/num_envs/seed=1.txt is no file."),

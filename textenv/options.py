@@ -141,7 +141,8 @@ def as_options(text: str, arguments: Sequence[str], config: Any) -> str:
     alone = r"(?<![\w.\-/=])"  # no part of a path or of another word
     parts = re.split(r'("[^"]*")', text)
     for index in range(0, len(parts), 2):
-        part = re.sub(rf"{alone}{option}=(?=[^\s,;]*\w)(?!None|True|False)", lambda match: f"{dashed(match)} ", parts[index])
+        part = re.sub(rf"{alone}(?:task|algorithm|fitting)\.{option}=", r"\1=", parts[index])  # tables of a run's config
+        part = re.sub(rf"{alone}{option}=(?=[^\s,;]*\w)(?!None|True|False)", lambda match: f"{dashed(match)} ", part)
         part = re.sub(rf"{alone}{option}=True\b", dashed, part)
         part = re.sub(rf"{alone}{option}(?=[\s,;:.]|$)", lambda match: dashed(match) if "_" in match[1] else match[0], part)
         parts[index] = re.sub(rf"(?:(?<=^)|(?<=\. )){option}(?= (?:must|needs|is) )", dashed, part)

@@ -63,7 +63,7 @@ def test_a_model_is_fitted_and_plays(
     ("arguments", "message"),
     [
         (["nowhere.jsonl"], "comparisons: there is no file nowhere.jsonl."),
-        (["DATA", "--loss", "ipo", "--label-smoothing", "0.1"], 'label_smoothing is of the loss "sigmoid"; leave it out for "ipo".'),
+        (["DATA", "--loss", "ipo", "--label-smoothing", "0.1"], '--label-smoothing is of the loss "sigmoid"; leave it out for "ipo".'),
         (["DATA", "--held-out", "0.001"], "are too few to hold out 0.001 of them"),
         (["DATA", "--model", "tiny-sentiment"], "tiny-sentiment is a GPT2ForSequenceClassification, a reward and no language model"),
     ],

@@ -100,7 +100,8 @@ def test_runs_of_other_options_are_refused(folder: Path, capsys: pytest.CaptureF
         main([*COMMAND, "--out", str(folder), "--episodes", "64"])
     assert caught.value.code == 2
     assert (
-        "beta-0.02-seed-0 was started with episodes=128, not 64; go on with the former or choose another --out." in capsys.readouterr().err
+        "beta-0.02-seed-0 was started with --episodes 128, not 64; go on with the former or choose another --out."
+        in capsys.readouterr().err
     )
     assert written(folder) == before
 

@@ -94,7 +94,7 @@ def env_of(arguments: Sequence[str], hints: Mapping[str, Any]) -> str | None:
     """
     values = _positionals(arguments, hints)
     if not values:
-        named = given(arguments, "names") or given(arguments, "env")
+        named: list[str] | str | None = given(arguments, "names") or given(arguments, "env")
         return named[-1] if isinstance(named, list) and named else named or None
     if "names" in hints:
         return values[-1]

@@ -326,7 +326,7 @@ def test_a_traceback_does_nothing_at_the_terminal(
     hostile: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails(*_: object, **__: object) -> None:
-        raise KeyError(ORDER)
+        raise RuntimeError(ORDER)
 
     monkeypatch.setattr("textenv.commands.list.run", fails)
     monkeypatch.setitem(fails.__annotations__, "config", importlib.import_module("textenv.commands.list").ListConfig)

@@ -30,9 +30,6 @@ def attack(area: str, seed: int, into: Path, row: str = "", rows: Sequence[Row] 
         rows: by default those of the area.
     """
     warnings.simplefilter("ignore")
-    # A call that is stopped by its time limit while it imports them leaves them broken for all that follow.
-    for module in ("torch", "transformers", "pandas", "pyarrow.parquet", "datasets", "textenv.training", "textenv.options"):
-        importlib.import_module(module)
     with into.open("a", encoding="utf-8") as file:
         for each in rows_of(area) if rows is None else rows:
             if row in each.attack:
@@ -61,5 +58,8 @@ def _write(file: IO[str], line: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    # A call that is stopped by its time limit while it imports them leaves them broken for all that follow.
+    for name in ("torch", "transformers", "pandas", "pyarrow.parquet", "datasets", "textenv.training", "textenv.options"):
+        importlib.import_module(name)
     given = json.loads(sys.argv[1])
     attack(given["area"], given["seed"], Path(given["into"]), given["row"])

@@ -25,9 +25,16 @@ def _ones(completions: list[str]) -> list[float]:
 
 ODD: Final[dict[str, Any]] = {
     **{repr(value): value for value in (None, True, False, 0, 1, 2, 3, -1, -5, 1.5, 1.0, float("nan"), float("inf"), 10**30, -(10**30))},
-    **{repr(value): value for value in ("", " ", "x", "1", "0", "\0", "a\nb", "\ud800", "../..", b"", b"1", 1j, Decimal(1), Fraction(1, 2))},
-    **{repr(value): value for value in ([], [1], [0, 1], [1, "a"], [[1], [1, 2]], [None], [[]], (), (1,), {}, {5: 1}, {"x": 1}, set(), {1})},
-    **{repr(value): value for value in (range(3), slice(1), Ellipsis, NotImplemented, type, len, Path("x"), [float("nan")], [10**30], [True])},
+    **{
+        repr(value): value for value in ("", " ", "x", "1", "0", "\0", "a\nb", "\ud800", "../..", b"", b"1", 1j, Decimal(1), Fraction(1, 2))
+    },
+    **{
+        repr(value): value for value in ([], [1], [0, 1], [1, "a"], [[1], [1, 2]], [None], [[]], (), (1,), {}, {5: 1}, {"x": 1}, set(), {1})
+    },
+    **{
+        repr(value): value
+        for value in (range(3), slice(1), Ellipsis, NotImplemented, type, len, Path("x"), [float("nan")], [10**30], [True])
+    },
     "an object": object(),
     "a function of nothing": lambda: 1,
     "an array of no numbers": np.array([]),

@@ -204,9 +204,7 @@ def _parquet_files() -> Iterator[File]:
     yield File("large strings", ".parquet", _parquet({"prompt": pyarrow.array(TEXTS, pyarrow.large_string())}), [TEXTS])
     dictionary = pyarrow.array(TEXTS).dictionary_encode()
     yield File("a dictionary", ".parquet", _parquet({"prompt": dictionary}), [TEXTS])
-    broken = pyarrow.Array.from_buffers(
-        pyarrow.string(), 1, [None, pyarrow.py_buffer(b"\0\0\0\0\2\0\0\0"), pyarrow.py_buffer(b"\xff\xfe")]
-    )
+    broken = pyarrow.Array.from_buffers(pyarrow.string(), 1, [None, pyarrow.py_buffer(b"\0\0\0\0\2\0\0\0"), pyarrow.py_buffer(b"\xff\xfe")])
     for name, array in {
         "texts that are no UTF-8": broken,
         "bytes": pyarrow.array([b"a", b"\xff"]),
@@ -271,7 +269,7 @@ def paths(folder: Path, seed: int) -> Iterator[Try]:
             outcome = outcome_of_call(lambda path=str(folder / name) + suffix: read_prompts(path), 10)
             yield Try(f"{name[:20]!r}{suffix}", fault_of(outcome, may=("refused",)))
     for source in ("", ".", "..", "/", "a.docx", "https://example.com/a.csv", "~", "a//b", "\0", "\ud800", "a b"):
-        yield Try(repr(source), fault_of(outcome_of_call(lambda: read_prompts(source), 10), may=("refused",)))
+        yield Try(repr(source), fault_of(outcome_of_call(lambda source=source: read_prompts(source), 10), may=("refused",)))
 
 
 def objects(folder: Path, seed: int) -> Iterator[Try]:
@@ -423,7 +421,12 @@ def _comparison_files() -> Iterator[File]:
     }.items():
         yield File(name, ".jsonl", content)
     packed = gzip.compress(whole, mtime=0)
-    for name, content in {"cut": packed[:-9], "plain": whole, "noise": packed[:12] + b"xxxx" + packed[16:], "tail": packed + b"x" * 30}.items():
+    for name, content in {
+        "cut": packed[:-9],
+        "plain": whole,
+        "noise": packed[:12] + b"xxxx" + packed[16:],
+        "tail": packed + b"x" * 30,
+    }.items():
         yield File(name, ".jsonl.gz", content)
     for name, content in {"cut": _parquet({"prompt": ["p"]})[:-9], "zeros": bytes(2000), "no columns": _parquet({})}.items():
         yield File(name, ".parquet", content)

@@ -76,13 +76,12 @@ WEIGHTS: Final[dict[str, Damage]] = {
     **{f"a tensor missing, {number}": _lacks(1, number) for number in range(4)},
     "shapes that do not fit": _tensors(lambda tensors: {name: tensor[:1] for name, tensor in tensors.items()}),
     "a dimension more": _tensors(lambda tensors: {name: tensor[None] for name, tensor in tensors.items()}),
-    "integers": _tensors(lambda tensors: {name: tensor.long() for name, tensor in tensors.items()}),
 }
 CONFIGS: Final[dict[str, Damage]] = {
     **{f"without {name}": _without(name) for name in ("model_type", "architectures")},
     **{f"model_type {value!r}": _fields(model_type=value) for value in ("none", "t5", "bert", "", 5, None, [], "../x", "\x1b[2J")},
     **{f"architectures {value!r}": _fields(architectures=value) for value in (["X"], 5, [None], ["GPT2ForTokenClassification"])},
-    **{f"n_layer {value!r}": _fields(n_layer=value) for value in (6, "x", None, -1, 1.5)},
+    **{f"n_layer {value!r}": _fields(n_layer=value) for value in (6, 1, "x", None, -1, 1.5)},
     **{f"n_embd {value!r}": _fields(n_embd=value) for value in (32, 0, -1, "x", 15)},
     **{f"n_head {value!r}": _fields(n_head=value) for value in (3, 0, "x")},
     **{f"vocab_size {value!r}": _fields(vocab_size=value) for value in (4095, 5000, 0, -1, "x", 1.5)},
@@ -90,8 +89,6 @@ CONFIGS: Final[dict[str, Damage]] = {
     "an unknown type of numbers": _fields(dtype="x"),
     "a quantization": _fields(quantization_config={"quant_method": "x"}),
 }
-# In which a loaded model may not differ from the whole one: there is nothing else to be taken for it.
-LOSSY: Final = ("n_layer", "vocab_size", "names behind", "missing", "no weights", "half of the weights", "shapes", "a dimension", "integers")
 
 
 def _damages(folder: Path) -> Iterator[tuple[str, str, Damage]]:
@@ -102,6 +99,12 @@ def _damages(folder: Path) -> Iterator[tuple[str, str, Damage]]:
     for file in ("model.safetensors", "value_head.safetensors"):
         if (folder / file).is_file():
             yield from ((file, name, damage) for name, damage in WEIGHTS.items())
+
+
+# Of damage within the numbers nothing tells, as the formats have no checksums.
+UNSEEN: Final = ("noise", "a hole")
+# What a configuration says of shapes must not lead to weights that are made up or left out.
+SHAPES: Final = ("n_layer", "n_embd", "vocab_size")
 
 
 def _weights(model: Any) -> bytes:
@@ -119,7 +122,8 @@ def damaged_models(folder: Path, seed: int) -> Iterator[Try]:
         shutil.copytree(whole, broken)
         damage(broken / file)
         outcome = outcome_of_call(lambda broken=broken: _weights(textenv.LanguagePolicy.from_pretrained(str(broken)).model), 15)
-        yield Try(f"{file}: {name}", fault_of(outcome, right=lambda weights: weights == expected))
+        fault = fault_of(outcome, right=None if name in UNSEEN else lambda weights: weights == expected)
+        yield Try(f"{file}: {name}", fault.partition(": b'")[0])
         if number % 12 == seed % 12:
             sampled = outcome_of_command(["sample", str(broken), "TextSentiment-v0", "--n", "1"], 30)
             may = ("taken", "refused") if outcome.kind == "taken" else ("refused",)
@@ -154,8 +158,9 @@ def damaged_rewards(folder: Path, seed: int) -> Iterator[Try]:
 
             outcome = outcome_of_call(score, 15)
             # Another configuration may mean other scores; of the weights nothing may be made up.
-            lossless = file == "config.json" and not name.startswith(LOSSY)
-            right = (lambda scores: len(scores) == 2) if lossless else (lambda scores, expected=expected: list(scores) == list(expected))
+            other = name in UNSEEN or (file == "config.json" and not name.startswith(SHAPES))
+            wanted = [*expected]
+            right = (lambda scores: len(scores) == 2) if other else (lambda scores, wanted=wanted: [*scores] == wanted)
             yield Try(f"{kind}, {file}: {name}", fault_of(outcome, right=right))
             if number % 16 == seed % 16:
                 command = ["sample", "tiny-en", "TextSentiment-v0", "--n", "1", "--reward", str(broken)]
@@ -221,22 +226,42 @@ def _hostile(canary: Path) -> Iterator[tuple[str, Damage]]:
         yield f"auto_map and trust_remote_code, model_type {kind}", trusted
     tokenizers = {"AutoTokenizer": ["code.Tokenizer", "code.Tokenizer"]}
     yield "auto_map of the tokenizer", with_module("tokenizer_config.json", auto_map=tokenizers, tokenizer_class="Tokenizer")
-    yield "custom_generate", lambda folder: ((folder / "custom_generate").mkdir(), (folder / "custom_generate" / "generate.py").write_text(module))
-    yield "modules of sentence-transformers", lambda folder: (
-        (folder / "code.py").write_text(module),
-        (folder / "modules.json").write_text(json.dumps([{"idx": 0, "name": "0", "path": "", "type": "code.Model"}])),
+    yield (
+        "custom_generate",
+        lambda folder: ((folder / "custom_generate").mkdir(), (folder / "custom_generate" / "generate.py").write_text(module)),
     )
-    yield "modules that are functions of Python", lambda folder: (folder / "modules.json").write_text(
-        json.dumps([{"idx": 0, "name": touch, "path": touch, "type": "os.system"}, {"idx": 1, "name": "1", "path": touch, "type": "subprocess.Popen"}])
+    yield (
+        "modules of sentence-transformers",
+        lambda folder: (
+            (folder / "code.py").write_text(module),
+            (folder / "modules.json").write_text(json.dumps([{"idx": 0, "name": "0", "path": "", "type": "code.Model"}])),
+        ),
+    )
+    yield (
+        "modules that are functions of Python",
+        lambda folder: (folder / "modules.json").write_text(
+            json.dumps(
+                [
+                    {"idx": 0, "name": touch, "path": touch, "type": "os.system"},
+                    {"idx": 1, "name": "1", "path": touch, "type": "subprocess.Popen"},
+                ]
+            )
+        ),
     )
     for number, attack in enumerate(("cycler.__init__.__globals__.os", "self._TemplateReference__context.cycler.__init__.__globals__.os")):
         template = "{{ " + attack + f".popen('{touch}').read() }}}}"
         yield f"a chat template, {number}", with_module("tokenizer_config.json", chat_template=template)
         yield f"chat_template.jinja, {number}", lambda folder, template=template: (folder / "chat_template.jinja").write_text(template)
-    yield "a peft adapter of code", lambda folder: (folder / "adapter_config.json").write_text(
-        json.dumps({"peft_type": "LORA", "base_model_name_or_path": str(folder), "auto_mapping": {"parent_library": "code"}})
+    yield (
+        "a peft adapter of code",
+        lambda folder: (folder / "adapter_config.json").write_text(
+            json.dumps({"peft_type": "LORA", "base_model_name_or_path": str(folder), "auto_mapping": {"parent_library": "code"}})
+        ),
     )
-    yield "sitecustomize", lambda folder: [(folder / name).write_text(module) for name in ("sitecustomize.py", "torch.py", "json.py", "config.py")]
+    yield (
+        "sitecustomize",
+        lambda folder: [(folder / name).write_text(module) for name in ("sitecustomize.py", "torch.py", "json.py", "config.py")],
+    )
 
 
 def hostile_code(folder: Path, seed: int) -> Iterator[Try]:
@@ -266,7 +291,9 @@ def _load(kind: str, place: str) -> None:
 
     if kind == "policy":
         policy = textenv.LanguagePolicy.from_pretrained(place)
-        textenv.collect(policy, gymnasium.make_vec("TextSentiment-v0", num_envs=1, tokenizer=place, reward=_ones, max_new_tokens=1), 1, seed=0)
+        textenv.collect(
+            policy, gymnasium.make_vec("TextSentiment-v0", num_envs=1, tokenizer=place, reward=_ones, max_new_tokens=1), 1, seed=0
+        )
     elif kind == "reward":
         textenv.load_reward(place)(prompts=["a"], completions=["b"])
     else:
@@ -302,7 +329,10 @@ def in_processes(folder: Path, seed: int) -> Iterator[Try]:
     for number, name in enumerate(("names behind _orig_mod.", "a tensor missing, 0")):
         broken = tiny_language_model(folder / str(number))
         WEIGHTS[name](broken / "model.safetensors")
-        for arguments in (["sample", broken, "TextSentiment-v0"], ["train", "TextSentiment-v0", "--model", broken, "--out", folder / "run"]):
+        for arguments in (
+            ["sample", broken, "TextSentiment-v0"],
+            ["train", "TextSentiment-v0", "--model", broken, "--out", folder / "run"],
+        ):
             outcome = outcome_of_process(in_process(*arguments), 90)
             fault = fault_of(outcome, may=("refused",), code=2)
             yield Try(f"textenv {arguments[0]}: {name}", fault or ("a run was begun" if (folder / "run").exists() else ""))

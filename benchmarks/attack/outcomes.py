@@ -186,7 +186,7 @@ def judge_command(code: Any, output: str) -> Outcome:
 
     A refusal is exit code 1 or 2 and, as the last line, one sentence after "textenv: ".
     """
-    lines = output.rstrip().splitlines()
+    lines = output.rstrip().split("\n")
     last = lines[-1] if lines else ""
     if "Traceback (most recent call last)" in output:
         return Outcome("traceback", last, code, output)

@@ -97,7 +97,15 @@ def piece_values(folder: Path, seed: int) -> Iterator[Try]:
     """Return each value where one a piece is asked for; two texts of a piece each."""
     wrong = [None, 1, [1], [1.0, 2.0], "ab", b"12", {1: [1], 2: [2]}, {(1.0,), (2.0,)}, [[1.0], 2.0], [[1.0, 2.0], [1.0]]]
     wrong += [[np.array(1.0), np.array(2.0)], [torch.tensor(1.0), torch.tensor(2.0)], [["1"], ["2"]], [[None], [1.0]], [[1j], [1.0]]]
-    wrong += [[[float("nan")], [1.0]], [[10**400], [1.0]], [b"1", b"2"], [{1.0}, {2.0}], [{0: 1.0}, {0: 2.0}], [[[1.0]], [[2.0, 3.0]]], 10**400]
+    wrong += [
+        [[float("nan")], [1.0]],
+        [[10**400], [1.0]],
+        [b"1", b"2"],
+        [{1.0}, {2.0}],
+        [{0: 1.0}, {0: 2.0}],
+        [[[1.0]], [[2.0, 3.0]]],
+        10**400,
+    ]
     for value in wrong:
         outcome = outcome_of_call(lambda value=value: paid(lambda pieces: value))
         yield Try(f"{value!r:.60}", fault_of(outcome, may=("refused",)))
@@ -223,7 +231,9 @@ def interruptions(folder: Path, seed: int) -> Iterator[Try]:
                     raise error
                 return _length(completions)
 
-            outcome = outcome_of_call(lambda changed=changed, failing=failing: _play(_envs(failing, max_new_tokens=2, **changed), lambda: True))
+            outcome = outcome_of_call(
+                lambda changed=changed, failing=failing: _play(_envs(failing, max_new_tokens=2, **changed), lambda: True)
+            )
             fault = fault_of(outcome, may=("taken",))
             if not fault and outcome.value[1] != 1:
                 fault = f"the error came {outcome.value[1]} times"
@@ -487,7 +497,14 @@ def redirects(folder: Path, seed: int) -> Iterator[Try]:
     """Lead the request elsewhere: nothing but the address that was given is asked."""
     with _Server(_sends(_http(GOOD))) as target:
         for status in (301, 302, 303, 307, 308, 300, 305):
-            for place in (target.url, target.url.replace("127.0.0.1", "localhost"), target.url.replace("http", "ftp"), "file:///etc/passwd", "/other", ""):
+            for place in (
+                target.url,
+                target.url.replace("127.0.0.1", "localhost"),
+                target.url.replace("http", "ftp"),
+                "file:///etc/passwd",
+                "/other",
+                "",
+            ):
                 with _Server(_sends(_http(b"", f"{status} Moved", f"Location: {place}"))) as server:
                     before = len(target.requests)
                     reward = HTTPReward(server.url, timeout=1.0, retries=0)

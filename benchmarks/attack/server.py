@@ -18,7 +18,18 @@ from types import TracebackType
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from benchmarks.attack.outcomes import Row, Try, fault_of, judge_command, kill, outcome_of_call, plain, start, unaccounted
+from benchmarks.attack.outcomes import (
+    Row,
+    Try,
+    fault_of,
+    judge_command,
+    kill,
+    outcome_of_call,
+    outcome_of_command,
+    plain,
+    start,
+    unaccounted,
+)
 from benchmarks.attack.store import kept, make_store, places_of
 from textenv.preferences.store import ComparisonStore
 
@@ -48,7 +59,7 @@ class Server:
 
     def __init__(self, store: Path, port: int, command: Sequence[str] = LABEL) -> None:
         self.store, self.port, self.command = store, port, command
-        self.output = tempfile.TemporaryFile("w+b")
+        self.output = tempfile.TemporaryFile("w+b")  # noqa: SIM115 (closed by __exit__)
         self.token = ""
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -299,7 +310,28 @@ ORIGINS: Final = (
     *("http://127.0.0.1:{port}.evil.com", "file://", "", "http://127.0.0.1:{port}/", "http://evil.com, http://127.0.0.1:{port}", "*"),
 )
 FIELDS: Final = (
-    *("", " ", "0", "-1", "1e5", "1.5", "NaN", "inf", "9" * 400, "9" * 5000, "\0", "x", "1 2", "١", "²", "0x1", "1_0", "+1", "True", "null"),
+    *(
+        "",
+        " ",
+        "0",
+        "-1",
+        "1e5",
+        "1.5",
+        "NaN",
+        "inf",
+        "9" * 400,
+        "9" * 5000,
+        "\0",
+        "x",
+        "1 2",
+        "١",
+        "²",
+        "0x1",
+        "1_0",
+        "+1",
+        "True",
+        "null",
+    ),
     *("' OR 1=1 --", "'; DROP TABLE labels; --", "<script>", "{{7*7}}", "\r\nX: y", "%00", "😀", "../../etc/passwd", "[1]", "{}"),
     *("1" * 30_000, "1e400", "-inf", "1\n", "\x1b[2J", "1,2"),
 )
@@ -363,7 +395,8 @@ def _survived(client: Client, port: int) -> Iterator[Try]:
         "HTTP/0.9": b"GET /\r\n",
         "two hosts": whole.replace(b"Cookie:", b"Host: evil.com\r\nCookie:"),
         "no host": re.sub(rb"Host: [^\r]*\r\n", b"", whole),
-        "a length and chunks": _head(client, "POST", "/label", "Content-Length: 5", "Transfer-Encoding: chunked") + b"0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+        "a length and chunks": _head(client, "POST", "/label", "Content-Length: 5", "Transfer-Encoding: chunked")
+        + b"0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
         "two lengths": _head(client, "POST", "/label", "Content-Length: 5", "Content-Length: 6") + b"token=",
         "a length below 0": _head(client, "POST", "/label", "Content-Length: -1"),
         "a length of letters": _head(client, "POST", "/label", "Content-Length: x"),
@@ -380,7 +413,18 @@ def _survived(client: Client, port: int) -> Iterator[Try]:
     }
     for method in ("HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PATCH", "PROPFIND", "get", "X" * 1000, "", "GET\0"):
         raw[f"method {method[:10]!r}"] = _head(client, method, "/")
-    for path in ("../../etc/passwd", "%2e%2e%2flabel.html", "..%5c..", "label.html", "", "%00", "a" * 5000, "label.js%00", "//etc/passwd", "%ff"):
+    for path in (
+        "../../etc/passwd",
+        "%2e%2e%2flabel.html",
+        "..%5c..",
+        "label.html",
+        "",
+        "%00",
+        "a" * 5000,
+        "label.js%00",
+        "//etc/passwd",
+        "%ff",
+    ):
         raw[f"/static/{path[:20]}"] = _head(client, "GET", f"/static/{path}")
     for name, data in raw.items():
         answer = outcome_of_call(lambda data=data: _raw(port, data), 20)
@@ -480,30 +524,24 @@ def ports(folder: Path, seed: int) -> Iterator[Try]:
     path = make_store(folder / "store.db")
     for number in range(3):
         port = free_port()
-        outputs = [tempfile.TemporaryFile("w+") for _ in range(2)]
-        started = [start([*LABEL, str(path), "--port", str(port)], output) for output in outputs]
-        deadline = time.monotonic() + 40
-        while all(process.poll() is None for process in started) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        codes = [process.poll() for process in started]
-        fault = "" if None in codes and codes != [None, None] else f"exit codes {codes}"
-        for process, output, code in zip(started, outputs, codes, strict=True):
-            kill(process)
-            output.seek(0)
-            if code is not None:
-                fault = fault or fault_of(judge_command(code, output.read()), may=("refused",), code=2)
-            output.close()
+        with tempfile.TemporaryFile("w+") as one, tempfile.TemporaryFile("w+") as other:
+            started = [start([*LABEL, str(path), "--port", str(port)], output) for output in (one, other)]
+            deadline = time.monotonic() + 60
+            while all(process.poll() is None for process in started) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            codes = [process.poll() for process in started]
+            fault = "" if None in codes and codes != [None, None] else f"exit codes {codes}"
+            for process, output, code in zip(started, (one, other), codes, strict=True):
+                kill(process)
+                output.seek(0)
+                if code is not None:
+                    fault = fault or fault_of(judge_command(code, output.read()), may=("refused",), code=2)
         yield Try(f"two pages on one port at once, {number}", fault)
     with socket.create_server(("127.0.0.1", 0)) as used:
         for port in (used.getsockname()[1], 65536, -1, "x", "", "1.5", 10**30):
-            outcome = outcome_of_call(lambda port=port: _label(path, str(port)), 40)
-            yield Try(f"port {'in use' if port == used.getsockname()[1] else port!r}", fault_of(outcome.value or outcome, may=("refused",), code=2))
-
-
-def _label(path: Path, port: str) -> Any:
-    from benchmarks.attack.outcomes import outcome_of_command
-
-    return outcome_of_command(["label", str(path), "--port", port], 20)
+            outcome = outcome_of_command(["label", str(path), "--port", str(port)], 20)
+            shown = "in use" if port == used.getsockname()[1] else repr(port)
+            yield Try(f"port {shown}", fault_of(outcome, may=("refused",), code=2))
 
 
 ROWS: Final = (

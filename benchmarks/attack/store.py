@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -32,7 +32,24 @@ from textenv.preferences.loading import load_comparisons, write_comparisons
 from textenv.preferences.store import LEASE_SECONDS, ComparisonStore, Item
 
 ODD_TEXTS: Final = (
-    *("a", "", " ", "\n", "\r\n", "\t", "a\0b", "\x1b[2J", "\ufeff", "\u2028", "\u202e", "e\u0301", "😀", "\ud83d\ude00", "\ud800", "\udfff"),
+    *(
+        "a",
+        "",
+        " ",
+        "\n",
+        "\r\n",
+        "\t",
+        "a\0b",
+        "\x1b[2J",
+        "\ufeff",
+        "\u2028",
+        "\u202e",
+        "e\u0301",
+        "😀",
+        "\ud83d\ude00",
+        "\ud800",
+        "\udfff",
+    ),
     *('"', "'", "\\", "'; DROP TABLE items; --", "{{ 7 * 7 }}", "<script>", "NaN", "null", "[1]", "x" * 100_000, "\uffff", "\U0010ffff"),
 )
 
@@ -90,7 +107,11 @@ def _damages(seed: int) -> Iterator[tuple[str, Callable[[Path], Any], bool]]:
     yield "another mark", lambda path: _sqlite(path, "PRAGMA application_id = 1"), True
     for table in ("items", "labels", "leases"):
         yield f"no table {table}", lambda path, table=table: _sqlite(path, f"DROP TABLE {table}"), False
-        yield f"{table} is a view", lambda path, table=table: _sqlite(path, f"DROP TABLE {table}", f"CREATE VIEW {table} AS SELECT 1 AS id"), False
+        yield (
+            f"{table} is a view",
+            lambda path, table=table: _sqlite(path, f"DROP TABLE {table}", f"CREATE VIEW {table} AS SELECT 1 AS id"),
+            False,
+        )
     for column in ("prompt", "responses", "sources", "columns"):
         for value in ("'[[['", "'5'", "'null'", "'{}'", "''", "x'ff'", "7", f"'{'[' * 3000}'", "'[1, 2]'", "'[\"a\"]'"):
             statement = f"UPDATE items SET {column} = {value} WHERE id = 2"
@@ -304,9 +325,31 @@ def columns(folder: Path, seed: int) -> Iterator[Try]:
 
 def submissions(folder: Path, seed: int) -> Iterator[Try]:
     """Submit what is no judgement: refused, and nothing is kept."""
-    ranks: list[Any] = [[], [1], [1, 2], [1, 2, 3, 4], [0, 1, 2], [1, 3, 4], [-1, 1, 2], [1, 2, 2.5], ["1", "2", "3"], [None, 1, 2], [1, 2, 10**400]]
+    ranks: list[Any] = [
+        [],
+        [1],
+        [1, 2],
+        [1, 2, 3, 4],
+        [0, 1, 2],
+        [1, 3, 4],
+        [-1, 1, 2],
+        [1, 2, 2.5],
+        ["1", "2", "3"],
+        [None, 1, 2],
+        [1, 2, 10**400],
+    ]
     ranks += [[True, 2, 3], "123", b"123", [[1], 2, 3], [float("nan"), 1, 2], [float("inf"), 1, 2]]
-    ratings: list[Any] = [[8, 1, 1], [0, 1, 1], [1], [1, 1, 1, 1], ["1", 1, 1], [float("nan"), 1, 1], [10**400, 1, 1], [1j, 1, 1], [[1], 1, 1]]
+    ratings: list[Any] = [
+        [8, 1, 1],
+        [0, 1, 1],
+        [1],
+        [1, 1, 1, 1],
+        ["1", 1, 1],
+        [float("nan"), 1, 1],
+        [10**400, 1, 1],
+        [1j, 1, 1],
+        [[1], 1, 1],
+    ]
     path = make_store(folder / "store.db")
     with ComparisonStore(path) as store:
         lease = store.lease("anna")
@@ -325,16 +368,18 @@ def submissions(folder: Path, seed: int) -> Iterator[Try]:
 
 
 @contextmanager
-def _annotators(path: Path, count: int, before: Callable[[], None] | None = None) -> Iterator[list[tuple[subprocess.Popen[bytes], Any, str]]]:
+def _annotators(
+    path: Path, count: int, before: Callable[[], None] | None = None
+) -> Iterator[list[tuple[subprocess.Popen[bytes], Any, str]]]:
     started = []
-    for number in range(count):
-        output = tempfile.TemporaryFile("w+")
-        command = [sys.executable, "-m", "benchmarks.attack.judge", str(path), f"annotator {number}"]
-        started.append((start(command, output, before=before), output, f"annotator {number}"))
-    yield started
-    for process, output, _ in started:
-        kill(process)
-        output.close()
+    with ExitStack() as files:
+        for number in range(count):
+            output = files.enter_context(tempfile.TemporaryFile("w+"))
+            command = [sys.executable, "-m", "benchmarks.attack.judge", str(path), f"annotator {number}"]
+            started.append((start(command, output, before=before), output, f"annotator {number}"))
+        yield started
+        for process, _, _ in started:
+            kill(process)
 
 
 def _promised(started: Sequence[tuple[subprocess.Popen[bytes], Any, str]]) -> tuple[list[tuple[str, str]], str]:
@@ -362,9 +407,10 @@ def processes(folder: Path, seed: int) -> Iterator[Try]:
                 process.wait(120)
             promised, fault = _promised(started)
         there = kept(path)
+        more = set(there) - set(promised)
         # A process that dies between keeping and telling has kept one more.
-        possible = there if killed else []
-        fault = fault or unaccounted(promised, there, possible)
+        may_be_more = killed and len({name for name, _ in more}) == len(more)
+        fault = fault or unaccounted(promised, there, more if may_be_more else [])
         prompts = [prompt for _, prompt in there]
         fault = fault or ("an item was judged twice" if len(set(prompts)) < len(prompts) else "")
         fault = fault or ("" if killed or len(prompts) == 300 else f"{len(prompts)} of 300 were judged")

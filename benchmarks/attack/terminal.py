@@ -76,7 +76,11 @@ def files(folder: Path, seed: int) -> Iterator[Try]:
             bad.write_text(json.dumps(row) + "\n")
             yield _try(f"comparisons --add, {name}, {shown}", ["comparisons", folder / "x.db", "--add", bad])
         options = folder / f"{number}.toml"
-        for name, content in {"a value": f"episodes = {json.dumps(text)}", "a name": f"{json.dumps(text)} = 1", "no TOML": f"= {escape}"}.items():
+        for name, content in {
+            "a value": f"episodes = {json.dumps(text)}",
+            "a name": f"{json.dumps(text)} = 1",
+            "no TOML": f"= {escape}",
+        }.items():
             options.write_text(content)
             yield _try(f"--config, {name}, {shown}", ["train", "TextCopy-v0", "--config", options])
             yield _try(f"--config --print-config, {name}, {shown}", ["train", "TextCopy-v0", "--config", options, "--print-config"])
@@ -155,7 +159,9 @@ def texts(folder: Path, seed: int) -> Iterator[Try]:
             small = ["--num-envs", "8", "--episodes", "16", "--eval-prompts", "2"]
             yield _try(f"sample, {shown}", ["sample", "tiny-en", env, "--n", "2"])
             yield _try(f"sample --prompt, {shown}", ["sample", "tiny-en", env, "--prompt", prompts[0]])
-            yield _try(f"compare, {shown}", ["compare", "tiny-en", env, "--responses", "2", "--prompts", "2", "--out", folder / f"{number}.db"])
+            yield _try(
+                f"compare, {shown}", ["compare", "tiny-en", env, "--responses", "2", "--prompts", "2", "--out", folder / f"{number}.db"]
+            )
             if number % 3 == seed % 3:
                 yield _try(f"train, {shown}", ["train", env, *small, "--episodes-per-update", "16", "--out", folder / f"run-{number}"], 120)
                 yield _try(f"eval, {shown}", ["eval", "tiny-en", env, "--episodes", "8"])

@@ -2,15 +2,19 @@
 
 import importlib
 import json
+import resource
 import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from benchmarks.attack.outcomes import Row, Try, plain
+
+MEMORY: Final = 3 * 2**30
+"""Bytes that an area, and each process that it starts, may take."""
 
 
 def rows_of(area: str) -> Sequence[Row]:
@@ -58,6 +62,8 @@ def _write(file: IO[str], line: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    # What reads a file without end runs out of its own memory, not of the machine's.
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     # A call that is stopped by its time limit while it imports them leaves them broken for all that follow.
     for name in ("torch", "transformers", "pandas", "pyarrow.parquet", "datasets", "textenv.training", "textenv.options"):
         importlib.import_module(name)

@@ -86,7 +86,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def outcome_of_call(call: Callable[[], Any], limit: float = LIMIT) -> Outcome:
+def outcome_of_call(call: Callable[..., Any], limit: float = LIMIT) -> Outcome:
     """Run a call: one of textenv's own errors refuses, every other is a traceback for who calls."""
     try:
         with time_limit(limit):
@@ -203,9 +203,9 @@ def judge_command(code: Any, output: str) -> Outcome:
 def fault_of(
     outcome: Outcome,
     *,
-    may: Iterable[Kind] = ("taken", "refused"),
+    may: Iterable[str] = ("taken", "refused"),
     code: int | None = None,
-    right: Callable[[Any], bool] | None = None,
+    right: Callable[..., bool] | None = None,
 ) -> str:
     """Tell why an outcome breaks a promise; empty if it keeps it.
 

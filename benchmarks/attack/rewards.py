@@ -70,7 +70,7 @@ def values(folder: Path, seed: int) -> Iterator[Try]:
         outcome = outcome_of_call(lambda value=value: paid(lambda completions: value))
         fault = fault_of(outcome, may=("taken",) if name in ("a list", "a tuple", "float64", "a tensor") else ("taken", "refused"))
         yield Try(name, fault or fault_of(outcome, right=lambda scores: scores == [0.25, 0.5]))
-    wrong = [None, 1, 0.5, True, "ab", "12", b"12", bytearray(b"12"), memoryview(b"12"), {1.0, 2.0}, frozenset({1.0, 2.0})]
+    wrong: list[Any] = [None, 1, 0.5, True, "ab", "12", b"12", bytearray(b"12"), memoryview(b"12"), {1.0, 2.0}, frozenset({1.0, 2.0})]
     wrong += [{0: 1.0, 1: 2.0}, {"a": 1, "b": 2}, [], [1.0], [1.0, 2.0, 3.0], [None, 1], ["1", "2"], [b"1", b"2"], ["a", "b"]]
     wrong += [[float("nan"), 1], [float("inf"), 1], [-float("inf"), 1], [1e300, 1], [1j, 2], [1 + 0j, 2], [10**400, 1], 10**400]
     wrong += [[[1, 2], [3]], [[], []], [{}, {}], [object(), 1], object(), type, len, [[1.0], [2.0, 3.0]], [Ellipsis, 1]]
@@ -95,7 +95,7 @@ def values(folder: Path, seed: int) -> Iterator[Try]:
 
 def piece_values(folder: Path, seed: int) -> Iterator[Try]:
     """Return each value where one a piece is asked for; two texts of a piece each."""
-    wrong = [None, 1, [1], [1.0, 2.0], "ab", b"12", {1: [1], 2: [2]}, {(1.0,), (2.0,)}, [[1.0], 2.0], [[1.0, 2.0], [1.0]]]
+    wrong: list[Any] = [None, 1, [1], [1.0, 2.0], "ab", b"12", {1: [1], 2: [2]}, {(1.0,), (2.0,)}, [[1.0], 2.0], [[1.0, 2.0], [1.0]]]
     wrong += [[np.array(1.0), np.array(2.0)], [torch.tensor(1.0), torch.tensor(2.0)], [["1"], ["2"]], [[None], [1.0]], [[1j], [1.0]]]
     wrong += [
         [[float("nan")], [1.0]],

@@ -1,11 +1,11 @@
 """Odd values for `gymnasium.make`, `make_vec`, `reset` and `step`, and calls in any order."""
 
-import os
 import random
 import traceback
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ import gymnasium
 import numpy as np
 import torch
 
+import textenv
 from benchmarks.attack.outcomes import Outcome, Row, Try, fault_of, outcome_of_call, plain
 
 PROMPTS: Final = ["The film", "A cat", "I"]
@@ -23,18 +24,16 @@ def _ones(completions: list[str]) -> list[float]:
     return [1.0] * len(completions)
 
 
+def named(*values: Any) -> dict[str, Any]:
+    """Return values by what they look like."""
+    return {repr(value): value for value in values}
+
+
 ODD: Final[dict[str, Any]] = {
-    **{repr(value): value for value in (None, True, False, 0, 1, 2, 3, -1, -5, 1.5, 1.0, float("nan"), float("inf"), 10**30, -(10**30))},
-    **{
-        repr(value): value for value in ("", " ", "x", "1", "0", "\0", "a\nb", "\ud800", "../..", b"", b"1", 1j, Decimal(1), Fraction(1, 2))
-    },
-    **{
-        repr(value): value for value in ([], [1], [0, 1], [1, "a"], [[1], [1, 2]], [None], [[]], (), (1,), {}, {5: 1}, {"x": 1}, set(), {1})
-    },
-    **{
-        repr(value): value
-        for value in (range(3), slice(1), Ellipsis, NotImplemented, type, len, Path("x"), [float("nan")], [10**30], [True])
-    },
+    **named(None, True, False, 0, 1, 2, 3, -1, -5, 1.5, 1.0, float("nan"), float("inf"), 10**30, -(10**30)),
+    **named("", " ", "x", "1", "0", "\0", "a\nb", "\ud800", "../..", b"", b"1", 1j, Decimal(1), Fraction(1, 2)),
+    **named([], [1], [0, 1], [1, "a"], [[1], [1, 2]], [None], [[]], (), (1,), {}, {5: 1}, {"x": 1}, set(), {1}),
+    **named(range(3), slice(1), Ellipsis, NotImplemented, type, len, Path("x"), [float("nan")], [10**30], [True]),
     "an object": object(),
     "a function of nothing": lambda: 1,
     "an array of no numbers": np.array([]),
@@ -116,27 +115,32 @@ def _touches_textenv(error: BaseException | None) -> bool:
     """Tell whether an error, or one that it came of, passed through textenv."""
     while error is not None:
         frames = traceback.extract_tb(error.__traceback__)
-        if any(f"{os.sep}textenv{os.sep}" in frame.filename for frame in frames):
+        if any(Path(textenv.__file__).parent in Path(frame.filename).parents for frame in frames):
             return True
         error = error.__cause__ or error.__context__
     return False
 
 
+def _reset(env: Any, **given: Any) -> Any:
+    return env.reset(**given)
+
+
+def _step(action: Any, env: Any) -> Any:
+    return env.step(action)
+
+
 def _attempts(kind: str) -> Iterator[tuple[str, Callable[[Any], Any]]]:
     if kind == "reset":
         for key in (5, None, 1.5, b"a", (1,), ""):
-            yield f"reset(options={{{key!r}: 1}})", lambda env, key=key: env.reset(options={key: 1})
+            yield f"reset(options={{{key!r}: 1}})", partial(_reset, options={key: 1})
     for shown, value in ODD.items():
         if kind == "step":
-            yield f"step({shown})", lambda env, value=value: env.step(value)
+            yield f"step({shown})", partial(_step, value)
             continue
-        yield f"reset(seed={shown})", lambda env, value=value: env.reset(seed=value)
-        yield f"reset(options={shown})", lambda env, value=value: env.reset(options=value)
+        yield f"reset(seed={shown})", partial(_reset, seed=value)
+        yield f"reset(options={shown})", partial(_reset, options=value)
         for name in ("prompt_index", "prompt_queue", "reset_mask", "no_such_option"):
-            yield (
-                f"reset(options={{{name!r}: {shown}}})",
-                lambda env, name=name, value=value: env.reset(options={name: value}),
-            )
+            yield f"reset(options={{{name!r}: {shown}}})", partial(_reset, options={name: value})
 
 
 def reset(folder: Path, seed: int) -> Iterator[Try]:

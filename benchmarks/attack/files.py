@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import gymnasium
 
+from benchmarks.attack.arguments import named
 from benchmarks.attack.models import tiny_language_model
 from benchmarks.attack.outcomes import (
     Row,
@@ -104,13 +105,14 @@ def _json_files() -> Iterator[File]:
         yield File(f"the text {text!r}", ".jsonl", _json_lines([{"prompt": text}]), [[text]])
     for cut in range(1, 18):
         yield File(f"cut by {cut} bytes", ".jsonl", whole.rstrip()[:-cut])
-    for name, values in {
+    kinds: dict[str, list[Any]] = {
         "number": [1, 1.5, 10**400, -0.0],
         "truth value": [True, False],
         "null": [None],
         "list": [[], ["a"], [1]],
         "object": [{}, {"text": "a"}],
-    }.items():
+    }
+    for name, values in kinds.items():
         for value in values:
             broken = [rows[0], {"prompt": value}, rows[1]]
             yield File(f"a prompt that is a {name}, {value!r:.20}", ".jsonl", _json_lines(broken))
@@ -282,8 +284,8 @@ def objects(folder: Path, seed: int) -> Iterator[Try]:
     holding_itself: list[Any] = []
     holding_itself.append(holding_itself)
     bad: dict[str, Any] = {
-        **{repr(value): value for value in (None, 5, 1.5, True, b"a", (), [], {}, set(), [None], [1], [b"a"], [["a"]])},
-        **{repr(value): value for value in ([{}], [{"prompt": 1}], [{1: "a"}], [{"x": "a"}], ["a", {"prompt": "b"}], ["a\ud800"])},
+        **named(None, 5, 1.5, True, b"a", (), [], {}, set(), [None], [1], [b"a"], [["a"]]),
+        **named([{}], [{"prompt": 1}], [{1: "a"}], [{"x": "a"}], ["a", {"prompt": "b"}], ["a\ud800"]),
         "rows with keys str and int": [{"prompt": "a", 1: "b"}, {"prompt": "a", "x": 1}],
         "rows with other columns": [{"prompt": "a"}, {"prompt": "b", "x": 1}],
         "an iterator": iter(["a"]),
@@ -388,9 +390,9 @@ def _comparison_files() -> Iterator[File]:
         yield File(f"ratings {ratings!r:.40}", ".jsonl", _json_lines([{**good, "ratings": ratings}]))
     for responses in (None, [], ["a"], ["a", 1, "b"], "abc", ["a", None, "b"], [["a"], "b", "c"], 5, {"a": 1}, ["a", "b", "\ud800"]):
         yield File(f"responses {responses!r:.40}", ".jsonl", json.dumps({**good, "responses": responses}).encode())
-    for prompt in (None, 1, [], {}, True, "\ud800"):
+    for prompt in list[Any]([None, 1, [], {}, True, "\ud800"]):
         yield File(f"prompt {prompt!r}", ".jsonl", json.dumps({**good, "prompt": prompt}).encode())
-    for annotator in (1, ["a"], {}, "\udc00"):
+    for annotator in list[Any]([1, ["a"], {}, "\udc00"]):
         yield File(f"annotator {annotator!r}", ".jsonl", json.dumps({**good, "annotator": annotator}).encode())
     for name, row in {
         "a column is misspelt": {**good, "rank": [1, 2, 3]},

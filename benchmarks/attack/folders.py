@@ -7,6 +7,7 @@ import random
 import shutil
 import struct
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -63,6 +64,11 @@ def _cut_header(path: Path) -> None:
     path.write_bytes(struct.pack("<Q", len(data) * 2) + data[8:])
 
 
+def _each(name: str, *values: Any) -> dict[str, Damage]:
+    """Return what sets a field, by what it is set to."""
+    return {f"{name} {value!r:.20}": _fields(**{name: value}) for value in values}
+
+
 WEIGHTS: Final[dict[str, Damage]] = {
     **HEADERS,
     "a header beyond the file": _cut_header,
@@ -79,12 +85,12 @@ WEIGHTS: Final[dict[str, Damage]] = {
 }
 CONFIGS: Final[dict[str, Damage]] = {
     **{f"without {name}": _without(name) for name in ("model_type", "architectures")},
-    **{f"model_type {value!r}": _fields(model_type=value) for value in ("none", "t5", "bert", "", 5, None, [], "../x", "\x1b[2J")},
-    **{f"architectures {value!r}": _fields(architectures=value) for value in (["X"], 5, [None], ["GPT2ForTokenClassification"])},
-    **{f"n_layer {value!r}": _fields(n_layer=value) for value in (6, 1, "x", None, -1, 1.5)},
-    **{f"n_embd {value!r}": _fields(n_embd=value) for value in (32, 0, -1, "x", 15)},
-    **{f"n_head {value!r}": _fields(n_head=value) for value in (3, 0, "x")},
-    **{f"vocab_size {value!r}": _fields(vocab_size=value) for value in (4095, 5000, 0, -1, "x", 1.5)},
+    **_each("model_type", "none", "t5", "bert", "", 5, None, [], "../x", "\x1b[2J"),
+    **_each("architectures", ["X"], 5, [None], ["GPT2ForTokenClassification"]),
+    **_each("n_layer", 6, 1, "x", None, -1, 1.5),
+    **_each("n_embd", 32, 0, -1, "x", 15),
+    **_each("n_head", 3, 0, "x"),
+    **_each("vocab_size", 4095, 5000, 0, -1, "x", 1.5),
     "an unknown activation": _fields(activation_function="x"),
     "an unknown type of numbers": _fields(dtype="x"),
     "a quantization": _fields(quantization_config={"quant_method": "x"}),
@@ -143,11 +149,12 @@ def damaged_rewards(folder: Path, seed: int) -> Iterator[Try]:
         fields = [*content] if kind == "n-grams" else ["model_type", "architectures", "id2label"]
         damages += [("config.json", f"without {name}", _without(name)) for name in fields if name in content]
         if kind == "n-grams":
-            values = (None, "x", -1, [], {}, 1.5, 10**400, "(", "\x1b[2J")
+            values: tuple[Any, ...] = (None, "x", -1, [], {}, 1.5, 10**400, "(", "\x1b[2J")
             damages += [("config.json", f"{name} {value!r:.20}", _fields(**{name: value})) for name in fields[1:] for value in values]
         else:
             damages += [("config.json", name, damage) for name, damage in CONFIGS.items()]
-            damages += [("config.json", f"id2label {value!r}", _fields(id2label=value)) for value in (5, [], "x", {"0": 1}, {"x": "y"})]
+            labels = _each("id2label", 5, [], "x", {"0": 1}, {"x": "y"})
+            damages += [("config.json", name, damage) for name, damage in labels.items()]
         for number, (file, name, damage) in enumerate(damages):
             broken = folder / f"{kind}-{number}"
             shutil.copytree(whole, broken)
@@ -226,10 +233,12 @@ def _hostile(canary: Path) -> Iterator[tuple[str, Damage]]:
         yield f"auto_map and trust_remote_code, model_type {kind}", trusted
     tokenizers = {"AutoTokenizer": ["code.Tokenizer", "code.Tokenizer"]}
     yield "auto_map of the tokenizer", with_module("tokenizer_config.json", auto_map=tokenizers, tokenizer_class="Tokenizer")
-    yield (
-        "custom_generate",
-        lambda folder: ((folder / "custom_generate").mkdir(), (folder / "custom_generate" / "generate.py").write_text(module)),
-    )
+
+    def custom_generate(folder: Path) -> None:
+        (folder / "custom_generate").mkdir()
+        (folder / "custom_generate" / "generate.py").write_text(module)
+
+    yield "custom_generate", custom_generate
     yield (
         "modules of sentence-transformers",
         lambda folder: (
@@ -251,7 +260,7 @@ def _hostile(canary: Path) -> Iterator[tuple[str, Damage]]:
     for number, attack in enumerate(("cycler.__init__.__globals__.os", "self._TemplateReference__context.cycler.__init__.__globals__.os")):
         template = "{{ " + attack + f".popen('{touch}').read() }}}}"
         yield f"a chat template, {number}", with_module("tokenizer_config.json", chat_template=template)
-        yield f"chat_template.jinja, {number}", lambda folder, template=template: (folder / "chat_template.jinja").write_text(template)
+        yield f"chat_template.jinja, {number}", partial(_write_template, template)
     yield (
         "a peft adapter of code",
         lambda folder: (folder / "adapter_config.json").write_text(
@@ -262,6 +271,10 @@ def _hostile(canary: Path) -> Iterator[tuple[str, Damage]]:
         "sitecustomize",
         lambda folder: [(folder / name).write_text(module) for name in ("sitecustomize.py", "torch.py", "json.py", "config.py")],
     )
+
+
+def _write_template(template: str, folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text(template)
 
 
 def hostile_code(folder: Path, seed: int) -> Iterator[Try]:
@@ -298,8 +311,8 @@ def _load(kind: str, place: str) -> None:
         textenv.load_reward(place)(prompts=["a"], completions=["b"])
     else:
         name = "reference" if kind == "environment" else "tokenizer"
-        more = {"kl_coef": 0.1} if kind == "environment" else {}
-        env = gymnasium.make("TextSentiment-v0", **{name: place, "reward": _ones, **more})
+        arguments: dict[str, Any] = {name: place, "reward": _ones, **({"kl_coef": 0.1} if kind == "environment" else {})}
+        env = gymnasium.make("TextSentiment-v0", **arguments)
         env.reset(seed=0)
         env.step(5)
 

@@ -29,9 +29,8 @@ def tiny_classifier(folder: Path, labels: int = 1) -> Path:
     from transformers import GPT2Config, GPT2ForSequenceClassification
 
     torch.manual_seed(0)
-    config = GPT2Config(
-        vocab_size=4096, n_positions=64, n_embd=16, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0, pad_token_id=0, num_labels=labels
-    )
+    config = GPT2Config(vocab_size=4096, n_positions=64, n_embd=16, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0, pad_token_id=0)
+    config.num_labels = labels
     GPT2ForSequenceClassification(config).save_pretrained(folder)
     _copy_tokenizer(folder)
     return folder

@@ -270,11 +270,17 @@ def _state(name: str, value: Any) -> Callable[[Path], None]:
     return damage
 
 
+def _states(name: str, *values: Any) -> dict[str, Callable[[Path], Any]]:
+    return {f"{name} {value!r:.20}": _state(name, value) for value in values}
+
+
 STATES: Final[dict[str, Callable[[Path], Any]]] = {
-    **{f"updates {value!r}": _state("updates", value) for value in ("x", 2.5, -1, 10**8, 10**400, None, 0, 1, 99)},
-    **{f"{name} {value!r}": _state(name, value) for name in ("tokens", "seconds", "first") for value in ("x", None)},
-    **{f"generators {value!r}": _state("global_generators", value) for value in (None, 5, [[], []])},
-    **{f"format {value!r}": _state("format", value) for value in (99, "x")},
+    **_states("updates", "x", 2.5, -1, 10**8, 10**400, None, 0, 1, 99),
+    **_states("tokens", "x", None),
+    **_states("seconds", "x", None),
+    **_states("first", "x", None),
+    **_states("global_generators", None, 5, [[], []]),
+    **_states("format", 99, "x"),
     "900 levels": _state("told", json.loads("[" * 450 + "]" * 450)),
 }
 
@@ -370,10 +376,8 @@ def read_damaged(folder: Path, seed: int) -> Iterator[Try]:
     undisturbed(folder, UPDATES)
     pairs = [(file, name, damage) for file in FINISHED_FILES for name, damage in DAMAGES.items()]
     pairs += [("metrics.csv", name, damage) for name, damage in TABLES.items()]
-    pairs += [
-        ("summary.json", f"table {value!r}", _table_of(value))
-        for value in ([], 5, "x", None, {"after": 1}, {"\x1b[2J": {}}, {"after": {"score": "x"}})
-    ]
+    tables: list[Any] = [[], 5, "x", None, {"after": 1}, {"\x1b[2J": {}}, {"after": {"score": "x"}}]
+    pairs += [("summary.json", f"table {value!r}", _table_of(value)) for value in tables]
     for number, (file, name, damage) in enumerate(pairs):
         run = _copy(base, folder / str(number), file, damage)
         outcome = outcome_of_call(lambda run=run: load_run(run).metrics["update"].tolist(), 15)
@@ -415,12 +419,12 @@ def two_writers(folder: Path, seed: int) -> Iterator[Try]:
             time.sleep(delay)
             lives.append(Life(command(run, LONG), _output(run, str(number))))
         yield Try(name, _of_writers([life.wait() for life in lives]) or difference(run, expected))
-    for name, number in {"resumed while the first is stopped": signal.SIGSTOP, "resumed while the first runs": None}.items():
+    for name, is_stopped in (("resumed while the first is stopped", True), ("resumed while the first runs", False)):
         run = folder / name
         first = Life(command(run, LONG), _output(run, "0"))
         wait_for_update(run, 3)
-        if number is not None:
-            first.signal(number)
+        if is_stopped:
+            first.signal(signal.SIGSTOP)
         second = Life(command(run, LONG), _output(run, "1")).wait()
         first.signal(signal.SIGCONT)
         yield Try(name, _of_writers([first.wait(), second]) or difference(run, expected))

@@ -224,7 +224,7 @@ def load(path: Path, servers: Sequence[Server], kills: int, seed: int, clients: 
     """Let clients judge a store while its servers are killed; return what was promised and why it was not kept."""
     generator = random.Random(seed)
     ledger = Ledger()
-    until = time.monotonic() + 90
+    until = time.monotonic() + 300
     people = [Client(servers[number % len(servers)], f"annotator {number}") for number in range(clients)]
     threads = [threading.Thread(target=judge_all, args=(client, ledger, 2 * items, until), daemon=True) for client in people]
     for thread in threads:
@@ -259,8 +259,13 @@ def kills(folder: Path, seed: int) -> Iterator[Try]:
 
 def store_changes(folder: Path, seed: int) -> Iterator[Try]:
     """Delete, move and replace the store of a page: what is said to be kept is found."""
+
+    def delete(path: Path) -> None:
+        for each in path.parent.glob("store.db*"):
+            each.unlink()
+
     changes: dict[str, Callable[[Path], Any]] = {
-        "deleted": lambda path: [each.unlink() for each in path.parent.glob("store.db*")],
+        "deleted": delete,
         "moved": lambda path: path.rename(path.with_name("moved.db")),
         "replaced": lambda path: make_store(path.with_name("other.db"), 5).replace(path),
     }
@@ -366,10 +371,10 @@ def _refusals(client: Client, port: int) -> Iterator[Try]:
             origin = (f"Origin: http://127.0.0.1:{port}", *form) if method == "POST" else ()
             data = _head(client, method, path, *origin, host=host.format(port=port)) + (body.encode() if origin else b"")
             yield Try(f"{method}, Host {host!r}", _not_refused(_raw(port, data)))
-    for origin in ORIGINS:
+    for foreign in ORIGINS:
         for path in ("/label", "/undo", "/name"):
-            data = _head(client, "POST", path, f"Origin: {origin.format(port=port)}", *form) + body.encode()
-            yield Try(f"{path}, Origin {origin!r}", _not_refused(_raw(port, data)))
+            data = _head(client, "POST", path, f"Origin: {foreign.format(port=port)}", *form) + body.encode()
+            yield Try(f"{path}, Origin {foreign!r}", _not_refused(_raw(port, data)))
     for path in ("/", "/label", "/undo", "/name", "/progress", "/static/label.js", "/?token=x", "/?token=", f"/?token={'a' * 32}", "/x"):
         method = "POST" if path in ("/label", "/undo") else "GET"
         data = _head(stranger, method, path, f"Origin: http://127.0.0.1:{port}", *form) + body.encode()
@@ -538,9 +543,10 @@ def ports(folder: Path, seed: int) -> Iterator[Try]:
                     fault = fault or fault_of(judge_command(code, output.read()), may=("refused",), code=2)
         yield Try(f"two pages on one port at once, {number}", fault)
     with socket.create_server(("127.0.0.1", 0)) as used:
-        for port in (used.getsockname()[1], 65536, -1, "x", "", "1.5", 10**30):
-            outcome = outcome_of_command(["label", str(path), "--port", str(port)], 20)
-            shown = "in use" if port == used.getsockname()[1] else repr(port)
+        taken: Any = used.getsockname()[1]
+        for given in (taken, 65536, -1, "x", "", "1.5", 10**30):
+            outcome = outcome_of_command(["label", str(path), "--port", str(given)], 20)
+            shown = "in use" if given == taken else repr(given)
             yield Try(f"port {shown}", fault_of(outcome, may=("refused",), code=2))
 
 

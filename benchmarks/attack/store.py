@@ -93,35 +93,47 @@ def _damages(seed: int) -> Iterator[tuple[str, Callable[[Path], Any], bool]]:
     yield "empty", lambda path: path.write_bytes(b""), True
     yield "text", lambda path: path.write_text("a store\n" * 100), True
     yield "zeros", lambda path: path.write_bytes(bytes(8192)), True
-    yield "a folder", lambda path: (path.unlink(), path.mkdir()), True
+    yield "a folder", _in_place(lambda path: path.mkdir()), True
     yield "missing", lambda path: path.unlink(), True
-    yield "a pipe", lambda path: (path.unlink(), os.mkfifo(path)), True
-    yield "/dev/zero", lambda path: (path.unlink(), path.symlink_to("/dev/zero")), True
-    yield "a link to itself", lambda path: (path.unlink(), path.symlink_to(path)), True
+    yield "a pipe", _in_place(os.mkfifo), True
+    yield "/dev/zero", _in_place(lambda path: path.symlink_to("/dev/zero")), True
+    yield "a link to itself", _in_place(lambda path: path.symlink_to(path)), True
     for share in (0.01, 0.1, 0.3, 0.6, 0.9):
-        yield f"cut to {share:.0%}", lambda path, share=share: os.truncate(path, int(path.stat().st_size * share)), False
+        yield f"cut to {share:.0%}", partial(_cut, share), False
     for number in range(8):
         yield f"noise {number}", partial(_noise, seed=seed + number), False
-    yield "another program's", lambda path: (path.unlink(), _sqlite(path, "CREATE TABLE a (b)")), True
+    yield "another program's", _in_place(lambda path: _sqlite(path, "CREATE TABLE a (b)")), True
     yield "a newer format", lambda path: _sqlite(path, "PRAGMA user_version = 99"), True
     yield "another mark", lambda path: _sqlite(path, "PRAGMA application_id = 1"), True
     for table in ("items", "labels", "leases"):
-        yield f"no table {table}", lambda path, table=table: _sqlite(path, f"DROP TABLE {table}"), False
-        yield (
-            f"{table} is a view",
-            lambda path, table=table: _sqlite(path, f"DROP TABLE {table}", f"CREATE VIEW {table} AS SELECT 1 AS id"),
-            False,
-        )
+        yield f"no table {table}", _statements(f"DROP TABLE {table}"), False
+        yield f"{table} is a view", _statements(f"DROP TABLE {table}", f"CREATE VIEW {table} AS SELECT 1 AS id"), False
     for column in ("prompt", "responses", "sources", "columns"):
         for value in ("'[[['", "'5'", "'null'", "'{}'", "''", "x'ff'", "7", f"'{'[' * 3000}'", "'[1, 2]'", "'[\"a\"]'"):
             statement = f"UPDATE items SET {column} = {value} WHERE id = 2"
-            yield f"items.{column} = {value:.30}", lambda path, statement=statement: _sqlite(path, statement), False
+            yield f"items.{column} = {value:.30}", _statements(statement), False
     for column in ("ranks", "ratings", "annotator", "item", "time"):
         for value in ("'[[['", "'5'", "'{}'", "''", "x'ff'", "7", f"'{'[' * 3000}'", "'[1, 9, 1]'", "'[\"a\"]'", "'[1e999, 1, 1]'"):
             statement = f"UPDATE labels SET {column} = {value}"
-            yield f"labels.{column} = {value:.30}", lambda path, statement=statement: _sqlite(path, statement), False
-    yield "a journal of noise", lambda path: path.with_name(path.name + "-journal").write_bytes(os.urandom(4096)), False
-    yield "a wal of noise", lambda path: path.with_name(path.name + "-wal").write_bytes(os.urandom(8192)), False
+            yield f"labels.{column} = {value:.30}", _statements(statement), False
+    yield "a journal of noise", lambda path: path.with_name(path.name + "-journal").write_bytes(random.Random(seed).randbytes(4096)), False
+    yield "a wal of noise", lambda path: path.with_name(path.name + "-wal").write_bytes(random.Random(seed).randbytes(8192)), False
+
+
+def _in_place(make: Callable[[Path], Any]) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return damage
+
+
+def _cut(share: float, path: Path) -> None:
+    os.truncate(path, int(path.stat().st_size * share))
+
+
+def _statements(*statements: str) -> Callable[[Path], None]:
+    return lambda path: _sqlite(path, *statements)
 
 
 def _noise(path: Path, seed: int) -> None:

@@ -39,7 +39,7 @@ def arguments(folder: Path, seed: int) -> Iterator[Try]:
         for command in COMMANDS:
             yield _try(f"{command} with an option, {shown}", [command, f"--{text}"])
             yield _try(f"{command} with an argument, {shown}", [command, text, text, text])
-        for name, words in {
+        given: dict[str, Sequence[object]] = {
             "an environment": ["train", text],
             "a model": ["sample", text, "TextSentiment-v0"],
             "an agent": ["train", "TextCopy-v0", "--agent", text],
@@ -53,7 +53,8 @@ def arguments(folder: Path, seed: int) -> Iterator[Try]:
             "a prompt": ["sample", "tiny-en", "TextCopy-v0", "--prompt", text],
             "a module": ["check", f"{text}:x-v0"],
             "a judge": ["duel", "tiny-en", "tiny-en", "TextCopy-v0", "--by", text],
-        }.items():
+        }
+        for name, words in given.items():
             yield _try(f"{name}, {shown}", words)
 
 

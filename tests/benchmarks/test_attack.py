@@ -71,7 +71,7 @@ def test_commands_are_classified(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fault_of(refused, may=("refused",), code=2) == ""
     assert fault_of(refused, may=("refused",), code=1) == f"exit 2, not 1: {refused.said}"
     assert fault_of(refused, may=("taken",)).startswith("refused: textenv: ")
-    monkeypatch.setattr("textenv.cli._run", lambda arguments: {}["x"])
+    monkeypatch.setattr("textenv.cli._run", lambda arguments: [][1])
     assert outcome_of_command([]).kind == "traceback"
 
 

@@ -93,7 +93,7 @@ def train(folder: Path, updates: int = UPDATES, limit: float | None = None, file
 
 
 _patience = [60.0]
-"""Seconds after which a life counts as a hang: four times those of an undisturbed run, on this machine as busy as it is."""
+"""Seconds after which a life counts as a hang: eight times those of an undisturbed run, on this machine as busy as it is."""
 
 
 def _output(folder: Path, name: str = "output") -> Path:
@@ -145,7 +145,7 @@ def undisturbed(root: Path, updates: int) -> dict[str, Any]:
     folder = root / f"straight-{updates}"
     begun = time.monotonic()
     outcome = train(folder, updates, 240)
-    _patience[0] = max(15.0, 4 * (time.monotonic() - begun))
+    _patience[0] = max(30.0, 8 * (time.monotonic() - begun))
     if outcome.kind != "taken":
         raise RuntimeError(f"the undisturbed run ended with {outcome.said}")
     return result(folder)
@@ -582,7 +582,8 @@ def links(folder: Path, seed: int) -> Iterator[Try]:
             if outcome.kind == "taken":
                 break
         if not fault and outcome.kind == "taken":
-            fault = difference(run, expected)
+            # Where others' folder took the place of the run's parts, these are gone.
+            fault = difference(run, expected, without="episodes" if name == "episodes is a link to a folder of others" else "nothing")
         yield Try(name, fault)
 
 

@@ -1,7 +1,6 @@
 """Odd values for `gymnasium.make`, `make_vec`, `reset` and `step`, and calls in any order."""
 
 import random
-import traceback
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
@@ -106,19 +105,10 @@ def make(folder: Path, seed: int) -> Iterator[Try]:
 
 def _refused_by_gymnasium(outcome: Outcome) -> Outcome:
     """Count what Gymnasium itself refuses, before textenv is asked, as refused."""
-    if outcome.kind != "traceback" or _touches_textenv(outcome.value):
+    package = Path(textenv.__file__).parent
+    if outcome.kind != "traceback" or any(package in file.parents for file in outcome.value):
         return outcome
     return outcome._replace(kind="refused")
-
-
-def _touches_textenv(error: BaseException | None) -> bool:
-    """Tell whether an error, or one that it came of, passed through textenv."""
-    while error is not None:
-        frames = traceback.extract_tb(error.__traceback__)
-        if any(Path(textenv.__file__).parent in Path(frame.filename).parents for frame in frames):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _reset(env: Any, **given: Any) -> Any:

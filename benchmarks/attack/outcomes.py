@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
+import traceback
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -42,7 +42,7 @@ class Outcome(NamedTuple):
     said: str = ""
     """The sentence, or the last line of the traceback."""
     value: Any = None
-    """What a call returned or raised, or the exit code of a command."""
+    """What a call returned, the exit code of a command, or the files that an error passed through."""
     output: str = ""
     """Standard output and error of a command."""
 
@@ -96,7 +96,7 @@ def outcome_of_call(call: Callable[..., Any], limit: float = LIMIT) -> Outcome:
     except TextenvError as error:
         return Outcome("refused", str(error))
     except Exception as error:
-        return Outcome("traceback", _line_of(error), error)
+        return Outcome("traceback", _line_of(error), _files_of(error))
 
 
 def outcome_of_command(arguments: Sequence[str], limit: float = LIMIT) -> Outcome:
@@ -265,11 +265,13 @@ def plain(text: str, longest: int = 240) -> str:
     return line if len(line) <= longest else f"{line[:longest]} ..."
 
 
-def in_thread(target: Callable[[], None]) -> threading.Thread:
-    """Start a thread that does not keep the process alive."""
-    thread = threading.Thread(target=target, daemon=True)
-    thread.start()
-    return thread
+def _files_of(error: BaseException | None) -> list[Path]:
+    """Return the files of the frames of an error and of those that it came of; not the error, which would keep what they hold."""
+    files = []
+    while error is not None:
+        files += [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+        error = error.__cause__ or error.__context__
+    return files
 
 
 def _line_of(error: BaseException) -> str:

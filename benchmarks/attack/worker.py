@@ -1,5 +1,6 @@
 """One area in this process: a line of JSON for every try, as soon as it is made."""
 
+import gc
 import importlib
 import json
 import resource
@@ -53,6 +54,7 @@ def _attack_row(row: Row, area: str, seed: int, file: IO[str]) -> None:
             # An attack that breaks has proven nothing, so it counts as one that did not hold.
             broken = Try("the attack itself", plain(f"broke: {type(error).__name__}: {error}"))
             _write(file, {"try": broken._asdict()})
+    gc.collect()  # what errors held of one row must not be missing to the next
     _write(file, {"seconds": time.perf_counter() - begun})
 
 

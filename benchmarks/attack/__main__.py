@@ -121,11 +121,24 @@ def _code(text: str) -> str:
     return text.replace("`", "'")
 
 
-def merge(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Put new records in the place of those of the same areas, in the order of the areas."""
+def merge(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]], *, whole: bool = True) -> list[dict[str, Any]]:
+    """Put new records in the place of old ones, in the order of the areas.
+
+    Args:
+        old: records.
+        new: records.
+        whole: the new ones are all of their areas, so that those of old that are not among them are no more.
+    """
+    left = {(record["area"], record["attack"]): dict(record) for record in new}
     areas = {record["area"] for record in new}
-    kept = [dict(record) for record in old if record["area"] not in areas]
-    return sorted([*kept, *map(dict, new)], key=lambda record: (*AREAS, record["area"]).index(record["area"]))
+    merged = []
+    for record in old:
+        key = (record["area"], record["attack"])
+        if key in left:
+            merged.append(left.pop(key))
+        elif not whole or record["area"] not in areas:
+            merged.append(dict(record))
+    return sorted([*merged, *left.values()], key=lambda record: AREAS.index(record["area"]))
 
 
 def main(
@@ -139,7 +152,7 @@ def main(
 
     Args:
         only: areas; the counts of the others are kept as they are.
-        row: try only attacks whose name holds this, and write nothing.
+        row: try only attacks whose name holds this; the counts of the others are kept as they are.
         seed: of the inputs and of the moments of kills.
         out: file of the counts.
         page: with the table.
@@ -154,9 +167,9 @@ def main(
     for record in records:
         for fault in record["faults"]:
             print(f"{record['area']}, {record['attack']}: {fault['input']}: {fault['fault']}")
-    if not row:
+    if records:
         old: dict[str, Any] = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {"rows": []}
-        merged = merge(old["rows"], [{**record, "faults": record["faults"][:50]} for record in records])
+        merged = merge(old["rows"], [{**record, "faults": record["faults"][:50]} for record in records], whole=not row)
         whole = {"machine": machine(), "seed": seed, "rows": merged}
         out.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
         write_between_markers(page, table(merged))

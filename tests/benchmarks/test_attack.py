@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -156,13 +157,14 @@ def test_the_table_names_what_did_not_hold() -> None:
     assert lines[-4:] == ["- a: `'x0'`: `lost`", "- a: `'x1'`: `lost`", "- a: `'x2'`: `lost`", "- a: 2 more"]
 
 
-def test_areas_that_were_not_tried_keep_their_counts() -> None:
-    old = [{"area": "files", "n": 1}, {"area": "store", "n": 1}]
-    assert merge(old, [{"area": "store", "n": 2}, {"area": "store", "n": 3}]) == [
-        {"area": "files", "n": 1},
-        {"area": "store", "n": 2},
-        {"area": "store", "n": 3},
-    ]
+def test_what_was_not_tried_keeps_its_counts() -> None:
+    def record(area: str, attack: str, tried: int) -> dict[str, Any]:
+        return {"area": area, "attack": attack, "tried": tried}
+
+    old = [record("store", "a", 1), record("store", "b", 1), record("files", "a", 1)]
+    new = [record("store", "b", 2), record("store", "c", 2)]
+    assert merge(old, new) == [record("files", "a", 1), *new]
+    assert merge(old, new, whole=False) == [record("files", "a", 1), record("store", "a", 1), *new]
 
 
 def test_an_unknown_area_is_refused(tmp_path: Path) -> None:

@@ -579,8 +579,9 @@ ROWS: Final = (
     Row("errors in a reward", "a RewardError; what ends a process ends it", names_of_errors),
     Row("a step that failed, again", "all is as if it had not failed", interruptions),
     Row("a reward that changes its arguments", "the prompt set stays as it is", mutations),
-    Row("answers of a server", "the scores, or a RewardError in time and in bounded memory", answers),
     Row("redirections", "nothing but the given address is asked", redirects),
     Row("columns that are sent", "strict JSON, or refused", requests_sent),
     Row("a server that fails twice", "the batch is scored", retries),
+    # The last, as an answer without end may leave no memory to the rows after it.
+    Row("answers of a server", "the scores, or a RewardError in time and in bounded memory", answers),
 )

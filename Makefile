@@ -1,7 +1,8 @@
 # `make demo` trains, `make test` tests on every core in minutes, `make test-all` with the slow tests, `make check` is what a change must pass,
 # `make browser` looks at the report in Chromium,
 # `make bench` measures (docs/benchmarks.md), `make suite` trains in every environment (docs/environments.md),
-# `make regret` holds every agent against the known optima (docs/known_optimum.md), `make rlhf` goes from judgements to trained models (docs/rlhf.md).
+# `make regret` holds every agent against the known optima (docs/known_optimum.md), `make rlhf` goes from judgements to trained models (docs/rlhf.md),
+# `make attack` tries to lose work and to break every reader (docs/attacks.md).
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +15,7 @@ PEERS := .venv-peers
 # Two OpenMP teams that spin beside each other are thirty times slower.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test test-all browser check suite regret rlhf bench bench-peers clean
+.PHONY: demo test test-all browser check suite regret rlhf attack bench bench-peers clean
 
 demo: $(VENV)/.stamp-run
 	$(BIN)/textenv train TextSentiment-v0 --agent ppo --out "runs/demo-$(shell date +%Y-%m-%d-%H%M%S)"
@@ -51,6 +52,9 @@ RLHF := runs/rlhf
 rlhf: $(VENV)/.stamp-run
 	$(BIN)/python examples/rlhf.py $(RLHF)
 
+attack: $(VENV)/.stamp-dev
+	$(BIN)/python -m benchmarks.attack $(ARGS)
+
 bench: $(PEERS)/.stamp
 	$(PEERS)/bin/python -m benchmarks.speed
 
@@ -64,7 +68,7 @@ clean:
 	find textenv tests examples scripts -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:
-	$(PYTHON) -c "import sys; sys.exit('The pins of constraints.txt need Python 3.11 or newer: make PYTHON=python3.11' if sys.version_info < (3, 11) else 0)"
+	$(PYTHON) -c "import sys; sys.exit('textenv needs Python 3.11 or newer: make PYTHON=python3.11' if sys.version_info < (3, 11) else 0)"
 	$(PYTHON) -m venv $(VENV)
 
 # PyTorch comes first and alone: the build that is there already, for CPU or CUDA, then satisfies the rest.

@@ -9,7 +9,7 @@ import dataclasses
 import difflib
 import io
 import re
-import sys
+import tomllib
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,11 +23,6 @@ from textenv.envs.options import task_options
 from textenv.envs.registry import BUILT_IN, find_id, own_arguments
 from textenv.errors import ArgumentError, did_you_mean
 from textenv.terminal import visible
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Config = TypeVar("Config")
 

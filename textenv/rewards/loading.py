@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from textenv.errors import ArgumentError, LoadError
-from textenv.models.folders import loading, read_json
 from textenv.importing import is_import, resolve
+from textenv.models.folders import loading, read_json
 from textenv.models.hub import cached_by_files, locate
 from textenv.rewards.protocol import refuse_half_characters
 

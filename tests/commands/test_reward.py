@@ -110,6 +110,39 @@ def test_a_store_is_read_and_its_unsure_are_left_out(backbone: Path, tmp_path: P
     assert "accuracy" not in summary  # nothing was held out
 
 
+@pytest.mark.parametrize("judgements", [15, 30, 60])
+def test_too_few_judgements_are_not_to_be_trained_on(
+    judgements: int, backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guesses = simulated(judgements, 2, 1000.0, 6)
+    write_comparisons(guesses, tmp_path / "few.jsonl")
+    main(["reward", str(tmp_path / "few.jsonl"), "--model", str(backbone), "--out", str(tmp_path / "rm"), *QUICK, "--held-out", "0.4"])
+    said = " ".join(capsys.readouterr().err.split())
+    summary = json.loads((tmp_path / "rm" / "summary.json").read_text())
+    assert summary["accuracy_low"] <= 0.5
+    assert f"It puts {summary['accuracy']:.3f} of {summary['pairs']} held-out pairs into their order" in said
+    assert "Do not train on it; give more judgements, of about 100 prompts." in said
+    assert "do not read its differences as log-odds" in said  # fewer than 20 prompts in the half that sets the scale
+    assert all(doubt in said for doubt in summary["doubts"])
+
+
+def test_enough_judgements_raise_no_doubt(backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_comparisons(simulated(200, 4, 0.5, 7), tmp_path / "many.jsonl")
+    main(["reward", str(tmp_path / "many.jsonl"), "--model", str(backbone), "--out", str(tmp_path / "rm"), *QUICK, "--held-out", "0.4"])
+    assert "warning" not in capsys.readouterr().err
+    summary = json.loads((tmp_path / "rm" / "summary.json").read_text())
+    assert summary["doubts"] == []
+    assert summary["scale_error"] > 0
+
+
+def test_what_nothing_was_held_out_for_is_in_doubt(backbone: Path, tmp_path: Path) -> None:
+    write_comparisons(simulated(30, 2, 0.5, 8), tmp_path / "all.jsonl")
+    fitting = RewardModelConfig(epochs=1, held_out=0.0)
+    config = RewardConfig(comparisons=str(tmp_path / "all.jsonl"), model=str(backbone), out=tmp_path / "rm", fitting=fitting)
+    (doubt,) = make_reward_model(config, messages())["doubts"]
+    assert doubt.startswith("Nothing was held out")
+
+
 @pytest.fixture
 def ngram(tmp_path: Path) -> Path:
     texts, labels = ["a great film", "great fun", "a bad film", "bad, dull"], [1, 1, 0, 0]

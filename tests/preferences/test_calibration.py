@@ -2,9 +2,17 @@
 
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, log_expit
 
-from textenv.preferences.calibration import LEAST, Bin, calibration_slope, expected_calibration_error, reliability
+from textenv.preferences.calibration import (
+    ENOUGH_GROUPS,
+    LEAST,
+    Bin,
+    calibration_slope,
+    expected_calibration_error,
+    reliability,
+    trusted_slope,
+)
 
 
 def preferred(scale: float, n: int, seed: int, alike: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -63,6 +71,23 @@ def test_few_pairs_are_no_certainty(pairs: int) -> None:
     assert np.nanmedian(relative[ordered]) > 0.4
     assert np.sqrt(np.mean(missed**2)) < 0.7
     assert np.mean(missed < 1.96 * relative) >= 0.93
+
+
+@pytest.mark.parametrize("prompts", [1, 5, 10, 30])
+@pytest.mark.parametrize(("truth", "model"), [(0.0, 0.01), (0.0, 1.0), (1.0, 0.03), (1.0, 1.0)])
+def test_a_scale_by_few_pairs_does_no_harm(prompts: int, truth: float, model: float) -> None:
+    """Log-odds are `truth` times differences of which the model sees `model` times as much."""
+    new, groups = preferred(truth, 4000, 12345)
+    before, worse = -log_expit(model * new).mean(), []
+    for seed in range(60):
+        slope = trusted_slope(model * preferred(truth, prompts, seed)[0], groups[:prompts])
+        size = slope.value * model * np.sqrt(np.mean(np.square(preferred(truth, prompts, seed)[0])))
+        assert (slope.value == 1) == np.isnan(slope.error)
+        assert slope.value == 1 or size > 1.01 * LEAST  # not at its bound
+        worse.append(-log_expit(slope.value * model * new).mean() - before)
+    if prompts < ENOUGH_GROUPS:
+        assert worse == [0.0] * 60
+    assert np.mean(worse) < 1 / (2 * ENOUGH_GROUPS)
 
 
 def test_reliability_by_hand() -> None:

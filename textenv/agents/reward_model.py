@@ -25,7 +25,7 @@ from textenv.models.kernels import FastKernels
 from textenv.models.policy import Precision
 from textenv.models.reading import as_read, read_texts, reads_at_most, warn_once
 from textenv.models.scalar_head import load_scalar_model, rescale
-from textenv.preferences.calibration import calibration_slope
+from textenv.preferences.calibration import trusted_slope
 from textenv.preferences.comparison import Comparison
 from textenv.preferences.losses import davidson, is_better, k_wise, plackett_luce, regression
 from textenv.preferences.tables import Judgements, Pairs, judgements, pairs_of, split
@@ -91,7 +91,8 @@ class RewardModel:
     nu: float | None
     """ν of davidson."""
     scale_error: float = math.nan
-    """Relative standard error of the scale of its differences, NaN where nothing was held out to fit it to."""
+    """Relative standard error of the scale of its differences; NaN where it was kept at 1, as the fit left
+    it, for want of held-out prompts that tell it (`textenv.preferences.calibration.trusted_slope`)."""
     gain: float = 1.0
     """Of `set_mean_and_sd`: differences of rewards divided by it are log-odds."""
     bias: float = 0.0
@@ -170,11 +171,9 @@ def fit_reward_model(
     fitted = fit(learner, len(parts.learnt), learner.loss_of(parts.learnt), config, evaluate=evaluate, on_row=on_row)
     nu = float(learner.log_nu.detach().exp()) if config.loss == "davidson" else None
     made = RewardModel(model=network, tokenizer=tokenizer, fitted=fitted, learnt=len(parts.learnt), unseen=parts.unseen, nu=nu)
-    pairs = made.pairs(parts.chosen)
-    if len(pairs.differences):
-        slope = calibration_slope(*pairs)
-        rescale(network, slope.value, 0.0)
-        made.scale_error = slope.error / slope.value
+    slope = trusted_slope(*made.pairs(parts.chosen))
+    rescale(network, slope.value, 0.0)
+    made.scale_error = slope.error / slope.value
     return made
 
 

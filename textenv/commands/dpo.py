@@ -8,7 +8,7 @@ from rich.console import Console
 from tyro.conf import Positional
 
 from textenv.agents.dpo import DPOConfig, prefer
-from textenv.commands.fitting import StartConfig, facts_table, tell
+from textenv.commands.fitting import StartConfig, facts_table, tell, warn_if_unfitted
 from textenv.commands.output import hide_loading_bars, messages, print_json, results
 from textenv.preferences.loading import load_comparisons
 from textenv.reports.fitted import into_new_folder, write_fitted
@@ -68,6 +68,7 @@ def prefer_to(config: DPOCommandConfig, console: Console) -> dict[str, Any]:
         **{f"unseen_{name}": value for name, value in found.unseen.items()},
     }
     history = found.fitted.history
+    warn_if_unfitted(console, found.fitted)
     write_fitted(config.out, config=dataclasses.asdict(config), history=history, summary=summary, save_model=policy.save_pretrained)
     say(console, f"Written to {config.out}; it is what --model {config.out} takes.")
     return summary

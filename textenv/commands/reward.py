@@ -13,11 +13,13 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from textenv.agents.reward_model import RewardModel, RewardModelConfig, fit_reward_model
+from textenv.commands.fitting import UNFITTED, warn
 from textenv.commands.output import hide_loading_bars, messages, print_json, results
 from textenv.commands.players import PlayerConfig, load_player
 from textenv.errors import ArgumentError
 from textenv.models.policy import Precision
 from textenv.preferences.accuracy import human_agreement, judged
+from textenv.preferences.calibration import ENOUGH_GROUPS
 from textenv.preferences.comparison import Comparison
 from textenv.preferences.loading import load_comparisons
 from textenv.preferences.tables import part_of
@@ -75,7 +77,7 @@ def make_reward_model(config: RewardConfig, console: Console) -> dict[str, Any]:
     Returns:
         What stands in `summary.json`: `comparisons` given, those `learnt` from, `loss`, `steps`, `best_step`, `seconds`, `nu`, `gain` and
         `bias`; of what was held out all of `textenv.preferences.accuracy.judged`, and `scale_error`; `people_agree` with its interval
-        where annotators overlap; and the rows of the `curve`.
+        where annotators overlap; the rows of the `curve`; and `doubts`, sentences that say why not to trust it.
 
     Raises:
         ArgumentError: the folder is taken, there are no comparisons that say something, or environment and policy do not fit.
@@ -88,6 +90,9 @@ def make_reward_model(config: RewardConfig, console: Console) -> dict[str, Any]:
     console.print(f"Fitting {config.model} to {len(comparisons)} comparisons …", soft_wrap=True, markup=False)
     made = _fitted(config, comparisons, console)
     measured = _measured(made)
+    doubts = _doubts(made, measured, config.fitting.held_out)
+    for doubt in doubts:
+        warn(console, doubt)
     made.set_mean_and_sd(np.asarray(made.reward(*seen)))
     agree = human_agreement(comparisons)
     summary = {
@@ -104,11 +109,37 @@ def make_reward_model(config: RewardConfig, console: Console) -> dict[str, Any]:
         **measured,
         "people_agree": None if agree is None else agree._asdict(),
         "curve": [*rows, _point(made, measured)] if rows else [],
+        "doubts": doubts,
     }
     history = made.fitted.history
     write_fitted(config.out, config=dataclasses.asdict(config), history=history, summary=summary, save_model=made.save)
     console.print(f"Written to {config.out}; it is what --reward {config.out} takes.", soft_wrap=True, markup=False)
     return summary
+
+
+def _doubts(made: RewardModel, measured: dict[str, Any], held_out: float) -> list[str]:
+    """Say in sentences why a reward model is not to be trusted, if it is not."""
+    if not held_out:
+        return ["Nothing was held out, so nothing tells whether it is better than chance; leave --held-out at 0.2 to see."]
+    # Of two halves of the held-out part one sets the scale and the other is reported on.
+    enough = math.ceil(2 * ENOUGH_GROUPS / held_out)
+    doubts = list[str]()
+    if made.fitted.best_step == 0:
+        doubts.append(f"{UNFITTED} Its head is random; do not train on it.")
+    if not measured:
+        doubts.append("The half that is reported on holds no pair in which one response is better. Do not train on it.")
+    elif measured["accuracy_low"] <= 0.5:
+        doubts.append(
+            f"It puts {measured['accuracy']:.3f} of {measured['pairs']} held-out pairs into their order, and the 95 % interval,"
+            f" {measured['accuracy_low']:.3f} to {measured['accuracy_high']:.3f}, reaches down to chance, which is 0.5."
+            f" Do not train on it; give more judgements, of about {enough} prompts."
+        )
+    if math.isnan(made.scale_error):
+        doubts.append(
+            f"Its scale is as the fit left it, since fewer than {ENOUGH_GROUPS} held-out prompts are there to set it by, or they"
+            f" are ordered no better than by chance: do not read its differences as log-odds. About {enough} prompts are enough."
+        )
+    return doubts
 
 
 def _texts(config: RewardConfig, comparisons: Sequence[Comparison]) -> tuple[list[str], list[str]]:

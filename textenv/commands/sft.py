@@ -8,7 +8,7 @@ from rich.console import Console
 from tyro.conf import Positional
 
 from textenv.agents.sft import SFTConfig, fine_tune
-from textenv.commands.fitting import StartConfig, facts_table, tell
+from textenv.commands.fitting import StartConfig, facts_table, tell, warn_if_unfitted
 from textenv.commands.output import hide_loading_bars, messages, print_json, results
 from textenv.reports.fitted import into_new_folder, write_fitted
 from textenv.terminal import say
@@ -62,6 +62,7 @@ def fine_tune_to(config: SFTCommandConfig, console: Console) -> dict[str, Any]:
         "ends_cut": learnt.ends_cut,
         **fitted.outline(),
     }
+    warn_if_unfitted(console, fitted)
     write_fitted(config.out, config=dataclasses.asdict(config), history=fitted.history, summary=summary, save_model=policy.save_pretrained)
     say(console, f"Written to {config.out}; it is what --model {config.out} takes.")
     return summary

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_expit
 
+ENOUGH_GROUPS = 20
+"""Groups, as prompts, by which a scale may be set: fitted to G pairs of different prompts it costs about
+1/(2G) nats a pair, 0.025 here, where the differences were log-odds already."""
 LEAST = 0.05
 """Root mean square, in log-odds, of the differences under the smallest scale: a model that orders
 pairs worse than by chance would have a negative one."""
@@ -58,6 +61,23 @@ def calibration_slope(differences: NDArray[np.float64], groups: NDArray[np.int64
     if (d > 0).all():
         return Slope(scale, math.exp(-_log_information(d, scale) / 2) * math.sqrt(alike))
     return Slope(scale, _sandwich(d, groups, alike, scale))
+
+
+def trusted_slope(differences: NDArray[np.float64], groups: NDArray[np.int64]) -> Slope:
+    """Return the slope where the pairs can tell it, and otherwise 1 with an error that is NaN.
+
+    They cannot where there are fewer than `ENOUGH_GROUPS` groups, and where the pairs are ordered no
+    better than by chance, so that the likeliest scale is the smallest: a scale fitted to them would make
+    the differences those of a model that is sure of what it does not know.
+
+    Args:
+        differences: (n,) r_w - r_l, n at least 0.
+        groups: (n,) numbers of the groups.
+    """
+    if len(np.unique(groups)) < ENOUGH_GROUPS:
+        return Slope(1.0, math.nan)
+    slope = calibration_slope(differences, groups)
+    return Slope(1.0, math.nan) if math.isnan(slope.error) else slope
 
 
 def _log_information(d: NDArray[np.float64], scale: float) -> float:

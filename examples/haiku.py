@@ -13,8 +13,9 @@ PROMPTS = [f"Haiku about {time} {thing}:\n" for time in TIMES for thing in THING
 
 
 def syllables(text: str) -> list[int]:
-    """Count the groups of vowels in each line."""
-    return [len(re.findall(r"[aeiouy]+", line.lower())) for line in text.strip().split("\n")]
+    """Count the groups of vowels in each line, but for the silent e of "late"."""
+    heard = re.sub(r"(?<=[aeiouy][^aeiouy\W])e\b", "", text.lower())
+    return [len(re.findall(r"[aeiouy]+", line)) for line in heard.strip().split("\n")]
 
 
 def form(completions: list[str]) -> list[float]:

@@ -38,6 +38,7 @@ from textenv.reports.counters import Counters
 from textenv.reports.evaluation import Measured, best_of_n, distinct, measure, only_best, reweighted, summarise
 from textenv.reports.html import write_report
 from textenv.reports.run import Run, check_space, find_run, free_folder
+from textenv.reports.scale import scale_doubt
 from textenv.reports.watch import Watch
 from textenv.rewards.protocol import reward_name
 from textenv.terminal import safe_console, say
@@ -246,6 +247,9 @@ def _train(config: TrainConfig, agent: Learner, run: Run, consoles: tuple[Consol
     set_global_generators(at_start)
     before = measure(agent.reference, agent.reference, agent.envs, prompts, seed=before_seed)
     run.evaluation("before", before, agent.policy.tokenizer)
+    doubt = scale_doubt(agent, before.episodes.scores)
+    if doubt is not None:
+        console.print(f"[yellow]warning[/]: {doubt}", soft_wrap=True, highlight=False)
     set_global_generators(present)
     _learn(config, agent, run, watch, console, interrupts)
     if watch is not None and watch.best is not None and watch.stopped:

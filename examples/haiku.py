@@ -38,4 +38,12 @@ def three_lines(text: str) -> bool:
     return text.count("\n") == 3
 
 
-textenv.register("MyHaiku-v0", prompts=PROMPTS, reward=form, judge=strict, stop=three_lines, max_prompt_tokens=16, max_new_tokens=40)
+textenv.register(
+    "MyHaiku-v0",
+    prompts=PROMPTS,
+    reward=form,
+    judge=strict,
+    stop=three_lines,
+    max_prompt_tokens=16,
+    max_new_tokens=40,
+)

@@ -1,20 +1,82 @@
 """The pages of docs: what they show runs, and what they point to is there."""
 
+import functools
+import importlib
 import re
+import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from textenv.cli import COMMANDS as ALL_COMMANDS
 from textenv.cli import main
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "own_environment.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(python|sh)\n(.*?)```", PAGE, flags=re.DOTALL)
 MODULE = "".join(text for kind, text in BLOCKS[: [kind for kind, _ in BLOCKS].index("sh")])
-COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
+COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.replace("\\\n", "").splitlines()]
 SMALL = {"list": [], "check": [], "train": ["--num-envs", "32", "--eval-prompts", "2"], "sample": [], "eval": []}
 """Options that the test adds to those of the page."""
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+IN_ORDER = ("README.md", "rlhf.md", "own_environment.md")
+"""Pages to be typed from top to bottom: what a command reads is in the repository, or an earlier one has made it."""
+WRITES = ("--out", "--export")
+A_FILE = re.compile(r"(?!--)(?:.*/.*|.*\.(?:db|jsonl|csv|parquet|txt|toml|html))")
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """Split the commands of textenv in blocks of sh, and those in running text that name no placeholder, into words."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", "").splitlines()]
+    running = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    spans = [span.replace("\n", " ") for span in re.findall(r"`(textenv [a-z]+ [^`]+)`", running)]
+    lines += [span for span in spans if not re.search(r"\b[A-Z]{2,}\b|--help|…|\.\.\.", span)]
+    split = [shlex.split(line.removeprefix(".venv/bin/"), comments=True) for line in lines]
+    return [words for words in split if words[:1] == ["textenv"]]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_is_one_that_can_be_typed(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The options are read as ever; only what the commands then do is left out."""
+    read = list[str]()
+
+    def leaving_out(name: str, run: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(run)
+        def noted(config: Any, **_: Any) -> None:
+            read.append(name)
+
+        return noted
+
+    for name in ALL_COMMANDS:
+        module = importlib.import_module(f"textenv.commands.{name}")
+        monkeypatch.setattr(module, "run", leaving_out(name, module.run))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name, options in re.findall(r"`(\w+\.toml)`:\n\n```toml\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+        (tmp_path / name).write_text(options, encoding="utf-8")
+    commands = commands_of(page)
+    for words in commands:
+        main(words[1:])
+    assert read == [words[1] for words in commands]
+
+
+@pytest.mark.parametrize("name", IN_ORDER)
+def test_every_command_finds_what_it_reads_and_overwrites_nothing(name: str) -> None:
+    (page,) = [page for page in PAGES if page.name == name]
+    made = set[str]()
+    for words in commands_of(page):
+        for before, word in zip(words, words[1:], strict=False):
+            if before in WRITES:
+                assert word not in made, words
+                made.add(word)
+            elif A_FILE.fullmatch(word):
+                assert word in made or (ROOT / word).is_file(), (word, words)
 
 
 @pytest.fixture
@@ -22,7 +84,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which one works, with the module that the page writes."""
     (tmp_path / "haiku.py").write_text(MODULE, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.delitem(sys.modules, "haiku", raising=False)
     return tmp_path
 
@@ -67,7 +129,7 @@ def test_the_example_is_what_the_page_builds(folder: Path) -> None:
         assert ours(texts) == theirs(texts)
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
         if not link.startswith("http"):

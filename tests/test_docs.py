@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import json
 import re
 import shlex
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from textenv.cli import COMMANDS as ALL_COMMANDS
 from textenv.cli import main
+from textenv.rewards.loading import load_reward
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "own_environment.md").read_text(encoding="utf-8")
@@ -77,6 +79,22 @@ def test_every_command_finds_what_it_reads_and_overwrites_nothing(name: str) -> 
                 made.add(word)
             elif A_FILE.fullmatch(word):
                 assert word in made or (ROOT / word).is_file(), (word, words)
+
+
+@pytest.mark.parametrize("name", ["agents.md", "dpo.md", "reward_models.md", "sft.md"])
+def test_python_of_pages_about_training_runs(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / name).read_text(encoding="utf-8"), flags=re.DOTALL)
+    for block in blocks:
+        exec(compile(block, name, "exec"), {})
+    assert blocks
+
+
+def test_the_demonstrations_are_what_the_chain_begins_with() -> None:
+    rows = [json.loads(line) for line in (ROOT / "examples" / "demonstrations.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == 258
+    assert all(row.keys() == {"prompt", "response"} for row in rows)
+    scores = load_reward("tiny-sentiment")(prompts=[row["prompt"] for row in rows], completions=[row["response"] for row in rows])
+    assert min(scores) > 0.8
 
 
 @pytest.fixture

@@ -249,7 +249,7 @@ def _train(config: TrainConfig, agent: Learner, run: Run, consoles: tuple[Consol
     run.evaluation("before", before, agent.policy.tokenizer)
     doubt = scale_doubt(agent, before.episodes.scores)
     if doubt is not None:
-        console.print(f"[yellow]warning[/]: {doubt}", soft_wrap=True, highlight=False)
+        console.print(f"warning: {doubt}", soft_wrap=True, markup=False, highlight=False)
     set_global_generators(present)
     _learn(config, agent, run, watch, console, interrupts)
     if watch is not None and watch.best is not None and watch.stopped:

@@ -8,7 +8,8 @@ from rich.console import Console
 from tyro.conf import Positional
 
 from textenv.agents.dpo import DPOConfig, prefer
-from textenv.commands.fitting import StartConfig, facts_table, tell, warn_if_unfitted
+from textenv.commands.doubts import warn_if_unfitted
+from textenv.commands.fitting import StartConfig, facts_table, tell
 from textenv.commands.output import hide_loading_bars, messages, print_json, results
 from textenv.preferences.loading import load_comparisons
 from textenv.reports.fitted import into_new_folder, write_fitted

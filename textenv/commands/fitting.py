@@ -2,20 +2,16 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from textenv.agents.fitting import Fitted
 from textenv.errors import ArgumentError
 from textenv.models.lora import add_lora
 from textenv.models.policy import LanguagePolicy, Precision
 from textenv.terminal import plain, say
-
-UNFITTED: Final = "Fitting never lowered the held-out loss, so what is written is the model as it was before the first step."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,17 +66,6 @@ def tell(console: Console, heading: str) -> Callable[[dict[str, float]], None]:
 
 
 _WHEN = ("step", "epoch", "learning_rate", "seconds")
-
-
-def warn(console: Console, sentence: str) -> None:
-    """Print a sentence that a user should not miss."""
-    console.print(Text.assemble(("warning", "yellow"), f": {sentence}"), soft_wrap=True)
-
-
-def warn_if_unfitted(console: Console, fitted: Fitted) -> None:
-    """Say so where the weights that were kept are those at the start."""
-    if fitted.best_step == 0:
-        warn(console, UNFITTED)
 
 
 def facts_table(summary: Mapping[str, Any], title: str) -> Table:

@@ -13,7 +13,7 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from textenv.agents.reward_model import RewardModel, RewardModelConfig, fit_reward_model
-from textenv.commands.fitting import UNFITTED, warn
+from textenv.commands.doubts import UNFITTED, warn
 from textenv.commands.output import hide_loading_bars, messages, print_json, results
 from textenv.commands.players import PlayerConfig, load_player
 from textenv.errors import ArgumentError

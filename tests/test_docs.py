@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import itertools
 import json
 import re
 import shlex
@@ -73,7 +74,7 @@ def test_every_command_finds_what_it_reads_and_overwrites_nothing(name: str) -> 
     (page,) = [page for page in PAGES if page.name == name]
     made = set[str]()
     for words in commands_of(page):
-        for before, word in zip(words, words[1:], strict=False):
+        for before, word in itertools.pairwise(words):
             if before in WRITES:
                 assert word not in made, words
                 made.add(word)

@@ -33,13 +33,9 @@ A_FILE = re.compile(r"(?!--)(?:.*/.*|.*\.(?:db|jsonl|csv|parquet|txt|toml|html))
 
 
 def commands_of(page: Path) -> list[list[str]]:
-    """Split the commands of textenv in blocks of sh, and those in running text that name no placeholder, into words."""
-    text = page.read_text(encoding="utf-8")
-    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
+    """Split the commands of textenv in blocks of sh into words."""
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     lines = [line for block in blocks for line in block.replace("\\\n", "").splitlines()]
-    running = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
-    spans = [span.replace("\n", " ") for span in re.findall(r"`(textenv [a-z]+ [^`]+)`", running)]
-    lines += [span for span in spans if not re.search(r"\b[A-Z]{2,}\b|--help|…|\.\.\.", span)]
     split = [shlex.split(line.removeprefix(".venv/bin/"), comments=True) for line in lines]
     return [words for words in split if words[:1] == ["textenv"]]
 
@@ -67,6 +63,17 @@ def test_every_command_is_one_that_can_be_typed(page: Path, tmp_path: Path, monk
     for words in commands:
         main(words[1:])
     assert read == [words[1] for words in commands]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_option_in_running_text_is_one_of_its_command(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    running = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for command, rest in re.findall(r"`textenv\s+([a-z]+)\s+([^`]*--[^`]*)`", running):
+        agent = re.findall(r"--agent [a-z_]+", rest)
+        with pytest.raises(SystemExit):
+            main([command, *" ".join(agent).split(), "--help"])
+        options = re.findall(r"--[a-z0-9-]+", capsys.readouterr().out)
+        assert set(re.findall(r"--[a-z0-9-]+", rest)) <= {*options, "--help"}, (command, rest)
 
 
 @pytest.mark.parametrize("name", IN_ORDER)

@@ -38,7 +38,7 @@ MODULES = {"haiku": "MyHaiku-v0", "toxicity": "Kind-v0"}
 """Examples that are imported for the environment they register."""
 CHAIN = "rlhf.py"
 """Runs in `tests/benchmarks/test_rlhf.py`, which measures what comes of it."""
-LINES = {"cleanrl_ppo.py": 160, "own_environment.py": 40, "haiku.py": 40, "toxicity.py": 40, "small_agent.py": 66}
+LINES = {"cleanrl_ppo.py": 160, "own_environment.py": 40, "haiku.py": 50, "toxicity.py": 40, "small_agent.py": 66}
 LIBRARIES = {
     "agilerl_ppo.py": "agilerl",
     "rllib_ppo.py": "ray",

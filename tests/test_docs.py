@@ -51,11 +51,15 @@ def named_in(commands: list[list[str]]) -> dict[str, set[str]]:
 
 
 def stand_in(names: set[str]) -> str:
-    """Write a module with environments and functions of these names: the options of a command may be those of its environment."""
-    lines = ["import textenv", "def score(completions): return [0.0] * len(completions)"]
+    """Write a module with environments, agents and functions of these names, as a command may ask for their options."""
+    lines = ["import textenv", "from textenv.agents import PPO", "def score(completions): return [0.0] * len(completions)"]
     for name in sorted(names):
-        is_id = re.search(r"-v\d+$", name)
-        lines.append(f"textenv.register({name!r}, prompts=['a'], reward=score)" if is_id else f"{name} = score")
+        if re.search(r"-v\d+$", name):
+            lines.append(f"textenv.register({name!r}, prompts=['a'], reward=score)")
+        elif name[0].isupper():
+            lines.append(f"class {name}(PPO): pass")
+        else:
+            lines.append(f"{name} = score")
     return "\n".join(lines)
 
 

@@ -261,7 +261,7 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delitem(sys.modules, "hostile", raising=False)
     monkeypatch.setenv("COLUMNS", "400")
     rows = [
-        {"prompt": f"{index}{ORDER}", "responses": [f"one {ORDER}", f"two {ORDER}"], "ranks": [1, 2], "annotator": ORDER.strip("\x00 ")}
+        {"prompt": f"{index}{ORDER}", "responses": [f"one {ORDER}", f"two {ORDER}"], "ranks": [1, 2], "annotator": "Ann [bold]"}
         for index in range(4)
     ]
     Path("judged.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

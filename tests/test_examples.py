@@ -101,6 +101,7 @@ def test_environments_keep_the_contract_without_a_warning(
 
 def example(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.delitem(sys.modules, name, raising=False)  # another test may have imported a module of that name
     return importlib.import_module(name)
 
 

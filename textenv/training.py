@@ -134,9 +134,8 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
         SystemExit: SIGINT or SIGTERM came; what has been learnt is saved, and the code is 128 and the signal's number.
     """
     console = console or safe_console(stderr=True)
+    is_named = config.out is not None
     out = config.out or default_folder(config)
-    if config.out is None:
-        say(console, f"This run is written to {out}.")
     config = dataclasses.replace(config, out=out)
     device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
     plain = {**plain_config(config), "device": device}
@@ -156,6 +155,8 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
     _say_what_differs(config, envs.unwrapped.rules, console)
     check_space(out, *agent.modules.values(), keeps_best=config.stop_on_overoptimisation)
     run = Run(out, plain, resume=config.resume)
+    if not is_named:
+        say(console, f"Writing to {out}/.")
     try:
         with Interrupts() as interrupts:
             return _train(config, agent, run, (console, results or console), interrupts)

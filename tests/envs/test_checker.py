@@ -94,8 +94,8 @@ ROWS = [{"prompt": "a", "word": ["a", "b"]}, {"prompt": "b", "word": ["b", "a"]}
         (RewardError, {"reward": words_over_letters}, "words_over_letters raised ZeroDivisionError: .* the completion ''"),
         (RewardError, {"judge": words_over_letters}, "words_over_letters raised ZeroDivisionError"),
         (RewardError, {"reward": lambda completions: [1.0]}, "returned 1 values for 4 completions"),
-        (RewardError, {"reward": lambda completions: "high"}, "returned 4 values for 1 completions"),
-        (RewardError, {"reward": lambda completions: 0.5}, "returned 0.5 instead of 1 numbers"),
+        (RewardError, {"reward": lambda completions: "high"}, "returned 'high', which is no row of numbers"),
+        (RewardError, {"reward": lambda completions: 0.5}, "returned 0.5 instead of 1 values"),
         *(
             (
                 RewardError,

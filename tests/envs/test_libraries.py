@@ -269,5 +269,6 @@ def test_settings_of_rl_zoo_are_those_of_agents(algorithm: str) -> None:
     agent = {"ppo": PPO, "a2c": A2C, "dqn": DQN}[algorithm]
     for id, arguments in settings.items():
         known = {name: value for name, value in arguments.items() if name not in ("n_envs", "n_timesteps")}
-        agent(env=gymnasium.make(id), **known)
+        # As many environments as the settings say, or SB3 warns of a minibatch larger than the batch.
+        agent(env=make_vec_env(id, n_envs=arguments.get("n_envs", 1)), **known)
         assert arguments["gamma"] == 1.0

@@ -236,10 +236,15 @@ def _shown(value: Any) -> str:
 _LONGEST: Final = 300
 
 
+def _first(prompts: Sequence[str], completions: Sequence[str]) -> str:
+    """Return the first text of a batch, which may be empty, as messages show it."""
+    return f"{prompts[0]!r} + {completions[0]!r}" if len(prompts) else "none"
+
+
 def _floats(values: Any, n: int, what: str, name: str, prompts: Sequence[str], completions: Sequence[str]) -> NDArray[np.float64]:
     if hasattr(values, "detach"):
         values = values.detach().cpu()
-    _count(values, n, what, name, f"{prompts[0]!r} + {completions[0]!r}")
+    _count(values, n, what, name, _first(prompts, completions))
     scores = np.zeros(n, dtype=np.float64)
     for index, value in enumerate(values):
         at = index if what == "completions" else 0
@@ -309,7 +314,7 @@ def call_reward(
     if pieces is None or not takes_pieces(reward):
         parts = {part: _floats(of, len(prompts), "completions", f"{name}.{part}", prompts, completions) for part, of in _parts(values)}
         return Scored(_floats(values, len(prompts), "completions", name, prompts, completions), None, parts)
-    _count(values, len(prompts), "completions", name, f"{prompts[0]!r} + {completions[0]!r}", "a row of values")
+    _count(values, len(prompts), "completions", name, _first(prompts, completions), "a row of values")
     rows = [
         _floats(row, len(piece), "pieces", name, prompts[i : i + 1], completions[i : i + 1])
         for i, (row, piece) in enumerate(zip(values, pieces, strict=True))

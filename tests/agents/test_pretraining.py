@@ -150,13 +150,13 @@ def test_on_the_command_line(corpus: Path, tmp_path: Path, capsys: pytest.Captur
     for options, message in (
         (["--ptx-coef", "0.2"], together),
         (["--ptx-corpus", str(corpus)], together),
-        (["--ptx-coef", "-1", "--ptx-corpus", str(corpus)], "ptx_coef must be at least 0, got -1.0."),
+        (["--ptx-coef", "-1", "--ptx-corpus", str(corpus)], "--ptx-coef must be at least 0, got -1.0."),
         (
             ["--ptx-coef", "1", "--ptx-corpus", str(tmp_path / "rows.jsonl")],
-            'ptx_corpus needs the columns "prompt" and "response", or "text", but',
+            '--ptx-corpus needs the columns "prompt" and "response", or "text", but',
         ),
-        (["--ptx-coef", "1", "--ptx-corpus", str(tmp_path / "empty.txt")], "ptx_corpus is empty; give at least one text."),
-        (["--ptx-coef", "1", "--ptx-corpus", "nowhere.txt"], "ptx_corpus: there is no file nowhere.txt."),
+        (["--ptx-coef", "1", "--ptx-corpus", str(tmp_path / "empty.txt")], "--ptx-corpus is empty; give at least one text."),
+        (["--ptx-coef", "1", "--ptx-corpus", "nowhere.txt"], "--ptx-corpus: there is no file nowhere.txt."),
     ):
         capsys.readouterr()
         with pytest.raises(SystemExit) as caught:

@@ -66,7 +66,10 @@ def test_help_and_options_are_those_of_the_agent(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err == "textenv: --clip-range is an option of ppo and grpo, not of rloo.\n"
     with pytest.raises(SystemExit) as caught:
         main(["train", "TextCopy-v0", "--agent", "pppo"])
-    assert capsys.readouterr().err == 'textenv: There is no agent "pppo". Did you mean "ppo"?\n'
+    assert (
+        capsys.readouterr().err
+        == 'textenv: There is no agent "pppo". Did you mean "ppo"? One of your own is called with its module: "my_module:MyAgent".\n'
+    )
 
 
 def test_a_file_names_the_agent_and_its_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

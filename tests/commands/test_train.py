@@ -17,6 +17,7 @@ from textenv.checkpoint import load_state
 from textenv.cli import main
 from textenv.models.loading import toy_causal_lm, toy_tokenizer
 from textenv.models.policy import LanguagePolicy
+from textenv.reports.loading import load_run
 
 SMALL = "--episodes 32 --episodes-per-update 16 --group-size 4 --minibatch-size 8 --eval-prompts 2 --num-envs 16 --seed 5".split()
 
@@ -63,7 +64,7 @@ def test_files_of_a_run(run: Path) -> None:
     expected = "checkpoint config.json episodes evaluation metrics.csv model report.html summary.json"
     assert {path.name for path in run.iterdir()} == set(expected.split())
     assert [path.name for path in sorted((run / "episodes").iterdir())] == ["part-00001.parquet", "part-00002.parquet"]
-    assert {path.suffix for path in run.rglob("*") if path.is_file()} == {".csv", ".html", ".json", ".parquet", ".safetensors"}
+    assert {path.suffix for path in run.rglob("*") if path.is_file()} == {".csv", ".html", ".json", ".md", ".parquet", ".safetensors"}
     config = json.loads((run / "config.json").read_text())
     assert (config["env"], config["seed"], config["episodes"], config["num_envs"]) == ("TextCopy-v0", 5, 32, 16)
     assert (config["algorithm"]["group_size"], config["algorithm"]["learning_rate"]) == (4, 0.003)
@@ -117,8 +118,11 @@ def test_an_existing_run_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch, 
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
     monkeypatch.chdir(run.parent.parent)
     with pytest.raises(SystemExit) as caught:
-        main(["train", "TextCopy-v0", *SMALL])
+        main(["train", "TextCopy-v0", *SMALL, "--out", "runs/TextCopy-v0-ppo-5"])
     assert caught.value.code == 2
     shown = capsys.readouterr().err
     assert shown == "textenv: runs/TextCopy-v0-ppo-5 exists already; go on with --resume, choose another --out or remove it.\n"
+    main(["train", "TextCopy-v0", *SMALL])
+    assert capsys.readouterr().err.startswith("Writing to runs/TextCopy-v0-ppo-5-2/.\n")
+    assert load_run(run.with_name("TextCopy-v0-ppo-5-2")).summary["episodes"] == 32
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before

@@ -121,7 +121,7 @@ def strengths_table(strengths: Sequence[Mapping[str, Any]]) -> Table:
     short = _short([row["player"] for row in strengths])
     measure = short[strengths[0]["player"]]
     caption = f"Bradley-Terry: log-odds of beating {measure}, ties as half wins; 95 % intervals, over prompts"
-    table = Table(Column("player", overflow="fold"), "log-odds", "interval", plain(f"beats {measure}"), caption=plain(caption))
+    table = Table(Column("player", overflow="fold"), "log-odds", "interval", Column(plain(f"beats {measure}")), caption=plain(caption))
     for row in sorted(strengths, key=lambda row: -row["log_odds"]):
         if row is strengths[0]:
             table.add_row(plain(measure), "0", "", "")

@@ -1,9 +1,11 @@
 """The command line, as a user starts it."""
 
+import contextlib
 import importlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -265,6 +267,10 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for index in range(4)
     ]
     Path("judged.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    main(["comparisons", "judged.db", "--add", "judged.jsonl"])
+    with contextlib.closing(sqlite3.connect("judged.db")) as database, database:
+        for table in ("labels", "annotators"):
+            database.execute(f"UPDATE {table} SET annotator = ?", (ORDER,))  # as older versions took it
     return tmp_path
 
 
@@ -280,7 +286,7 @@ SMALL_RUN: Final = "--episodes 16 --episodes-per-update 16 --group-size 4 --eval
         ["list hostile", "list hostile --json"],
         [f"train hostile:Hostile-v0 {SMALL_RUN} --out run"],
         ["compare tiny-en hostile:Hostile-v0 --responses 2 --prompts 2 --out own.db", "comparisons own.db"],
-        ["comparisons judged.db --add judged.jsonl", "comparisons judged.db --json", "comparisons judged.db --export pairs.jsonl"],
+        ["comparisons judged.db", "comparisons judged.db --json", "comparisons judged.db --export pairs.jsonl"],
     ],
 )
 def test_no_text_does_anything_at_the_terminal(lines: list[str], hostile: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ class ComparisonsConfig:
     store: Positional[Path]
     """Comparison store; --add makes it if it is missing."""
     add: Path | None = None
-    """File of comparisons to read into it: .jsonl, .jsonl.gz or .parquet in any of the formats, or another store."""
+    """File of comparisons to read into it: .csv, .tsv, .json, .jsonl or .parquet (or .gz) in any of the formats, or another store."""
     export: Path | None = None
     """File to write its judgements to: .jsonl or .parquet."""
     format: Format = "textenv"

@@ -21,7 +21,7 @@ class DPOCommandConfig(StartConfig):
     """What to fit to which judgements."""
 
     comparisons: Positional[str]
-    """A comparison store, or a .jsonl, .jsonl.gz or .parquet file in textenv's, TRL's or HH-RLHF's format."""
+    """A comparison store, or a .csv, .tsv, .json, .jsonl or .parquet file (or .gz) in textenv's, TRL's or HH-RLHF's format."""
     out: Path = Path("runs/dpo")
     """Folder, new or empty; afterwards what `--model` takes."""
     fitting: DPOConfig = dataclasses.field(default_factory=DPOConfig)

@@ -35,7 +35,7 @@ class RewardConfig:
     """What to make a reward model of."""
 
     comparisons: Positional[str]
-    """A comparison store, or a .jsonl, .jsonl.gz or .parquet file in textenv's, TRL's or HH-RLHF's format."""
+    """A comparison store, or a .csv, .tsv, .json, .jsonl or .parquet file (or .gz) in textenv's, TRL's or HH-RLHF's format."""
     model: str = "tiny-en"
     """What it starts from, a causal language model or an encoder: an embedded name, a local folder, that of a run, or a hub id."""
     out: Path = Path("runs/reward")

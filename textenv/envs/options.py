@@ -13,7 +13,7 @@ from textenv.errors import ArgumentError
 
 # Field of `Task` to its type and its help; the others need objects, or are said by options of a command such as --model.
 _FIELDS: Final[dict[str, tuple[Any, str]]] = {
-    "prompts": (str | None, "Prompts: a .txt, .jsonl, .csv or .parquet file, or a hub id."),
+    "prompts": (str | None, "Prompts: a .txt, .csv, .tsv, .json, .jsonl or .parquet file (or .gz), or a hub id."),
     "reward": (str | None, "Reward: an embedded name, a local folder, a hub id, or module:function."),
     "judge": (str | None, "Judge, which evaluations ask: as --reward."),
     "potential": (str | None, "Potential of an unfinished text, which pays tokens early: as --reward."),

@@ -30,7 +30,8 @@ class Task:
     """
 
     prompts: Any
-    """A list of texts or of rows, a DataFrame, a `datasets` object or hub id, or a path to .txt, .jsonl, .csv or .parquet."""
+    """A list of texts or of rows, a DataFrame, a `datasets` object or hub id, or a path to
+    .txt, .csv, .tsv, .json, .jsonl or .parquet (or .gz)."""
     reward: RewardLike
     """The score: an embedded name, a local path, a hub id, or any callable (see `textenv.rewards`)."""
     tokenizer: "str | Path | PreTrainedTokenizerBase" = "tiny-en"

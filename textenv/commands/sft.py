@@ -20,8 +20,8 @@ class SFTCommandConfig(StartConfig):
     """What to fine-tune on what."""
 
     data: Positional[str]
-    """Columns prompt and response (or completion), or text: a .csv, .tsv, .json, .jsonl or .parquet file (or .gz) or a hub id; or a .txt file,
-    a text per line."""
+    """Columns prompt and response (or completion), or text: a .csv, .tsv, .json, .jsonl or .parquet file (or .gz), or a hub id;
+    or a .txt file, a text per line."""
     out: Path = Path("runs/sft")
     """Folder, new or empty; afterwards what `--model` takes."""
     fitting: SFTConfig = dataclasses.field(default_factory=SFTConfig)

@@ -10,7 +10,19 @@ from textenv.errors import ArgumentError, did_you_mean
 from textenv.importing import is_import, resolve
 
 if TYPE_CHECKING:
+    from textenv.agents.actor_critic import ActorCritic, ActorCriticConfig
+    from textenv.agents.best_of_n import BestOfN, BestOfNConfig
+    from textenv.agents.dqn import DQN, DQNConfig
+    from textenv.agents.expert_iteration import ExpertIteration, ExpertIterationConfig
+    from textenv.agents.grpo import GRPO, GRPOConfig
+    from textenv.agents.guided import Guided, GuidedConfig
     from textenv.agents.learner import Learner
+    from textenv.agents.online_dpo import OnlineDPO, OnlineDPOConfig
+    from textenv.agents.ppo import PPO, PPOConfig
+    from textenv.agents.reinforce import REINFORCE, REINFORCEConfig
+    from textenv.agents.rloo import RLOO, RLOOConfig
+    from textenv.agents.scst import SCST, SCSTConfig
+    from textenv.agents.trpo import TRPO, TRPOConfig
 
 AGENTS: Final = {
     "reinforce": "REINFORCE",

@@ -257,9 +257,11 @@ def _in_memory(source: Any, what: str) -> Columns | list[Any]:
         return _mapping(source, what)
     if not isinstance(source, Iterable) or isinstance(source, bytes | bytearray | set | frozenset):
         raise ArgumentError(f"{what} must be a list, a DataFrame, a data set, a hub id or a path, got {type(source).__name__}.")
-    if getattr(source, "ndim", 1) != 1:
-        raise ArgumentError(f"{what} is an array of {source.ndim} dimensions; give a list of texts.")
-    return list(source.tolist() if hasattr(source, "tolist") else source)  # NumPy's texts are not Python's
+    dimensions = getattr(source, "ndim", 1)
+    if dimensions != 1:
+        raise ArgumentError(f"{what} is an array of {dimensions} dimensions; give a list of texts.")
+    to_list = getattr(source, "tolist", None)
+    return list(to_list() if to_list else source)  # NumPy's texts are not Python's
 
 
 def _mapping(source: Mapping[Any, Any], what: str) -> Columns:

@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 from safetensors import SafetensorError
 
@@ -22,7 +22,7 @@ from textenv.errors import ArgumentError, SaveError, TextenvError
 try:
     import fcntl
 except ImportError:  # Windows, where folders are not locked
-    fcntl = None  # type: ignore[assignment]
+    fcntl = cast(Any, None)
 
 LOCK: Final = ".textenv.lock"
 """File in a folder that is being written; it holds the id and the machine of the process."""
@@ -210,10 +210,10 @@ class FolderLock:
                         os.ftruncate(handle, 0)
                         os.write(handle, f"{os.getpid()} {socket.gethostname()}\n".encode())
                         self._handle = handle
+                        _held.add(handle)
                 finally:
                     if self._handle is None:
                         os.close(handle)
-        _held.add(handle)
 
     def check(self) -> None:
         """Make sure that what is written now goes to the folder that was locked.

@@ -90,7 +90,9 @@ def env_of(arguments: Sequence[str], hints: Mapping[str, Any]) -> str | None:
     values = _positionals(arguments, hints)
     if not values:
         named: list[str] | str | None = given(arguments, "names") or given(arguments, "env")
-        return named[-1] if isinstance(named, list) and named else named or None
+        if isinstance(named, list):
+            return named[-1] if named else None
+        return named or None
     if "names" in hints:
         return values[-1]
     return values[1] if "policy" in hints and len(values) > 1 else None if "policy" in hints else values[0]

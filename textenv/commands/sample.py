@@ -42,7 +42,7 @@ def sample(config: SampleConfig) -> list[dict[str, Any]]:
         LoadError: a model or the reward cannot be loaded.
     """
     count = config.n * max(len(config.prompt), 1)
-    own = {"prompts": list(config.prompt), "on_long_prompt": "widen"} if config.prompt else {}
+    own: dict[str, Any] = {"prompts": list(config.prompt), "on_long_prompt": "widen"} if config.prompt else {}
     policy, _, envs = load_player(config, min(count, 256), **own)
     if config.prompt:
         prompts = np.repeat(np.arange(len(config.prompt)), config.n)

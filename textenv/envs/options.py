@@ -55,8 +55,8 @@ def task_options(id: str | None, taken: Collection[str] = ()) -> type[TaskOption
     options = dict(_FIELDS)
     task = None if id is None else task_of(id)
     own = own_arguments(id or "")
-    for name, default in own.items():
-        options[name] = (type(default) | None, f"Argument of {id}.")
+    for name, value in own.items():
+        options[name] = (type(value) | None, f"Argument of {id}.")
     fields: list[Any] = []
     for name, (hint, description) in options.items():
         if name in taken and name in _MEANT_ALIKE:
@@ -66,7 +66,7 @@ def task_options(id: str | None, taken: Collection[str] = ()) -> type[TaskOption
         if type(present) in _PLAIN and present is not None:
             usual = Path(present).name if name == "prompts" else str(present).encode("unicode_escape").decode("ascii")
         default: Any = None if type(None) in getattr(hint, "__args__", ()) else ()
-        annotated = Annotated[hint, tyro.conf.arg(help=description, help_behavior_hint=f"(default: {usual})")]
+        annotated: Any = Annotated[hint, tyro.conf.arg(help=description, help_behavior_hint=f"(default: {usual})")]
         fields.append((f"env_{name}" if name in taken else name, annotated, dataclasses.field(default=default, metadata={"name": name})))
     made: type[TaskOptions] = dataclasses.make_dataclass("TaskOptions", fields, bases=(TaskOptions,), frozen=True, kw_only=True)
     made.__doc__ = f"Options of {id or 'the environment'}."

@@ -92,7 +92,7 @@ def task_on(
     """
     from textenv.rewards.loading import load_reward
 
-    fields = {name: value for name, value in (("reward", reward), ("judge", judge)) if value is not None}
+    fields: dict[str, Any] = {name: value for name, value in (("reward", reward), ("judge", judge)) if value is not None}
     task = task_of(id, **{**fields, **options})
     scorers = {"reward": task.reward, "potential": task.potential, "judge": task.judge}
     fields = {name: load_reward(scorer, device=device) for name, scorer in scorers.items() if scorer is not None}

@@ -238,12 +238,13 @@ class TextVectorEnv(VectorEnv[NDArray[np.int32], NDArray[np.int64], NDArray[Any]
             modes = ", ".join(f'"{mode}"' for mode in self.metadata["render_modes"])
             gym.logger.warn(f"render() was called without a render_mode; make the environment with one of {modes}.")
             return None
-        draw = self._draw_row if self.render_mode == "rgb_array" else self._render_row
-        frames = tuple(draw(row) for row in range(self.num_envs))
+        if self.render_mode == "rgb_array":
+            return tuple(self._draw_row(row) for row in range(self.num_envs))
+        texts = tuple(self._render_row(row) for row in range(self.num_envs))
         if self.render_mode == "human":
-            print("\n".join(frames))
+            print("\n".join(texts))
             return None
-        return frames
+        return texts
 
     def _shown(self, row: int) -> tuple[str, str, float | None]:
         """Read a row's prompt and completion, and its score when it has ended; nothing of a row without an episode."""

@@ -85,11 +85,8 @@ def plain_json(data: dict[str, Any]) -> str:
 
 def free_folder(folder: Path) -> Path:
     """Return a folder that is new or empty: this one, or else the first of FOLDER-2, FOLDER-3 and so on."""
-    for number in itertools.count(1):
-        place = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
-        if _is_free(place):
-            break
-    return place
+    others = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
+    return next(filter(_is_free, itertools.chain([folder], others)))
 
 
 def _is_free(folder: Path) -> bool:

@@ -234,12 +234,11 @@ def _shown(said: object) -> str:
 
 def _check_url(url: Any) -> None:
     example = 'HTTPReward needs a url such as "http://localhost:8000/score"'
-    try:
+    parts, valid = None, False
+    with contextlib.suppress(ValueError, TypeError, AttributeError):
         parts = urlsplit(url)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except (ValueError, TypeError, AttributeError):
-        valid = False
-    if not valid:
+    if parts is None or not valid:
         raise ArgumentError(f"{example}, got {url!r}.")
     if parts.username is not None or parts.password is not None:
         raise ArgumentError(f'{example}, without a user and password; give headers={{"Authorization": ...}} instead.')

@@ -247,7 +247,7 @@ class OneEnv(_Form, gym.Wrapper[Any, Any, Any, Any]):
 
     def _tell(self, info: dict[str, Any], told: dict[str, NDArray[np.float64]], *, ended: bool) -> dict[str, Any]:
         """Add what the wrapper tells, (1,) by name, to the last info, or where infos are numbers to every one."""
-        if not ended and self.env.unwrapped.infos != "numbers":
+        if not ended and self.rows.env.unwrapped.infos != "numbers":
             return info
         return info | {name: float(values[0]) + info.get(name, 0.0) for name, values in told.items()}
 
@@ -290,7 +290,7 @@ class ManyEnvs(_Form, _VectorWrapper):
         seen, paid, terminated, truncated, infos = returned
         texts, ended = tokens_of(seen), terminated | truncated
         after = texts.copy()
-        for row in np.flatnonzero(ended) if "final_obs" in infos else ():
+        for row in np.flatnonzero(ended).tolist() if "final_obs" in infos else ():
             after[row] = tokens_of(row_of(infos["final_obs"], row))
         shown = self.rows.observe(texts, self.rows.running(texts, after, ended))
         infos = self._show_final(infos, shown, after, ended)
@@ -301,7 +301,7 @@ class ManyEnvs(_Form, _VectorWrapper):
 
     def _tell(self, infos: dict[str, Any], told: dict[str, NDArray[np.float64]], ended: NDArray[np.bool_]) -> dict[str, Any]:
         """Add what the wrapper tells, (N,) by name, to the infos of rows that ended, or where infos are numbers to all."""
-        numbers = self.env.unwrapped.infos == "numbers"
+        numbers = self.rows.env.unwrapped.infos == "numbers"
         if not told or not (numbers or ended.any()):
             return infos
         last = infos.get("final_info", infos)
@@ -319,7 +319,7 @@ class ManyEnvs(_Form, _VectorWrapper):
             return infos
         at = np.flatnonzero(ended)
         final = self.rows.observe(after[at], np.zeros(len(at), dtype=np.bool_)) if len(at) else None
-        if self.env.unwrapped.infos == "numbers":
+        if self.rows.env.unwrapped.infos == "numbers":
             return infos | {"final_obs": put(infos["final_obs"], with_rows(shown, at, final))}
         told = np.full(self.num_envs, None, dtype=object)
         for index, row in enumerate(at.tolist()):

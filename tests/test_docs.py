@@ -83,9 +83,9 @@ def test_every_command_is_one_that_can_be_typed(page: Path, tmp_path: Path, monk
     for name, options in re.findall(r"`(\w+\.toml)`:\n\n```toml\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
         (tmp_path / name).write_text(options, encoding="utf-8")
     commands = commands_of(page)
-    for module, names in named_in(commands).items():
-        monkeypatch.delitem(sys.modules, module, raising=False)
-        (tmp_path / f"{module}.py").write_text(stand_in(names), encoding="utf-8")
+    for own, names in named_in(commands).items():
+        monkeypatch.delitem(sys.modules, own, raising=False)
+        (tmp_path / f"{own}.py").write_text(stand_in(names), encoding="utf-8")
     for words in commands:
         main(words[1:])
     assert read == [words[1] for words in commands]

@@ -272,11 +272,11 @@ def test_a_lock_notices_that_its_folder_is_gone(what: str, tmp_path: Path) -> No
         shutil.rmtree(folder)
     if what == "replaced":
         folder.mkdir()
-        other = FolderLock(folder)
+    other = FolderLock(folder) if what == "replaced" else None
     with pytest.raises(SaveError, match="folder was moved or deleted while it was written"):
         lock.check()
     lock.release()
-    if what == "replaced":
+    if other is not None:
         other.check()  # the release of one has not touched the other
         other.release()
 

@@ -204,7 +204,8 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 def config_of(line: str, agent: str = "ppo") -> TrainConfig:
     words = line.split()
-    return read_options("train", for_env(for_agent(TrainConfig, agent), words), words, common=("config",))[0]
+    made: type[TrainConfig] = for_env(for_agent(TrainConfig, agent), words)
+    return read_options("train", made, words, common=("config",))[0]
 
 
 def test_options_of_the_environment(file: Path) -> None:

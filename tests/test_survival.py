@@ -216,11 +216,15 @@ def interrupt_at(seconds: float) -> None:
     """
     real, armed = Run.record, False
 
+    def interrupt(number: int, frame: Any) -> None:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+
     def record(run: Any, *recorded: Any) -> None:
         nonlocal armed
         if not armed and run.counters.updates == 1:
             armed = True
-            signal.signal(signal.SIGALRM, lambda number, frame: [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)])
+            signal.signal(signal.SIGALRM, interrupt)
             signal.setitimer(signal.ITIMER_REAL, seconds)
         real(run, *recorded)
 

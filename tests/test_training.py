@@ -493,7 +493,7 @@ def test_without_a_terminal_there_is_a_line_now_and_then(tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize("episodes", [-1, 1.5, True, "16"])
 def test_learn_needs_a_number(episodes: Any) -> None:
-    envs = gymnasium.make_vec("TextCopy-v0", num_envs=4)
+    envs: Any = gymnasium.make_vec("TextCopy-v0", num_envs=4)
     agent = PPOAgent(LanguagePolicy.for_rules(envs.unwrapped.rules), envs, PPO)
     with pytest.raises(ArgumentError, match="learn needs a number of episodes, an integer of at least 0, got"):
         agent.learn(episodes)

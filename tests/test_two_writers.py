@@ -146,7 +146,7 @@ def test_a_folder_that_goes_away_ends_the_run_with_a_sentence(what: str, writer:
         shutil.rmtree(away)
     elif what == "replaced":
         assert Life(line.replace("--episodes 80", "--episodes 32"), tmp_path).end()[0] == 0
-        before = snapshot(run)
+    before = snapshot(run) if what == "replaced" else None
     (tmp_path / "waits").rename(tmp_path / "go")
     code, said = life.end()
     assert code == 1

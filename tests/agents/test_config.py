@@ -85,7 +85,7 @@ def test_one_refuses(name: str, fields: dict[str, Any], message: str) -> None:
     ],
 )
 def test_the_minibatch_fits_the_episodes_of_an_update(name: str, fields: dict[str, Any], size: int) -> None:
-    config = agent_class(name).Config(**fields)
+    config: Any = agent_class(name).Config(**fields)
     assert minibatch(config) == size
     assert config.episodes_per_update % size == 0
     assert minibatch(replace(config, kl_coef=0.2)) == size
@@ -124,7 +124,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_an_agent_of_ones_own_is_called_with_its_module(own: Path) -> None:
-    agent = agent_class("own_agents:Own")
+    agent: Any = agent_class("own_agents:Own")
     assert (agent.__name__, agent.Config().boldness) == ("Own", 0.3)
     assert for_agent(TrainConfig, "own_agents:Own")(env="TextCopy-v0").algorithm.boldness == 0.3
 

@@ -30,7 +30,8 @@ def has_colour(frame: np.ndarray, colour: tuple[int, int, int]) -> bool:
 @pytest.mark.parametrize("text", ["", "a", "word " * 500, "x" * 5000, "\n" * 40, "\ud83d\x00\x1b[2m", "e\u0301" * 100, "\U0001f600"])
 def test_every_frame_has_the_size_that_encoders_like(text: str) -> None:
     for frame in (draw_frame(text, "", None, 0, 8), draw_frame("", text, 0.5, 8, 8)):
-        assert (frame.shape, frame.dtype) == ((HEIGHT, WIDTH, 3), np.uint8)
+        assert frame.shape == (HEIGHT, WIDTH, 3)
+        assert frame.dtype == np.uint8
         assert frame.flags.writeable
     assert HEIGHT % 16 == WIDTH % 16 == 0
 

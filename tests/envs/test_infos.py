@@ -68,7 +68,7 @@ def test_numbers_are_the_same_entries_at_every_step(layer: str, mode: AutoresetM
 @pytest.mark.parametrize("reward", [by_length, None])
 def test_numbers_are_those_of_the_texts(toy: Callable[..., Task], kl_coef: float, reward: Any) -> None:
     fields = {} if reward is None else {"reward": reward}
-    tells, counts = (TextVectorEnv(toy(**fields), N, infos=infos, kl_coef=kl_coef, stop="bb") for infos in ("texts", "numbers"))  # type: ignore[arg-type]
+    tells, counts = (TextVectorEnv(toy(**fields), N, infos=infos, kl_coef=kl_coef, stop="bb") for infos in ("texts", "numbers"))
     for envs in (tells, counts):
         envs.reset(seed=0)
     generator, reasons = np.random.default_rng(1), set()

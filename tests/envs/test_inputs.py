@@ -39,7 +39,7 @@ def refused_in_a_sentence(call: Callable[[], Any]) -> bool:
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_make(name: str) -> None:
     def make(value: Any) -> None:
-        arguments = {"num_envs": 2} | ({"kl_coef": 0.1} if name == "reference" else {}) | {name: value}
+        arguments: dict[str, Any] = {"num_envs": 2} | ({"kl_coef": 0.1} if name == "reference" else {}) | {name: value}
         gymnasium.make_vec(ID, **arguments).reset(seed=0)
 
     refused = [refused_in_a_sentence(lambda value=value: make(value)) for value in ODD]  # type: ignore[misc]

@@ -58,7 +58,7 @@ def with_fault(toy: Callable[..., Task], where: str, many: bool, mode: Autoreset
     fields = parts | ({where: fault} if where in parts else {})
     if where in ("reference", "KLShaping", "RecordEpisodes"):
         reference.next_log_probs = fault  # type: ignore[method-assign]
-    inner = {"kl_coef": 0.1, "reference": reference} if where == "reference" else {}
+    inner: dict[str, Any] = {"kl_coef": 0.1, "reference": reference} if where == "reference" else {}
     env: Any = TextVectorEnv(toy(**fields), 2, autoreset_mode=mode, **inner) if many else TextEnv(toy(**fields), **inner)
     if where == "KLShaping":
         env = wrappers.KLShaping(env, 0.1, reference=reference)
@@ -129,7 +129,7 @@ def test_a_model_that_is_interrupted_while_it_reads(
     broken, whole = (WRAPPED[wrapper](env, policy) for env, policy in zip(made, policies, strict=True))
     for env in (broken, whole):
         env.reset(seed=0)
-    store, interrupts = policies[0].cache._store, []
+    store, interrupts = policies[0].cache._store, list[int]()
 
     def interrupted(*arguments: Any) -> None:
         if not early:

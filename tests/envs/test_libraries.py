@@ -55,8 +55,9 @@ def test_so_does_make_vec_env(id: str) -> None:
     envs = make_vec_env(id, n_envs=2, seed=0)
     envs.reset()
     envs.step(np.zeros(2, dtype=np.int64))
-    assert len(envs.get_images()) == 2
-    assert not np.array_equal(*envs.get_images())
+    frames: Any = envs.get_images()
+    assert len(frames) == 2
+    assert not np.array_equal(*frames)
 
 
 @pytest.mark.parametrize("id", [ID, "TextSentiment-v0"])
@@ -121,13 +122,13 @@ def test_a_video_of_many(tmp_path: Path) -> None:
     ],
 )
 def test_frames_are_collected_through_textenvs_wrappers(wrapper: Callable[[Any], Any]) -> None:
-    env = RenderCollection(wrapper(gymnasium.make(ID, render_mode="rgb_array")))
+    env: Any = RenderCollection(wrapper(gymnasium.make(ID, render_mode="rgb_array")))
     env.reset(seed=0)
     env.step(0)
     frames = env.render()
     assert [frame.shape for frame in frames] == [FRAME, FRAME]
     assert not np.array_equal(*frames)
-    listed = gymnasium.make(ID, render_mode="rgb_array_list")
+    listed: Any = gymnasium.make(ID, render_mode="rgb_array_list")
     listed.reset(seed=0)
     assert len(listed.render()) == 1
 
@@ -151,7 +152,7 @@ def test_numpy_to_torch_takes_one_environment() -> None:
 @pytest.mark.parametrize("mode", AutoresetMode)
 @pytest.mark.parametrize("kl_coef", [0.0, 0.1])
 def test_numpy_to_torch_takes_many(mode: AutoresetMode, kl_coef: float) -> None:
-    made = gymnasium.make_vec(ID, num_envs=2, autoreset_mode=mode, infos="numbers", kl_coef=kl_coef)
+    made: Any = gymnasium.make_vec(ID, num_envs=2, autoreset_mode=mode, infos="numbers", kl_coef=kl_coef)
     end = made.unwrapped.rules.contract.end
     envs = gymnasium.wrappers.vector.NumpyToTorch(made)
     _, first = envs.reset(seed=0)
@@ -185,8 +186,7 @@ def test_a_time_limit_is_one_keyword() -> None:
 
 def test_a_replay_buffer_of_floats_feeds_a_linear_layer() -> None:
     env = DtypeObservation(gymnasium.make(ID), np.float32)
-    spaces: Any = env.observation_space, env.action_space
-    buffer = ReplayBuffer(8, *spaces, device="cpu", handle_timeout_termination=False)
+    buffer = ReplayBuffer(8, env.observation_space, env.action_space, device="cpu", handle_timeout_termination=False)
     seen, _ = env.reset(seed=0)
     for _ in range(8):
         action = env.action_space.sample()
@@ -206,10 +206,10 @@ def test_minari_keeps_the_infos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     import minari
 
     env = minari.DataCollector(gymnasium.make(ID, infos="numbers"), record_infos=True)
-    scores, steps = [], 0
+    scores, steps, info = [], 0, dict[str, Any]()
     for seed in range(3):
         env.reset(seed=seed)
-        ended, info = False, dict[str, Any]()
+        ended = False
         while not ended:
             *_, ended, _, info = env.step(env.action_space.sample())
             steps += 1

@@ -304,10 +304,10 @@ def test_scorers_are_loaded_for_a_device() -> None:
 
 
 def test_options_come_before_all_else_and_reach_the_scorers() -> None:
-    texts = {"prompts": ["The film "] * 2, "completions": ["is wonderful.", "is terrible."]}
+    prompts, completions = ["The film "] * 2, ["is wonderful.", "is terrible."]
     usual, task = task_on("TextSentiment-v0", {}), task_on("TextSentiment-v0", {"target": "negative", "max_new_tokens": 3})
     for name in ("reward", "judge"):
-        positive, negative = (np.asarray(call_reward(getattr(of, name), *texts.values()).scores) for of in (usual, task))
+        positive, negative = (np.asarray(call_reward(getattr(of, name), prompts, completions).scores) for of in (usual, task))
         np.testing.assert_allclose(negative, 1 - positive, rtol=0, atol=1e-12)
     assert task.max_new_tokens == 3
     assert task_on("TextCopy-v0", {"judge": "tiny-sentiment"}, judge="tiny-toxicity").judge is load_reward("tiny-sentiment")

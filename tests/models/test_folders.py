@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 import torch
-from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from peft import LoraConfig, get_peft_model
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -46,7 +46,8 @@ def policy_folder(folder: Path) -> None:
 
 
 def classifier_folder(folder: Path) -> None:
-    config: Any = GPT2Config(vocab_size=5, n_positions=16, n_embd=8, n_layer=2, n_head=1, pad_token_id=4, num_labels=2)
+    special: dict[str, Any] = {"pad_token_id": 4, "num_labels": 2}
+    config = GPT2Config(vocab_size=5, n_positions=16, n_embd=8, n_layer=2, n_head=1, **special)
     GPT2ForSequenceClassification(config).save_pretrained(folder)
     TOKENIZER.save_pretrained(folder)
 
@@ -370,7 +371,7 @@ def test_a_pickle_is_not_opened(made: Callable[[str], Path], tmp_path: Path, cap
         shutil.copytree(made(loader), folder)
         (folder / "model.safetensors").unlink()
         (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Opened()))
-        refused(lambda loader=loader, folder=folder: LOADERS[loader].load(folder), capfd)
+        refused(functools.partial(LOADERS[loader].load, folder), capfd)
     assert not (tmp_path / "opened").exists()
 
 

@@ -249,7 +249,7 @@ def test_the_saved_adapters_give_the_policy_again(name: str, tmp_path: Path) -> 
     assert not torch.allclose(log_probs(LanguagePolicy.from_pretrained(base)), before, atol=0.01)
     assert torch.allclose(log_probs(LanguagePolicy.from_pretrained(folder)), before, atol=1e-5)
     # By peft, and by the name of the base that the adapters keep.
-    around = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), folder / "adapter")
+    around: Any = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), folder / "adapter")
     assert torch.allclose(log_probs(LanguagePolicy(around, policy.tokenizer)), before, atol=1e-5)
     assert torch.allclose(log_probs(LanguagePolicy.from_pretrained(folder / "adapter")), before, atol=1e-5)
 
@@ -339,7 +339,7 @@ def test_the_adapters_of_a_peft_model_are_trained_and_switched_off(kind: str, tm
     assert (tmp_path / "adapter").exists() == (kind != "VERA")
     if kind == "VERA":
         return
-    again = PeftModel.from_pretrained(make_policy("llama").model, tmp_path / "adapter")
+    again: Any = PeftModel.from_pretrained(make_policy("llama").model, tmp_path / "adapter")
     assert torch.allclose(log_probs(LanguagePolicy(again, policy.tokenizer)), own, atol=1e-5)
 
 

@@ -9,7 +9,7 @@ from textenv.agents import AGENTS, agent_class
 from textenv.models.policy import LanguagePolicy
 from textenv.reports.captions import AXES, CURVES, METRICS, caption
 
-SMALL = {"episodes_per_update": 16}
+SMALL: dict[str, Any] = {"episodes_per_update": 16}
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "ppo": [
         {"group_size": 4, "minibatch_size": 8, "form": "penalty"},

@@ -58,7 +58,8 @@ def test_a_judge_has_a_row_where_one_run_has_one(loaded: list[LoadedRun], watche
 
 def test_every_other_metric_is_drawn_too(loaded: list[LoadedRun]) -> None:
     drawn = {figure["name"] for figure in [*sections.curve_figures(loaded), *sections.other_figures(loaded)]}
-    metrics = loaded[1].metrics.assign(my_share=[0.1, 0.2, 0.3], **{"<b>": [1, 2, 3], "word": ["a", "b", "c"], "nothing": np.nan})
+    columns: dict[str, Any] = {"<b>": [1, 2, 3], "word": ["a", "b", "c"], "nothing": np.nan}
+    metrics = loaded[1].metrics.assign(my_share=[0.1, 0.2, 0.3], **columns)
     assert drawn == {name for name in loaded[1].metrics.select_dtypes("number") if name not in ("update", "episodes", "seconds")}
     others = sections.other_figures([loaded[0], changed(loaded[1], metrics=metrics)])
     added = [(figure["name"], figure["heading"]) for figure in others if figure["name"] not in drawn]

@@ -222,7 +222,7 @@ def deep() -> list[Any]:
 
 def test_what_is_missing_is_null_and_numbers_of_numpy_are_numbers(endpoint: Endpoint) -> None:
     endpoint.answers = [lengths]
-    columns = {
+    columns: dict[str, Any] = {
         "missing": [None, float("nan"), pd.NA],
         "nested": [{"a": [np.nan, pd.NaT]}, (1, None), []],
         "numpy": [np.float32(0.5), np.int64(7), np.bool_(True)],

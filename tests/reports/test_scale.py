@@ -1,6 +1,5 @@
 """β's default is called into doubt where scores are not between 0 and 1, and nowhere else."""
 
-import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import gymnasium
 import pytest
 import torch
 
-from textenv.agents import PPO, RLOO, BestOfN
+from textenv.agents import PPO, RLOO, BestOfN, PPOConfig
 from textenv.cli import main
 from textenv.models.policy import LanguagePolicy
 from textenv.preferences.comparison import Comparison
@@ -47,7 +46,7 @@ def test_scores_between_0_and_1_raise_no_doubt(scores: torch.Tensor, envs: Any, 
 
 def test_a_beta_that_was_chosen_raises_no_doubt(envs: Any, policy: LanguagePolicy) -> None:
     for beta in (0.0, 0.2):
-        assert scale_doubt(PPO(policy, envs, dataclasses.replace(PPO.Config(), kl_coef=beta)), NORMAL) is None
+        assert scale_doubt(PPO(policy, envs, PPOConfig(kl_coef=beta)), NORMAL) is None
 
 
 def test_toys_and_agents_that_learn_nothing_raise_no_doubt(envs: Any, policy: LanguagePolicy) -> None:

@@ -72,11 +72,7 @@ def load_state(folder: Path) -> dict[str, Any]:
         FileNotFoundError: neither the checkpoint nor its predecessor is there.
         LoadError: a file of it is missing, damaged, or written by a later version.
     """
-    # The last was written by earlier versions.
-    places = (folder, predecessor(folder), folder.with_name(folder.name + ".old"))
-    place = next((place for place in places if place.is_symlink() or place.exists()), None)
-    if place is None:
-        raise FileNotFoundError(f"There is no checkpoint {folder}.")
+    place = _place(folder)
     content = _read_content(place / "state.json")
     file = place / "state.safetensors"
     try:
@@ -89,6 +85,31 @@ def load_state(folder: Path) -> dict[str, Any]:
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise LoadError(f"{file} is missing or damaged: {error}; restore the folder from a copy, or start anew in another.") from error
     return state
+
+
+def read_values(folder: Path) -> dict[str, Any]:
+    """Read the JSON values of a checkpoint, such as its counters, and none of its tensors.
+
+    Raises:
+        FileNotFoundError: neither the checkpoint nor its predecessor is there.
+        LoadError: the JSON file of it is missing, damaged, or written by a later version.
+    """
+    file = _place(folder) / "state.json"
+    try:
+        items = _read_content(file)["state"]["__items__"]
+        return {name: value for name, value in items if not isinstance(value, dict | list)}
+    except (TypeError, KeyError, ValueError) as error:
+        raise LoadError(f"{file} is no checkpoint's: {error}; restore the folder from a copy, or start anew in another.") from error
+
+
+def _place(folder: Path) -> Path:
+    """Return where a checkpoint is, or where its predecessor is while it is replaced."""
+    # The last was written by earlier versions.
+    places = (folder, predecessor(folder), folder.with_name(folder.name + ".old"))
+    place = next((place for place in places if place.is_symlink() or place.exists()), None)
+    if place is None:
+        raise FileNotFoundError(f"There is no checkpoint {folder}.")
+    return place
 
 
 def _read_content(file: Path) -> dict[str, Any]:

@@ -37,7 +37,18 @@ def test_who_cannot_tell_has_neither() -> None:
         ({"ratings": (0.5, 2.0, 3.0)}, "between 1 and 7, got 0.5"),
         ({"ratings": (7.5, 2.0, 3.0)}, "between 1 and 7, got 7.5"),
         ({"ratings": (float("nan"), 2.0, 3.0)}, "between 1 and 7, got nan"),
+        ({"ratings": ("1", 2.0, 3.0)}, "a number between 1 and 7, got '1'"),
+        ({"ratings": (1j, 2.0, 3.0)}, "a number between 1 and 7, got 1j"),
+        ({"ratings": ([1], 2.0, 3.0)}, r"a number between 1 and 7, got \[1\]"),
+        ({"ratings": (True, 2.0, 3.0)}, "a number between 1 and 7, got True"),
+        ({"ratings": 5}, "ratings of a comparison are a tuple, got 5"),
+        ({"ranks": "123"}, "ranks of a comparison are a tuple, got '123'"),
+        ({"sources": "abc"}, "sources of a comparison are a tuple, got 'abc'"),
         ({"sources": ("run",)}, "3 sources, got 1"),
+        ({"sources": ("run", 2, "c")}, '"sources" is 2, not text'),
+        ({"sources": ("run", "\ud83d\ude00", "c")}, "\"sources\" holds '.ud83d', half of a character"),
+        ({"annotator": b"anna"}, "\"annotator\" is b'anna', not text"),
+        ({"annotator": "\udfff"}, "\"annotator\" holds '.udfff', half of a character"),
     ],
 )
 def test_what_does_not_fit_is_refused(fields: dict[str, Any], says: str) -> None:

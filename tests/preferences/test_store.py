@@ -5,14 +5,15 @@ import multiprocessing
 import random
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from textenv.errors import ArgumentError, OrderError
+from textenv.errors import ArgumentError, LoadError, OrderError
 from textenv.preferences import store as store_module
 from textenv.preferences.agreement import agreement
 from textenv.preferences.comparison import Comparison
@@ -104,18 +105,10 @@ def test_items_are_added_all_or_none(store: ComparisonStore) -> None:
 LONE = "\ud800"
 
 
-@pytest.mark.parametrize(
-    "item",
-    [
-        Item(prompt=f"p{LONE}", responses=("a", "b")),
-        Item(prompt="p", responses=("a", f"b{LONE}")),
-        Item(prompt="p", responses=("a", "b"), sources=("x", LONE)),
-        Item(prompt="p", responses=("a", "b"), columns={"label": LONE}),
-        Item(prompt="p", responses=("a", "b"), columns={LONE: 1}),
-    ],
-)
-def test_half_a_character_is_refused_in_one_sentence(item: Item, store: ComparisonStore) -> None:
+@pytest.mark.parametrize("columns", [{"label": LONE}, {LONE: 1}])
+def test_half_a_character_is_refused_in_one_sentence(columns: dict[str, Any], store: ComparisonStore) -> None:
     says = r"""^A text holds half of a character, which no file can keep \(a lone surrogate\): ['"].*\\ud800.*['"]\.$"""
+    item = Item(prompt="p", responses=("a", "b"), columns=columns)
     with pytest.raises(ArgumentError, match=says):
         store.add([*items(5), item])
     with pytest.raises(ArgumentError, match=says):
@@ -125,14 +118,24 @@ def test_half_a_character_is_refused_in_one_sentence(item: Item, store: Comparis
     assert store.items() == items(3)
 
 
+@pytest.mark.parametrize("columns", [{1: 2}, {None: 2}, {True: 2}, {"x": [{"y": {2.5: "z"}}]}])
+def test_columns_whose_keys_are_no_texts_are_refused(columns: dict[Any, Any], store: ComparisonStore) -> None:
+    with pytest.raises(ArgumentError, match=r"keeps columns as JSON, whose keys are texts, got .*, for the prompt 'q'\.$"):
+        store.add([Item(prompt="q", responses=("a", "b"), columns=columns)])
+    assert store.items() == items(3)
+
+
 def test_columns_that_are_nested_without_end_are_refused(store: ComparisonStore) -> None:
     endless: dict[str, Any] = {}
     endless["self"] = endless
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
-    for value in (endless, deep):
-        with pytest.raises(ArgumentError, match="keeps columns as JSON"):
+    shallow: list[Any] = []
+    for _ in range(200):  # JSON can write them here, but not where there is less room on the stack
+        shallow = [shallow]
+    for value in (endless, deep, shallow):
+        with pytest.raises(ArgumentError, match=r"keeps columns (as JSON|of at most 100 levels)"):
             store.add([Item(prompt="q", responses=("a", "b"), columns={"label": value})])
 
 
@@ -537,3 +540,33 @@ def test_one_store_serves_many_threads(store: ComparisonStore) -> None:
     with ThreadPoolExecutor(8) as threads:
         prompts = list(threads.map(lambda n: label(store, f"annotator {n}").prompt, range(60)))
     assert len(set(prompts)) == 60
+
+
+# Damage
+
+BROKEN = ("'[[['", "'5'", "'null'", "''", "x'ff'", "7", f"'{'[' * 3000}'", "'{}'", "'[1]'", "'[[1], 2, 3]'", """'["a", 7, null]'""")
+
+
+@pytest.mark.parametrize("column", ["items.responses", "items.sources", "items.columns", "labels.ranks", "labels.ratings", "leases.shown"])
+def test_a_damaged_value_is_named(column: str, store: ComparisonStore, tmp_path: Path) -> None:
+    token = leased(store, "anna").token
+    store.add_comparisons(judged_by_ben())
+    table, _, name = column.partition(".")
+    readers: dict[str, tuple[Callable[[], Any], ...]] = {
+        "items": (store.items, lambda: store.pending("carl")),
+        "labels": (store.comparisons, lambda: store.add_comparisons(judged_by_ben())),
+        "leases": (lambda: store.lease("anna"), lambda: store.submit(token, [1, 2, 3])),
+    }
+    says = rf"^The comparison store .*store\.db is damaged: in item \d, .*\b{name[:6]}.*; restore it from a copy\.$"
+    for value in BROKEN:
+        if (name, value) == ("columns", "'{}'"):
+            continue
+        with closing(sqlite3.connect(tmp_path / "store.db")) as connection, connection:
+            connection.execute(f"UPDATE {table} SET {name} = {value}")
+        for read in readers[table]:
+            with pytest.raises(LoadError, match=says):
+                read()
+
+
+def judged_by_ben() -> list[Comparison]:
+    return [Comparison(prompt="prompt 0", responses=("0a", "0b", "0c"), ranks=(1, 2, 3), ratings=(7, None, 1), annotator="ben")]

@@ -311,7 +311,33 @@ def test_an_update_that_comes_twice_is_refused(whole: Path, tmp_path: Path) -> N
 
         said = try_readers(whole, tmp_path / file, damage)
         assert "update 2 comes twice" in said["resume"] or "update 1 comes twice" in said["resume"]
-        assert re.search(r"holds update \d twice, as two processes have written it", said["report"])
+        assert re.search(r"update \d comes twice, as two processes have written it", said["report"])
+
+
+Lines = Callable[[list[bytes]], list[bytes]]
+METRICS: Final[dict[str, Lines]] = {
+    "rows in another order": lambda lines: [lines[0], *reversed(lines[1:])],
+    "two rows changed": lambda lines: [lines[0], lines[2], lines[1], *lines[3:]],
+    "update 0": lambda lines: [lines[0], b"0" + lines[1][1:], *lines[2:]],
+    "update 0 in front": lambda lines: [lines[0], b"0" + lines[1][1:], *lines[1:]],
+    "the first row missing": lambda lines: [lines[0], *lines[2:]],
+    "fewer than the checkpoint counts": lambda lines: lines[:2],
+    "the head only": lambda lines: lines[:1],
+}
+
+
+@pytest.mark.parametrize("kind", [*METRICS, "missing"])
+def test_metrics_that_are_not_the_updates_are_refused_by_all(kind: str, whole: Path, tmp_path: Path) -> None:
+    def damage(folder: Path) -> None:
+        file = folder / "metrics.csv"
+        if kind == "missing":
+            file.unlink()
+        else:
+            file.write_bytes(b"".join(METRICS[kind](file.read_bytes().splitlines(keepends=True))))
+
+    said = try_readers(whole, tmp_path, damage)
+    for reader in ("resume", "report"):
+        assert "metrics.csv" in said[reader], said
 
 
 def test_old_checkpoints_have_no_checksum(whole: Path, tmp_path: Path) -> None:

@@ -360,6 +360,8 @@ def test_only_its_own_parts_are_dropped(tmp_path: Path) -> None:
     outside = tmp_path / "outside.parquet"
     outside.write_text("theirs")
     (episodes / "part-00008.parquet").symlink_to(outside)
+    (episodes / "part-00007.parquet").symlink_to(tmp_path)
+    (episodes / "part-00006.parquet").symlink_to(tmp_path / "nothing")
     mine = ("notes.txt", "part-1.csv", "part-x.parquet", "part-00003.parquet.bak", "my part-00003.parquet", "folder/part-00003.parquet")
     for name in mine:
         (episodes / name).write_text("mine")
@@ -369,7 +371,7 @@ def test_only_its_own_parts_are_dropped(tmp_path: Path) -> None:
     again.restore(make_agent())
     again.close()
     left = {path.relative_to(episodes).as_posix() for path in episodes.rglob("*")}
-    parts = {"part-00001.parquet", "part-00002.parquet", "part-00008.parquet", "part-00009.parquet"}
+    parts = {"part-00001.parquet", "part-00002.parquet", "part-00009.parquet"}
     assert left == {*mine, "folder", *parts}
     assert outside.read_text() == "theirs"
 

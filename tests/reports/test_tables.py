@@ -83,6 +83,11 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
         (b"update,a\n1,1\n2.5,1\n", "row 3 has the update '2.5', which is no number"),
         (b"update,a\n" + b"9" * 5000 + b",1\n", "row 2 has the update '9+', which is no number"),
         (b"update,a\n1,1\n1,1\n", "update 1 comes twice, as two processes have written it; keep one row of each"),
+        (b"update,a\n1,1\n2,1\n1,1\n", "update 1 comes twice"),
+        (b"update,a\n2,1\n1,1\n", "update 1 comes after update 2; put the rows into their order"),
+        (b"update,a\n0,1\n2,1\n", "it holds update 0, but updates count from 1"),
+        (b"update,a\n0,1\n1,1\n2,1\n", "it holds update 0, but updates count from 1"),
+        (b"update,a\n2,1\n3,1\n", "it lacks update 1"),
         (b"update,a\n\xff\xfe,1\n", "'utf-8' codec can't decode"),
         (b"\x00" * 100, "its head is not one|line contains NUL"),
         (b"update,a\n1," + b"x" * 200_000 + b"\n", "field larger than field limit"),
@@ -97,9 +102,11 @@ def test_what_is_damaged_is_said(content: bytes, sentence: str, tmp_path: Path) 
 
 
 def test_what_is_no_file_is_said(tmp_path: Path) -> None:
-    assert Table(tmp_path / "nothing.csv").until(3, complete=True) is None
+    assert Table(tmp_path / "nothing.csv").until(3, complete=False) is None
+    with pytest.raises(LoadError, match=r"nothing.csv is damaged: it is missing or no plain file"):
+        Table(tmp_path / "nothing.csv").until(3, complete=True)
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "dangling.csv").symlink_to(tmp_path / "gone")
     for name in ("folder.csv", "dangling.csv"):
-        with pytest.raises(LoadError, match=f"{name} is damaged: it is no plain file"):
+        with pytest.raises(LoadError, match=f"{name} is damaged: it is missing or no plain file"):
             Table(tmp_path / name).until(3, complete=False)

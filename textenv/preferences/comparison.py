@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
+from textenv.data import text_fault
 from textenv.errors import ArgumentError
+from textenv.formats import shown
+from textenv.models.pieces import half_character
 
 RATINGS: Final = (1, 7)
 """The least and the greatest rating of a response."""
@@ -19,7 +22,8 @@ class Comparison:
     [(0, 1), (0, 2)]
 
     Raises:
-        ArgumentError: there are fewer than two responses, or ranks, ratings or sources do not fit them.
+        ArgumentError: there are fewer than two responses, ranks, ratings or sources do not fit them, or a text is not one or holds half
+            of a character, which no file can keep.
     """
 
     prompt: str
@@ -35,6 +39,14 @@ class Comparison:
     """Who wrote each response, such as the names of runs; None where nobody knows."""
 
     def __post_init__(self) -> None:
+        for name in ("responses", "ranks", "ratings", "sources"):
+            values = getattr(self, name)
+            if isinstance(values, list):
+                object.__setattr__(self, name, tuple(values))
+            elif not isinstance(values, tuple) and (values is not None or name == "responses"):
+                # A single text would be taken for a list of its letters.
+                raise ArgumentError(f"The {name} of a comparison are a tuple, got {shown(values)} for the prompt {shown(self.prompt)}.")
+        self._check_texts()
         k = len(self.responses)
         if k < 2:
             raise ArgumentError(f"A comparison needs two or more responses, got {k} for the prompt {self.prompt!r}.")
@@ -45,10 +57,23 @@ class Comparison:
             if values is not None and len(values) != k:
                 raise ArgumentError(f"A comparison of {k} responses needs {k} {name}, got {len(values)} for the prompt {self.prompt!r}.")
         for rating in self.ratings or ():
-            if rating is not None and not RATINGS[0] <= rating <= RATINGS[1]:
+            is_number = isinstance(rating, int | float) and not isinstance(rating, bool)
+            if rating is not None and not (is_number and RATINGS[0] <= rating <= RATINGS[1]):
                 raise ArgumentError(
-                    f"A rating must be between {RATINGS[0]} and {RATINGS[1]}, got {rating!r} for the prompt {self.prompt!r}."
+                    f"A rating must be a number between {RATINGS[0]} and {RATINGS[1]}, got {shown(rating)} for the prompt {self.prompt!r}."
                 )
+
+    def _check_texts(self) -> None:
+        """Raise ArgumentError where a text is none, or holds half of a character."""
+        texts = [("prompt", self.prompt), ("annotator", self.annotator)]
+        texts += [("responses", text) for text in self.responses]
+        texts += [("sources", text) for text in self.sources or ()]
+        for name, text in texts:
+            fault = text_fault(text, name)
+            if fault is None and half_character(text) is not None:
+                fault = f'"{name}" holds {half_character(text)!r}, half of a character, which no file can keep; take it out.'
+            if fault is not None:
+                raise ArgumentError(f"In a comparison for the prompt {shown(self.prompt)}, {fault}")
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -71,7 +96,8 @@ def check_ranks(ranks: Sequence[int], k: int, prompt: str) -> None:
     whole = all(isinstance(rank, int) and not isinstance(rank, bool) for rank in ranks)
     if len(ranks) != k or not whole or min(ranks) != 1 or max(ranks) > k:
         raise ArgumentError(
-            f"The ranks of {k} responses are {k} integers from 1, the best, to at most {k}, got {list(ranks)!r} for the prompt {prompt!r}."
+            f"The ranks of {k} responses are {k} integers from 1, the best, to at most {k}, got {shown(list(ranks))}"
+            f" for the prompt {prompt!r}."
         )
 
 

@@ -16,6 +16,7 @@ from textenv.errors import ArgumentError, OrderError
 from textenv.preferences.comparison import Comparison
 from textenv.preferences.database import Database
 from textenv.preferences.names import clean_name
+from textenv.preferences.rows import columns_json, decode, list_json
 
 LEASE_SECONDS: Final = 900.0
 """For which an item that an annotator is at is kept from others."""
@@ -90,7 +91,8 @@ class ComparisonStore:
         create: make the file if it is missing.
 
     Raises:
-        LoadError: there is no such file, it is no store, or a newer version of textenv made it.
+        LoadError: there is no such file, it is no store or a damaged one, or a newer version of textenv made it; every method may
+            find it damaged.
         SaveError: it cannot be written, or is no longer where it was; every method may find it so.
     """
 
@@ -162,7 +164,7 @@ class ComparisonStore:
                 asks,
             )
             if tokens:
-                ((token, expires),) = tokens
+                token, expires = self._decoded("token expires", tokens[0]).values()
                 if not 0 <= now + LEASE_SECONDS - expires < FRESH_SECONDS:
                     self._database.run("UPDATE leases SET expires = ? WHERE token = ?", (now + LEASE_SECONDS, token))
             else:
@@ -173,15 +175,15 @@ class ComparisonStore:
                 )
                 if not items:
                     return None
-                ((item, k),) = items
-                token = self._add_lease(item, me, _json(secrets.SystemRandom().sample(range(k), k)))
+                item, k = self._decoded("item k", items[0]).values()
+                token = self._add_lease(item, me, list_json(secrets.SystemRandom().sample(range(k), k)))
             row = self._leased_row(token)
-        return _lease(token, *row)
+        return self._lease(token, row)
 
     def _move_cursor(self, asks: dict[str, Any]) -> int:
         """Move an annotator's cursor to the first item that waits for him, so that nobody looks through all that is done again."""
         cursors = self._database.rows("SELECT item FROM cursors WHERE annotator = :me AND overlap = :overlap", asks)
-        before = cursors[0][0] if cursors else 0
+        before = self._decoded("item", cursors[0])["item"] if cursors else 0
         items = self._database.rows(
             f"SELECT item FROM asked WHERE item >= :cursor AND labels < :overlap AND {_NOT_JUDGED} ORDER BY item LIMIT 1",
             {**asks, "cursor": before},
@@ -230,23 +232,19 @@ class ComparisonStore:
             )
             if not leases:
                 raise OrderError("Nothing waits for this judgement: it was undone or given in another way.")
-            ((item, owner, shown, since, undone, prompt, responses),) = leases
-            Comparison(
-                prompt=prompt,
-                responses=_tuple(responses),
-                ranks=None if ranks is None else tuple(ranks),
-                ratings=None if ratings is None else tuple(ratings),
-            )
-            order = json.loads(shown)
+            lease = self._decoded("item annotator shown since ratings prompt responses", leases[0])
+            order = lease["shown"]
+            judged = Comparison(prompt=lease["prompt"], responses=lease["responses"], ranks=ranks, ratings=ratings)  # type: ignore[arg-type]
             places = [order.index(response) for response in range(len(order))]
-            took = max(time.time() - since, 0.0)  # a clock may have been set back
+            took = max(time.time() - lease["since"], 0.0)  # a clock may have been set back
+            kept = None if ranks is None else lease["ratings"]  # of a label that was undone
             self._add_label(
-                item,
-                owner,
-                ranks=None if ranks is None else [ranks[place] for place in places],
-                ratings=[ratings[place] for place in places] if ratings else None if ranks is None else _tuple(undone),
+                lease["item"],
+                lease["annotator"],
+                ranks=None if judged.ranks is None else [judged.ranks[place] for place in places],
+                ratings=[judged.ratings[place] for place in places] if judged.ratings else kept,
                 token=token,
-                shown=shown,
+                shown=list_json(order),
                 seconds=took if seconds is None else min(max(seconds, 0.0), took),
             )
             return True
@@ -256,7 +254,7 @@ class ComparisonStore:
         tokens = self._database.rows(
             "SELECT token FROM labels WHERE annotator = ? AND token IS NOT NULL ORDER BY id DESC LIMIT 1", (clean_name(annotator),)
         )
-        return tokens[0][0] if tokens else None
+        return str(self._decoded("token", tokens[0])["token"]) if tokens else None
 
     def undo(self, annotator: str, token: str) -> Lease | None:
         """Take an annotator's last submission back, and lease its item to him once more.
@@ -271,19 +269,17 @@ class ComparisonStore:
         with self._database.transaction():
             if self.last(annotator) != token:
                 return None
-            ((item, shown, ranks, ratings),) = self._database.rows(
-                "SELECT item, shown, ranks, ratings FROM labels WHERE token = ?", (token,)
-            )
+            ((item, *judged),) = self._database.rows("SELECT item, shown, ranks, ratings FROM labels WHERE token = ?", (token,))
             self._database.run("DELETE FROM labels WHERE token = ?", (token,))
             self._database.run("UPDATE cursors SET item = min(item, ?)", (item,))  # it may wait for anybody now
-            again = self._add_lease(item, clean_name(annotator), shown, ranks, ratings)
+            again = self._add_lease(item, clean_name(annotator), *judged)
             row = self._leased_row(again)
-        return _lease(again, *row)
+        return self._lease(again, row)
 
     def progress(self, *, overlap: int = 1) -> Progress:
         """Count items and labels."""
         with self._database.snapshot():
-            ((items, done, labels),) = self._database.rows(
+            (totals,) = self._database.rows(
                 "SELECT coalesce(sum(items), 0), coalesce(sum(items) FILTER (WHERE labels >= ?), 0), coalesce(sum(items * labels), 0)"
                 " FROM totals",
                 (overlap,),
@@ -291,7 +287,8 @@ class ComparisonStore:
             annotators = self._database.rows(
                 "SELECT annotator, sum(items) FROM annotators GROUP BY annotator HAVING sum(items) > 0 ORDER BY annotator"
             )
-        return Progress(items, done, labels, dict(annotators))
+        names = [self._decoded("annotator labels", row) for row in annotators]
+        return Progress(**self._decoded("items done labels", totals), annotators={row["annotator"]: row["labels"] for row in names})
 
     def open_to(self, annotator: str, *, overlap: int = 1) -> int:
         """Count the items that an annotator has not judged and fewer than `overlap` others have."""
@@ -308,15 +305,12 @@ class ComparisonStore:
         """List the judgements of all items with at least so many, in the order of the items."""
         names = ("prompt", "annotator", "responses", "sources", "ranks", "ratings")
         rows = self._database.rows(
-            f"SELECT {', '.join(names)} FROM labels JOIN items ON items.id = item"
+            f"SELECT item, {', '.join(names)} FROM labels JOIN items ON items.id = item"
             " WHERE (SELECT count(*) FROM labels AS others WHERE others.item = items.id) >= ? ORDER BY item, labels.id",
             (least,),
         )
-        comparisons = []
-        for prompt, annotator, *texts in rows:
-            values = (prompt, annotator, *map(_tuple, texts))
-            comparisons.append(Comparison(**dict(zip(names, values, strict=True))))
-        return comparisons
+        decoded = [self._decoded(f"item {' '.join(names)}", row) for row in rows]
+        return [Comparison(**{name: values[name] for name in names}) for values in decoded]
 
     def add_comparisons(self, comparisons: Iterable[Comparison], items: Iterable[Item] = ()) -> tuple[int, int]:
         """Add judgements with their items, all or none; those that are there already stay as they are.
@@ -340,8 +334,8 @@ class ComparisonStore:
                 if comparison.ranks is None and comparison.ratings is None and not comparison.annotator:
                     continue
                 annotator = clean_name(comparison.annotator)
-                before = self._database.rows("SELECT ranks, ratings FROM labels WHERE item = ? AND annotator = ?", (item, annotator))
-                if before and tuple(map(_tuple, before[0])) != (comparison.ranks, comparison.ratings):
+                before = self._label(item, annotator)
+                if before and (before["ranks"], before["ratings"]) != (comparison.ranks, comparison.ratings):
                     raise ArgumentError(
                         f"{annotator or 'An annotator without name'} judges the same responses in two ways,"
                         f" to the prompt {comparison.prompt!r}; two annotators need two names."
@@ -354,8 +348,17 @@ class ComparisonStore:
     # Rows
 
     def _items(self, where: str, values: dict[str, Any]) -> list[Item]:
-        rows = self._database.rows(f"SELECT prompt, items.responses, sources, columns FROM items {where} ORDER BY id", values)
-        return [Item(prompt=p, responses=_tuple(r), sources=_tuple(s), columns=json.loads(c)) for p, r, s, c in rows]
+        rows = self._database.rows(f"SELECT id, prompt, items.responses, sources, columns FROM items {where} ORDER BY id", values)
+        decoded = [self._decoded("item prompt responses sources columns", row) for row in rows]
+        return [Item(**{name: value for name, value in row.items() if name != "item"}) for row in decoded]
+
+    def _label(self, item: int, annotator: str) -> dict[str, Any] | None:
+        """Return ranks and ratings that an annotator has given an item, None where there are none."""
+        rows = self._database.rows(
+            "SELECT item, prompt, responses, ranks, ratings FROM labels JOIN items ON items.id = item WHERE item = ? AND annotator = ?",
+            (item, annotator),
+        )
+        return self._decoded("item prompt responses ranks ratings", rows[0]) if rows else None
 
     def _add(self, item: Item) -> tuple[int, bool]:
         """Return the id of an item, and whether it is new."""
@@ -363,11 +366,8 @@ class ComparisonStore:
         ids = self._database.rows("SELECT id FROM items WHERE digest = ?", (digest,))
         if ids:
             return ids[0][0], False
-        try:
-            columns = json.dumps(item.columns, ensure_ascii=False)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise ArgumentError(f"A store keeps columns as JSON: {error}, for the prompt {item.prompt!r}.") from error
-        values = (digest, item.prompt, _json(item.responses), _json(item.sources), columns)
+        columns = columns_json(item.columns, item.prompt)
+        values = (digest, item.prompt, list_json(item.responses), list_json(item.sources), columns)
         new = self._database.run("INSERT INTO items (digest, prompt, responses, sources, columns) VALUES (?, ?, ?, ?, ?)", values)
         if len(set(item.responses)) > 1:  # responses that are all the same text tie without being asked about
             self._database.run("INSERT INTO asked VALUES (?, ?, 0)", (new, len(item.responses)))
@@ -382,7 +382,7 @@ class ComparisonStore:
 
     def _leased_row(self, token: str) -> tuple[Any, ...]:
         (row,) = self._database.rows(
-            "SELECT prompt, shown, responses, ranks, ratings FROM leases JOIN items ON items.id = item WHERE token = ?", (token,)
+            "SELECT item, prompt, shown, responses, ranks, ratings FROM leases JOIN items ON items.id = item WHERE token = ?", (token,)
         )
         return row
 
@@ -400,25 +400,15 @@ class ComparisonStore:
         self._database.run("DELETE FROM leases WHERE item = ? AND annotator = ?", (item, annotator))
         self._database.run(
             "INSERT INTO labels (item, annotator, ranks, ratings, time, token, shown, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (item, annotator, _json(ranks), _json(ratings), time.time(), token, shown, seconds),
+            (item, annotator, list_json(ranks), list_json(ratings), time.time(), token, shown, seconds),
         )
 
+    def _lease(self, token: str, row: tuple[Any, ...]) -> Lease:
+        """Put what a lease holds into the order that is shown; long texts are parsed here, where nobody waits for the database."""
+        lease = self._decoded("item prompt shown responses ranks ratings", row)
+        by_response = (lease["responses"], lease["ranks"], lease["ratings"])
+        responses, ranks, ratings = (values and tuple(values[place] for place in lease["shown"]) for values in by_response)
+        return Lease(token=token, prompt=lease["prompt"], responses=responses, ranks=ranks, ratings=ratings)
 
-def _lease(token: str, prompt: str, shown: str, *by_response: str | None) -> Lease:
-    """Put what a lease holds into the order that is shown; long texts are parsed here, where nobody waits for the database."""
-    order = json.loads(shown)
-    in_places = []
-    for text in by_response:
-        values = None if text is None else json.loads(text)
-        in_places.append(None if values is None else tuple(values[response] for response in order))
-    responses, ranks, ratings = in_places
-    return Lease(token=token, prompt=prompt, responses=responses or (), ranks=ranks, ratings=ratings)
-
-
-def _json(values: Sequence[Any] | None) -> str | None:
-    """Write a list; one that says nothing is none."""
-    return None if values is None or all(value is None for value in values) else json.dumps(list(values), ensure_ascii=False)
-
-
-def _tuple(text: str | None) -> Any:
-    return None if text is None else tuple(json.loads(text))
+    def _decoded(self, names: str, row: tuple[Any, ...]) -> dict[str, Any]:
+        return decode(self._database.path, names, row)

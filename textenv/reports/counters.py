@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
+from textenv.checkpoint import read_values
 from textenv.errors import LoadError
 
 UNFIT: Final = (
@@ -54,6 +56,15 @@ class Counters:
         if not is_count(state["episodes"]) or counters.updates > state["episodes"]:
             raise LoadError(f"it cannot be of {counters.updates} updates and {state['episodes']!r} episodes")
         return counters
+
+
+def count_updates(checkpoint: Path) -> int:
+    """Return how many updates a checkpoint counts; 0 where there is none, or where it is damaged, as resuming will say."""
+    try:
+        updates = read_values(checkpoint).get("updates", 0)
+    except (FileNotFoundError, LoadError):
+        return 0
+    return updates if is_count(updates) else 0
 
 
 def check_kinds(mine: dict[str, Any], state: dict[str, Any]) -> None:

@@ -16,7 +16,8 @@ import pyarrow
 from textenv.errors import LoadError
 from textenv.files import open_plain, read_json, read_plain
 from textenv.reports.captions import METRICS
-from textenv.reports.counters import is_number
+from textenv.reports.counters import count_updates, is_number
+from textenv.reports.tables import order_fault, updates_fault
 
 PHASES = ("before", "train", "after")
 
@@ -90,7 +91,8 @@ class LoadedRun:
 def load_run(folder: str | Path) -> LoadedRun:
     """Read a run that `textenv train` wrote, finished or not.
 
-    Of a run that was killed, the updates are read that have both their row of metrics and their part of episodes.
+    Of a run that was killed, the updates are read that have both their row of metrics and their part of episodes. Metrics must be of
+    the updates 1, 2, ... in their order, and of no fewer than the checkpoint counts, if there is one.
 
     Args:
         folder: of the run.
@@ -101,7 +103,11 @@ def load_run(folder: str | Path) -> LoadedRun:
     folder = Path(folder)
     if not (folder / "config.json").exists():
         raise LoadError(f"{folder} is no run: it holds no config.json; name a folder that `textenv train` wrote.")
+    counted = count_updates(folder / "checkpoint")  # before the metrics, which a process that is writing them has written first
     metrics, evaluations = (_table(folder / name) for name in ("metrics.csv", "evaluations.csv"))
+    fault = updates_fault(metrics["update"].tolist(), counted)
+    if fault:
+        raise LoadError(f"{folder / 'metrics.csv'} cannot be read as the metrics of a run: {fault}; restore it from a copy, or train anew.")
     files = {
         int(file.stem.removeprefix("part-")): file
         for file in sorted((folder / "episodes").glob("part-*.parquet"))
@@ -161,11 +167,9 @@ def _table(file: Path) -> pd.DataFrame:
         raise LoadError(f"{file} cannot be read as the {file.stem} of a run: {str(error).rstrip('.')}.") from error
     if "update" not in table:
         raise LoadError(f'{file} holds no {file.stem} of a run: it lacks the column "update".')
-    twice = table.loc[table["update"].duplicated(), "update"].tolist()
-    if twice:
-        raise LoadError(
-            f"{file} holds update {twice[0]} twice, as two processes have written it; keep one row of each update, or train anew."
-        )
+    fault = order_fault(table["update"].tolist())
+    if fault:
+        raise LoadError(f"{file} cannot be read as the {file.stem} of a run: {fault}, or train anew.")
     for name in table.columns.intersection([*METRICS, *(f"{name}_se" for name in METRICS)]):
         if not pd.api.types.is_numeric_dtype(table[name]):
             raise LoadError(f'{file} holds no {file.stem} of a run: its column "{name}" holds what is no number.')

@@ -314,8 +314,8 @@ class Run:
             for part in episodes.iterdir() if episodes.is_dir() else ():
                 match = PART.fullmatch(part.name)
                 is_newer = match is not None and (match[2] is not None or int(match[1]) > updates)
-                if is_newer and part.is_file() and not part.is_symlink():
-                    part.unlink()
+                if is_newer and (part.is_symlink() or part.is_file()):
+                    part.unlink()  # of a link the name, and nothing behind it
         with saving(evaluation):
             if evaluation.is_symlink():
                 evaluation.unlink()  # both its files are written anew

@@ -2,7 +2,10 @@
 
 import csv
 import io
+import itertools
 import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,19 +57,21 @@ class Table:
         """Return the rows up to an update, None where there is no table.
 
         Args:
-            update: the last that counts.
-            complete: whether there must be a row of each update from 1 on.
+            update: the last that counts, from 1 on.
+            complete: whether there must be a row of each update from 1 on, and nothing else.
 
         Raises:
             LoadError: the file is damaged, or rows are missing.
         """
-        if not self.file.exists() and not self.file.is_symlink():
+        if not complete and not self.file.exists() and not self.file.is_symlink():
             return None
         if not self.file.is_file():
-            raise _damaged(self.file, "it is no plain file")
+            raise _damaged(self.file, "it is missing or no plain file")
         rows = [row for row in read_table(self.file)[1] if int(row["update"]) <= update]
-        if complete and len(rows) != update:
-            raise _damaged(self.file, f"it holds {len(rows)} of the {update} updates that the checkpoint counts")
+        if complete:
+            fault = updates_fault([int(row["update"]) for row in rows], update)
+            if fault:
+                raise _damaged(self.file, fault)
         return rows
 
     def keep(self, rows: list[Row]) -> None:
@@ -95,8 +100,8 @@ def read_table(file: Path) -> tuple[list[str], list[Row]]:
         The columns and the rows, none of a file that is not there, is empty or is no plain file.
 
     Raises:
-        LoadError: it is damaged: no such table, a row of other columns, an update that is no number
-            or comes twice.
+        LoadError: it is damaged: no such table, a row of other columns, an update that is no number,
+            comes twice or comes after a later one.
     """
     if not file.is_file():
         return [], []
@@ -112,19 +117,54 @@ def read_table(file: Path) -> tuple[list[str], list[Row]]:
         lines.pop()
     if columns and (columns[0] != "update" or len(set(columns)) < len(columns)):
         raise _damaged(file, 'its head is not one of different names that begin with "update"')
-    updates = set[int]()
+    updates = list[int]()
     for number, line in enumerate(lines, start=2):
         if len(line) != len(columns):
             raise _damaged(file, f"row {number} has {len(line)} fields, the head {len(columns)}")
         if not _UPDATE.fullmatch(line[0]):
             raise _damaged(file, f"row {number} has the update {line[0]!r}, which is no number")
-        if int(line[0]) in updates:
-            raise _damaged(
-                file,
-                f"update {line[0]} comes twice, as two processes have written it; keep one row of each update",
-            )
-        updates.add(int(line[0]))
+        updates.append(int(line[0]))
+    fault = order_fault(updates)
+    if fault:
+        raise _damaged(file, fault)
     return columns, [dict(zip(columns, line, strict=True)) for line in lines]
+
+
+def order_fault(updates: Sequence[int]) -> str:
+    """Return what is wrong with the order of the updates of a table; empty if each comes once, after those before it.
+
+    >>> order_fault([1, 3, 2])
+    'update 2 comes after update 3; put the rows into their order'
+    """
+    counts = Counter(updates)
+    for before, after in itertools.pairwise(updates):
+        if after <= before and counts[after] > 1:
+            return f"update {after} comes twice, as two processes have written it; keep one row of each update"
+        if after < before:
+            return f"update {after} comes after update {before}; put the rows into their order"
+    return ""
+
+
+def updates_fault(updates: Sequence[int], counted: int) -> str:
+    """Return what is wrong with the updates of a table of metrics; empty if they are 1, 2, ... and no fewer than are counted.
+
+    >>> updates_fault([1, 2, 4], 3)
+    'it lacks update 3'
+    >>> updates_fault([0, 1, 2], 2)
+    'it holds update 0, but updates count from 1'
+
+    Args:
+        updates: of its rows, in their order.
+        counted: how many the checkpoint counts.
+    """
+    if updates and updates[0] < 1:
+        return f"it holds update {updates[0]}, but updates count from 1"
+    missing = next((wanted for wanted, update in enumerate(updates, 1) if update != wanted), None)
+    if missing is not None:
+        return f"it lacks update {missing}"
+    if len(updates) < counted:
+        return f"it holds {len(updates)} of the {counted} updates that the checkpoint counts"
+    return ""
 
 
 def _damaged(file: Path, reason: str) -> LoadError:

@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: idle thread
 import tyro
 
 from benchmarks.attack.outcomes import Try, kill, plain, start
-from benchmarks.harness import ROOT, machine, write_between_markers
+from benchmarks.harness import END, ROOT, START, machine, write_between_markers
 
 RESULTS: Final = ROOT / "benchmarks" / "results" / "attack.json"
 PAGE: Final = ROOT / "docs" / "attacks.md"
@@ -141,6 +141,16 @@ def merge(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]], *,
     return sorted([*merged, *left.values()], key=lambda record: AREAS.index(record["area"]))
 
 
+def check_markers(page: Path) -> None:
+    """Exit with a sentence, before minutes are spent, if no table can be written into a page."""
+    try:
+        text = page.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        sys.exit(f"The page {page} cannot be read: {error}; give one with the lines {START} and {END}.")
+    if not text.partition(START)[2].partition(END)[1]:
+        sys.exit(f"The page {page} has no place for the table; give it the lines {START} and {END}.")
+
+
 def main(
     only: tuple[str, ...] = AREAS,
     row: str = "",
@@ -160,6 +170,7 @@ def main(
     for area in only:
         if area not in AREAS:
             sys.exit(f"There is no area {area}; there are {', '.join(AREAS)}.")
+    check_markers(page)
     begun = time.perf_counter()
     with ThreadPoolExecutor(2) as pool:
         records = [record for found in pool.map(lambda area: run_area(area, seed, row), only) for record in found]

@@ -1,7 +1,9 @@
 """Run folders that are damaged, killed, written by two, full, linked elsewhere; and resumed."""
 
+import contextlib
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
 import random
 import resource
@@ -10,6 +12,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -53,15 +56,18 @@ class Life:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["textenv.training", "textenv.options", "pyarrow.parquet"])
         self.process = context.Process(target=_live, args=([*arguments], output, file_bytes))
-        self.process.start()
+        with _children:
+            self.process.start()
 
     def wait(self, limit: float | None = None) -> Outcome:
         """Wait for its end and classify it; after the limit, by default our patience, it is killed."""
         limit = limit or _patience[0]
-        self.process.join(limit)
-        if self.process.exitcode is None:
-            self.process.kill()
+        in_time = multiprocessing.connection.wait([self.process.sentinel], limit)
+        with _children:
+            if not in_time:
+                self.process.kill()
             self.process.join()
+        if not in_time:
             return Outcome("hang", f"no end after {limit:g} s")
         return judge_command(self.process.exitcode, self.output.read_text(errors="replace") if self.output.exists() else "")
 
@@ -69,6 +75,10 @@ class Life:
         """Send a signal, if it still runs."""
         if self.process.exitcode is None:
             os.kill(self.process.pid or 0, number)
+
+
+_children = threading.Lock()
+"""Starting a process asks all others for their exit codes; where two threads ask for one, the second reads 255."""
 
 
 def _live(arguments: list[str], output: Path, file_bytes: int | None) -> None:
@@ -553,7 +563,7 @@ def _full_tmpfs(folder: Path, expected: Mapping[str, Any]) -> Iterator[Try]:
             life = Life(command(run), _output(folder / str(kilobytes)))
             wait_for_update(run, 1)
             free = shutil.disk_usage(mount).free
-            filler.write_bytes(bytes(max(free - 1024 * kilobytes, 0)))
+            _fill(filler, free - 1024 * kilobytes)
             first = life.wait()
             filler.unlink()
             fault = fault_of(first) or fault_of(train(run), may=("taken",)) or difference(run, expected)
@@ -561,6 +571,13 @@ def _full_tmpfs(folder: Path, expected: Mapping[str, Any]) -> Iterator[Try]:
             shutil.rmtree(run)
     finally:
         subprocess.run(["umount", "-l", str(mount)], capture_output=True)
+
+
+def _fill(file: Path, size: int) -> None:
+    """Write a file of so many bytes, or as many as there is space for: the run takes some meanwhile."""
+    with file.open("wb", buffering=0) as handle, contextlib.suppress(OSError):
+        for _ in range(size // 4096):
+            handle.write(bytes(4096))
 
 
 def links(folder: Path, seed: int) -> Iterator[Try]:

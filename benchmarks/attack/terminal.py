@@ -1,14 +1,17 @@
 """Control characters in texts, names and arguments, on the way to a terminal through every command."""
 
+import dataclasses
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.attack.models import tiny_language_model
-from benchmarks.attack.outcomes import Row, Try, fault_of, outcome_of_command
+from benchmarks.attack.outcomes import Row, Try, fault_of, outcome_of_call, outcome_of_command
 from benchmarks.attack.runs import command as train_command
 from textenv.cli import COMMANDS
 from textenv.preferences.comparison import Comparison
@@ -88,26 +91,34 @@ def files(folder: Path, seed: int) -> Iterator[Try]:
 
 
 def stores(folder: Path, seed: int) -> Iterator[Try]:
-    """Put escapes into a store: names, prompts, responses and sources."""
+    """Put escapes into a store: prompts, responses, sources, and the names of one that was made before they were refused."""
     for number, (shown, escape) in enumerate(ESCAPES.items()):
         text = f"a{escape}b"
         path = folder / f"{number}.db"
+        judged = [
+            Comparison(prompt=f"{text} {i}", responses=(f"{text}1", f"{text}2"), ranks=(1, 2), annotator=name, sources=(text, text))
+            for i in range(3)
+            for name in ("anna", "ben")
+        ]
         with ComparisonStore(path, create=True) as store:
-            judged = [
-                Comparison(prompt=f"{text} {i}", responses=(f"{text}1", f"{text}2"), ranks=(1, 2), annotator=name, sources=(text, text))
-                for i in range(3)
-                for name in (f"anna {text}", f"ben {text}")
-            ]
             store.add_comparisons(judged)
             store.add([Item(prompt=text, responses=(text, f"{text}!"))])
+            named = dataclasses.replace(judged[0], annotator=f"carl {text}")
+            refused = outcome_of_call(lambda store=store, named=named: store.add_comparisons([named]))
+            # In a name all white space becomes a space.
+            yield Try(f"a name, {shown}", fault_of(refused, may=("taken", "refused") if escape[0].isspace() else ("refused",)))
+        with closing(sqlite3.connect(path)) as connection, connection:
+            for table in ("labels", "annotators"):
+                connection.execute(f"UPDATE {table} SET annotator = annotator || ?", (f" {text}",))
         yield _try(f"comparisons, {shown}", ["comparisons", path])
         yield _try(f"comparisons --json, {shown}", ["comparisons", path, "--json"])
         yield _try(f"comparisons --export, {shown}", ["comparisons", path, "--export", folder / f"{text}.jsonl"])
         yield _try(f"label --simulate --annotator, {shown}", ["label", path, "--simulate", "tiny-sentiment", "--annotator", text])
         contrary = folder / f"{number}.jsonl"
-        row = {"prompt": f"{text} 0", "responses": [f"{text}1", f"{text}2"], "ranks": [2, 1], "annotator": f"anna {text}"}
-        contrary.write_text(json.dumps(row) + "\n")
-        yield _try(f"comparisons --add, a contradiction, {shown}", ["comparisons", path, "--add", contrary])
+        for name in ("dora", f"anna {text}"):
+            row = {"prompt": f"{text} 0", "responses": [f"{text}1", f"{text}2"], "ranks": [2, 1], "annotator": name}
+            contrary.write_text("".join(json.dumps({**row, "ranks": ranks}) + "\n" for ranks in ([2, 1], [1, 2])))
+            yield _try(f"comparisons --add, a contradiction of {name.partition(' ')[0]}, {shown}", ["comparisons", path, "--add", contrary])
 
 
 def runs(folder: Path, seed: int) -> Iterator[Try]:

@@ -172,6 +172,18 @@ def test_an_unknown_area_is_refused(tmp_path: Path) -> None:
         main(only=("fils",), out=tmp_path / "attack.json", page=tmp_path / "page.md")
 
 
+@pytest.mark.parametrize(
+    ("content", "says"), [(None, "cannot be read: "), ("a table", "has no place for the table"), (END + START, "no place")]
+)
+def test_a_page_without_a_place_is_refused_before_anything_is_tried(content: str | None, says: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    if content is not None:
+        page.write_text(content)
+    with pytest.raises(SystemExit, match=f"The page {page} .*{says}"):
+        main(only=("store",), out=tmp_path / "attack.json", page=page)
+    assert not (tmp_path / "attack.json").exists()
+
+
 def test_the_page_shows_the_results() -> None:
     rows = json.loads(RESULTS.read_text(encoding="utf-8"))["rows"]
     assert {row["area"] for row in rows} == set(AREAS)

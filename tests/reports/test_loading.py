@@ -113,7 +113,7 @@ def test_a_line_of_metrics_that_is_cut_off_does_not_count(run: Path) -> None:
 def test_a_run_that_has_just_begun_has_empty_tables(run: Path) -> None:
     for name in ("metrics.csv", "summary.json"):
         (run / name).unlink()
-    for name in ("episodes", "evaluation"):
+    for name in ("episodes", "evaluation", "checkpoint"):
         shutil.rmtree(run / name)
     loaded = load_run(run)
     assert (len(loaded.metrics), len(loaded.episodes), len(loaded.tokens)) == (0, 0, 0)
@@ -204,6 +204,7 @@ def test_a_run_is_shown_in_a_few_lines(runs: list[Path], watched: Path, tmp_path
     run = Path(shutil.copytree(runs[0], tmp_path / "<b>"))
     for name in ("summary.json", "metrics.csv"):
         (run / name).unlink()
+    shutil.rmtree(run / "checkpoint")
     shown = load_run(run)
     assert "finished: no" in repr(shown)
     assert "&lt;b&gt;" in shown._repr_html_()

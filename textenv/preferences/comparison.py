@@ -41,11 +41,12 @@ class Comparison:
     def __post_init__(self) -> None:
         for name in ("responses", "ranks", "ratings", "sources"):
             values = getattr(self, name)
-            if isinstance(values, list):
-                object.__setattr__(self, name, tuple(values))
-            elif not isinstance(values, tuple) and (values is not None or name == "responses"):
+            if values is None and name != "responses":
+                continue
+            if not isinstance(values, Sequence) or isinstance(values, str | bytes | bytearray):
                 # A single text would be taken for a list of its letters.
                 raise ArgumentError(f"The {name} of a comparison are a tuple, got {shown(values)} for the prompt {shown(self.prompt)}.")
+            object.__setattr__(self, name, tuple(values))
         self._check_texts()
         k = len(self.responses)
         if k < 2:

@@ -59,7 +59,8 @@ def test_what_does_not_fit_is_refused(fields: dict[str, Any], says: str) -> None
 
 def test_lists_and_ranges_become_tuples() -> None:
     judged: Any = {"responses": ["a", "b"], "ranks": range(1, 3), "ratings": [7, None], "sources": ["x", "y"]}
-    assert Comparison(prompt="p", **judged) == Comparison(prompt="p", **{name: tuple(values) for name, values in judged.items()})
+    tuples: Any = {name: tuple(values) for name, values in judged.items()}
+    assert Comparison(prompt="p", **judged) == Comparison(prompt="p", **tuples)
 
 
 def test_ranks_are_checked_against_their_number() -> None:

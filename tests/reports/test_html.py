@@ -168,7 +168,8 @@ def test_an_unfinished_run_has_a_report(runs: list[Path], tmp_path: Path) -> Non
     assert "not finished" in page.text
     assert "Not both evaluations are there." in page.text
     assert page.of_class("token")
-    shutil.rmtree(run / "episodes")
+    for name in ("episodes", "checkpoint"):
+        shutil.rmtree(run / name)
     (run / "evaluation" / "before.parquet").unlink()
     (run / "metrics.csv").unlink()
     page = Page(write_report([run], tmp_path / "report.html"))

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet
 import pytest
+import torch
 
 from textenv.agents.pretraining import Pretraining
 from textenv.data import MOST_CHARACTERS, read_columns, read_rows
@@ -337,3 +338,11 @@ def test_the_page_names_every_format() -> None:
     page = (Path(__file__).parent.parent / "docs" / "files.md").read_text(encoding="utf-8")
     table = page.split("\n\n")[2]
     assert set(re.findall(r"`(\.\w+)`", table)) == set(FORMATS)
+
+
+@pytest.mark.parametrize("scalar", [np.array("a"), np.array(1), torch.tensor(1)], ids=["text", "number", "tensor"])
+def test_an_array_of_no_dimension_is_no_column(scalar: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"prompts is an array of 0 dimensions; give a list of texts\."):
+        read_columns(scalar, "prompts")
+    with pytest.raises(ArgumentError, match=r'prompts: the column "x" is .*, not a list; put a single row into a list\.'):
+        read_columns({"prompt": ["a"], "x": scalar}, "prompts")

@@ -14,7 +14,20 @@ import torch
 from safetensors.torch import save_file
 
 from textenv.errors import ArgumentError, LoadError, SaveError
-from textenv.files import LOCK, FolderLock, check_unlocked, is_empty, own_folder, read_json, replacing, saving, set_usual_permissions, sync
+from textenv.files import (
+    LARGEST_JSON,
+    LOCK,
+    FolderLock,
+    check_unlocked,
+    is_empty,
+    own_folder,
+    read_json,
+    read_plain,
+    replacing,
+    saving,
+    set_usual_permissions,
+    sync,
+)
 
 Limit = Callable[[int], contextlib.AbstractContextManager[None]]
 
@@ -323,3 +336,14 @@ def test_a_folder_that_was_made_for_nothing_is_removed(tmp_path: Path) -> None:
     with own_folder(tmp_path / "b"):
         pass
     assert (tmp_path / "b").is_dir()
+
+
+def test_a_file_without_end_or_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(LARGEST_JSON + 1)
+    with pytest.raises(OSError, match=r"large has more than 67,108,864 bytes"):
+        read_json(tmp_path / "large")
+    assert len(read_plain(tmp_path / "large")) == LARGEST_JSON + 1
+    assert len(read_plain(tmp_path / "large", LARGEST_JSON + 1)) == LARGEST_JSON + 1
+    with pytest.raises(OSError, match="null is no plain file"):
+        read_json(Path("/dev/null"))

@@ -267,7 +267,7 @@ def _in_memory(source: Any, what: str) -> Columns | list[Any]:
 def _mapping(source: Mapping[Any, Any], what: str) -> Columns:
     names = names_of(source, what)
     for name, values in zip(names, source.values(), strict=True):
-        if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        if isinstance(values, str | bytes) or not isinstance(values, Iterable) or getattr(values, "ndim", 1) == 0:
             raise ArgumentError(f'{what}: the column "{name}" is {shown(values)}, not a list; put a single row into a list.')
     return {name: list(values) for name, values in zip(names, source.values(), strict=True)}
 

@@ -30,6 +30,9 @@ LOCK: Final = ".textenv.lock"
 MAX_DEPTH: Final = 100
 """Levels of nesting that a JSON file of ours never reaches, and that recursion can bear."""
 
+LARGEST_JSON: Final = 2**26
+"""Bytes of a JSON file: the tokenizers of the largest vocabularies take half of that."""
+
 _held: Final = set[int]()
 """File descriptors of the locks of this process."""
 
@@ -146,25 +149,34 @@ def open_plain(file: Path) -> BinaryIO:
     return os.fdopen(handle, "rb")
 
 
-def read_plain(file: Path) -> bytes:
+def read_plain(file: Path, most: int | None = None) -> bytes:
     """Return the bytes of a plain file.
 
+    Args:
+        file: its path.
+        most: bytes that it may have; None: any number.
+
     Raises:
-        OSError: see `open_plain`.
+        OSError: it is larger, or see `open_plain`.
     """
     with open_plain(file) as handle:
-        return handle.read()
+        if most is None:
+            return handle.read()
+        content = handle.read(most + 1)
+    if len(content) > most:
+        raise OSError(f"{file.name} has more than {most:,} bytes")
+    return content
 
 
 def read_json(file: Path) -> Any:
     """Return what a JSON file holds.
 
     Raises:
-        OSError: it cannot be read, or is no plain file.
+        OSError: it cannot be read, is no plain file, or has more than `LARGEST_JSON` bytes.
         ValueError: it is no JSON, or nested more than `MAX_DEPTH` deep.
     """
     try:
-        content = json.loads(read_plain(file))
+        content = json.loads(read_plain(file, LARGEST_JSON))
     except RecursionError:
         raise ValueError(f"it is nested more than {MAX_DEPTH} deep") from None
     level = [content]

@@ -447,6 +447,8 @@ class _Server:
         return self
 
     def __exit__(self, *anything: object) -> None:
+        # To close a socket wakes no thread that waits for a connection to it, and each that waits takes memory.
+        self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
 
     def _serve(self) -> None:

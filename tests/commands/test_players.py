@@ -131,3 +131,10 @@ def test_a_run_plays_with_the_options_it_was_trained_with(run: Path, tmp_path: P
     assert task.missing_eos_penalty == 0
     stored = json.loads((tmp_path / "run" / "config.json").read_text())
     assert options_of(stored, "TextReverse-v0") == options_of(config, "TextCopy-v0") == {}
+
+
+def test_what_is_no_plain_file_is_not_read(model: Path) -> None:
+    (model / "config.json").unlink()
+    (model / "config.json").symlink_to("/dev/null")
+    with pytest.raises(LoadError, match=r"config\.json is no plain file"):
+        load_player(PlayerConfig(policy=str(model), env="TextCopy-v0"), 4)

@@ -25,6 +25,7 @@ from transformers.utils import logging as transformers_logging
 
 from textenv import cli
 from textenv.errors import ArgumentError, LoadError
+from textenv.files import LARGEST_JSON
 from textenv.models.contract import contract_of
 from textenv.models.folders import loading
 from textenv.models.loading import load_causal_lm, toy_causal_lm, toy_tokenizer
@@ -311,6 +312,11 @@ def a_pipe(file: Path) -> None:
     os.mkfifo(file)
 
 
+def a_device(file: Path) -> None:
+    file.unlink()
+    file.symlink_to("/dev/null")
+
+
 def a_link_to_itself(file: Path) -> None:
     file.unlink()
     file.symlink_to(file)
@@ -333,7 +339,7 @@ PLACES: Final = [
         ("embedding", "modules.json"),
         ("adapters", "adapter_model.safetensors"),
     ]
-    for change in (missing, a_folder, a_pipe, a_link_to_nothing, a_link_to_itself)
+    for change in (missing, a_folder, a_pipe, a_device, a_link_to_nothing, a_link_to_itself)
     # A policy has a value head or none, and sentence-transformers makes modules of a transformers folder.
     if not (change is missing and file in ("value_head.safetensors", "modules.json"))
 ]
@@ -353,6 +359,13 @@ def test_what_is_no_file_is_refused(
     change(folder / file)
     sentence = refused(lambda: LOADERS[loader].load(folder), capfd)
     assert str(folder) in sentence
+
+
+@pytest.mark.parametrize("loader", ["policy", "contract", "scalar", "classifier", "n-gram"])
+def test_a_configuration_is_small(loader: str, made: Callable[[str], Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(made(loader), tmp_path / "folder")
+    os.truncate(tmp_path / "folder" / "config.json", LARGEST_JSON + 1)
+    assert "config.json has more than 67,108,864 bytes" in refused(lambda: LOADERS[loader].load(tmp_path / "folder"), capfd)
 
 
 @pytest.mark.parametrize("loader", ["policy", "contract", "scalar", "classifier", "n-gram"])

@@ -1,16 +1,23 @@
 """Names become places, and a hub that does not answer is noticed at once."""
 
+import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import constants
 
 from textenv.errors import ArgumentError, LoadError
-from textenv.models.hub import ASSETS, REACH_SECONDS, cached_by_files, embedded_names, hub_is_reachable, locate, require_hub
+from textenv.models.contract import contract_of
+from textenv.models.hub import ASSETS, REACH_SECONDS, cached_by_files, embedded_names, files_of, hub_is_reachable, locate, require_hub
+from textenv.models.loading import load_causal_lm, load_tokenizer
+from textenv.models.policy import LanguagePolicy
+from textenv.models.scalar_head import load_scalar_model
+from textenv.rewards import load_reward
 
 
 @pytest.fixture
@@ -159,6 +166,7 @@ def test_what_was_loaded_stays_until_a_file_changes(tmp_path: Path) -> None:
         return [file.name for file in Path(name).rglob("*")]
 
     (tmp_path / "inner").mkdir()
+    (tmp_path / "modules.json").write_text('[{"path": "inner"}]')
     weights, name = tmp_path / "inner" / "weights.bin", str(tmp_path)
     weights.write_bytes(b"one")
     first = load(name)
@@ -180,3 +188,57 @@ def test_what_is_near_is_of_the_kind_that_was_asked_for() -> None:
     assert embedded_names("model") == ["tiny-en", "tiny-zh"]
     assert {"tiny-sentiment", "tiny-toxicity-judge"} <= set(embedded_names("reward")) <= set(embedded_names())
     assert not set(embedded_names("reward")) & {*embedded_names("model"), "tiny-embed"}
+
+
+NAMES: dict[str, str] = {
+    "long": "x" * 10_000,
+    "long and local": "./" + "y" * 10_000,
+    "deep": "a/" * 3000,
+    "a zero": "a\0b",
+    "half a character": "\ud800",
+    "a link to itself": "./loop",
+    "a pipe": "./pipe",
+    "a device": "/dev/zero",
+    "above": "../..",
+    "the root": "/",
+    "what the kernel makes": "/proc",
+}
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
+@pytest.mark.parametrize(
+    "load", [load_reward, load_tokenizer, load_causal_lm, load_scalar_model, contract_of, LanguagePolicy.from_pretrained]
+)
+def test_a_name_of_nothing_is_refused_in_a_sentence(
+    name: str, load: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "a" / "b" / "pipe")
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    before = time.monotonic()
+    with pytest.raises(LoadError) as caught:
+        load(name)
+    assert len(str(caught.value)) < 450
+    assert time.monotonic() - before < 2
+
+
+def test_what_may_not_be_looked_at_is_said(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(LoadError, match=r"loop cannot be looked at: Too many levels of symbolic links\.$"):
+        locate(tmp_path / "loop")
+
+
+def test_a_folder_is_looked_at_for_the_files_of_a_model(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    for place in ("", "1_Pooling", "2_Router/query", "additional_chat_templates", "photos/2025", "../outside"):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        (folder / place / "file").write_text("x")
+    (folder / "link").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe")
+    own = ["additional_chat_templates/file", "file"]
+    assert [str(Path(file).relative_to(folder)) for file, *_ in files_of(str(folder))] == own
+    paths: list[Any] = ["", ".", "1_Pooling", "2_Router", "..", "../outside", "photos/../../outside", str(tmp_path / "outside"), 5, ["x"]]
+    (folder / "modules.json").write_text(json.dumps([*({"path": path} for path in paths), {}, "x", None]))
+    named = ["1_Pooling/file", "2_Router/query/file", *own, "modules.json"]
+    assert [str(Path(file).relative_to(folder)) for file, *_ in files_of(str(folder))] == named

@@ -1,6 +1,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,3 +69,22 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(LoadError, match=r"holds no n-gram classifier: model\.safetensors missing"):
         NgramClassifier.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("features", [None, "1024", -1, 0, [], {}, 1024.0, True, 10**400, 2**31]),
+        ("longest", [None, "2", -1, 0, [], {}, 1.5, True, 10**400]),
+        ("token_pattern", [None, 5, [], "(", "(a)(b)", "a{99999999999}"]),
+        ("bias", [None, "0", [], True, 10**400, math.nan, math.inf]),
+    ],
+)
+def test_settings_of_another_type_or_range_are_named(field: str, values: list[Any], classifier: NgramClassifier, tmp_path: Path) -> None:
+    classifier.save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    for value in values:
+        (tmp_path / "config.json").write_text(json.dumps({**settings, field: value}))
+        with pytest.raises(LoadError, match=f"cannot be loaded: {field} ") as caught:
+            NgramClassifier.from_pretrained(tmp_path)
+        assert len(str(caught.value)) < 400

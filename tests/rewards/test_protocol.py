@@ -1,7 +1,8 @@
 """How rewards are called and what may come back."""
 
 import gc
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -391,3 +392,74 @@ def test_a_function_of_one_text_is_told_what_to_do() -> None:
     advice = r"give a function of a list: lambda completions: \[polarity_scores\(text\) for text in completions\]\."
     with pytest.raises(ArgumentError, match=advice):
         require_columns(Analyser().polarity_scores, ["topic"])
+
+
+class Odd:
+    """Says a length of two; how it is iterated is set by a test."""
+
+    def __init__(self, rows: Callable[[], Iterator[Any]]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return 2
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.rows()
+
+
+class OnlyLength:
+    def __len__(self) -> int:
+        return 2
+
+
+class Endless(OnlyLength):
+    def __getitem__(self, index: int) -> float:
+        return 0.5
+
+
+class NoLength(OnlyLength):
+    def __len__(self) -> int:
+        raise OSError("it is gone")
+
+
+class NoTensor(OnlyLength):
+    def detach(self) -> Any:
+        raise RuntimeError("it was freed")
+
+
+class NoNumber:
+    def __float__(self) -> float:
+        raise KeyError("x")
+
+
+def broken() -> Iterator[float]:
+    yield 0.5
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (OnlyLength(), "returned <.*OnlyLength.*> instead of 2 values"),
+        (NoLength(), "returned <.*NoLength.*> instead of 2 values"),
+        (NoTensor(), "returned <.*NoTensor.*> instead of 2 values"),
+        (Odd(broken), "returned <.*Odd.*> instead of 2 values"),
+        (Odd(lambda: iter([0.5])), "returned fewer than 2 values for 2 completions"),
+        (Odd(lambda: itertools.repeat(0.5)), "returned more than 2 values for 2 completions"),
+        (Endless(), "returned more than 2 values for 2 completions"),
+        ([NoNumber(), 1.0], "returned <.*NoNumber.*>, which is no finite number"),
+    ],
+)
+def test_objects_that_are_half_a_list_are_refused(returned: Any, message: str) -> None:
+    def judge(completions: list[str]) -> Any:
+        return returned
+
+    with pytest.raises(RewardError, match=message):
+        call_reward(judge, ["p", "q"], ["c", "d"])
+
+
+def test_what_can_be_read_in_turn_is_read() -> None:
+    def judge(completions: list[str]) -> Any:
+        return Odd(lambda: iter([0.25, 0.5]))
+
+    assert call_reward(judge, ["p", "q"], ["c", "d"]).scores.tolist() == [0.25, 0.5]

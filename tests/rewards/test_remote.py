@@ -4,11 +4,13 @@ import contextlib
 import dataclasses
 import gzip
 import json
+import os
 import pickle
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -493,3 +495,72 @@ def test_a_proxy_of_another_kind_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
     with pytest.raises(RewardError, match="unknown url type: socks5"):
         HTTPReward("http://scores.invalid/", retries=0)(**TEXTS)
+
+
+def askers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.endswith("(_run)")]
+
+
+def connecting(connection: socket.socket, over: threading.Event) -> None:
+    """Answer as a proxy that is asked to connect, with headers that do not end."""
+    dripping(OK, b"X: a\r\n")(connection, over)
+
+
+TLS: bytes = b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc"  # the head of a greeting of 16 kB
+
+
+@pytest.mark.parametrize(
+    ("scheme", "say"),
+    [
+        ("http", dripping(b"", b"")),
+        ("http", dripping(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n")),
+        ("https", dripping(b"", b"")),
+        ("https", dripping(TLS, b"\0")),
+        ("proxy", connecting),
+    ],
+    ids=["silence", "chunks", "no greeting", "a greeting that drips", "a proxy that drips"],
+)
+def test_requests_that_were_given_up_leave_no_thread(scheme: str, say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    with speaking(say) as url:
+        if scheme == "proxy":
+            monkeypatch.delenv("no_proxy", raising=False)
+            monkeypatch.delenv("NO_PROXY", raising=False)
+            monkeypatch.setenv("https_proxy", url)
+        target = "https://scores.invalid/" if scheme == "proxy" else url.replace("http", scheme, 1)
+        open_files = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+
+        def ask(number: int) -> None:
+            with pytest.raises(RewardError, match=r"no answer within 1\.0 s"):
+                HTTPReward(target, timeout=1.0, retries=0)(**TEXTS)
+
+        with ThreadPoolExecutor(20) as pool:
+            list(pool.map(ask, range(20)))
+        before = time.monotonic()
+        for thread in askers():
+            thread.join(1)
+        assert not askers()  # though the server would go on
+        assert time.monotonic() - before < 1
+    if open_files:
+        time.sleep(0.2)  # for the server's own
+        assert len(os.listdir("/proc/self/fd")) <= open_files + 2
+
+
+def test_an_answer_shorter_than_it_says_is_none() -> None:
+    for length in (1000, 2**24 + 5, 2**63, 10**40):
+        body = json.dumps({"scores": [1, 2, 3]}).encode()
+        start = OK + f"Content-Length: {length}\r\n\r\n".encode()
+        with (
+            speaking(lambda connection, over, said=start + body: connection.sendall(said)) as url,  # type: ignore[misc]
+            pytest.raises(RewardError, match="failed 1 times, the last time by: IncompleteRead"),
+        ):
+            HTTPReward(url, timeout=5, retries=0)(**TEXTS)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError("no room")])
+def test_a_machine_without_room_is_said(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise error
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(RewardError, match=f"failed 1 times, the last time by: {error}"):
+        HTTPReward("http://127.0.0.1:1/", retries=0)(**TEXTS)

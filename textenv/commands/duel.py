@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import itertools
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,7 +71,7 @@ class DuelConfig:
                 raise ArgumentError(f"{name} must be at least 1, got {getattr(self, name)}.")
         settle_task(self)
         close = difflib.get_close_matches(self.by, ("reward", "judge"), n=1)
-        if close and self.by not in close and not Path(self.by).exists():
+        if close and self.by not in close and not os.path.exists(self.by):
             raise ArgumentError(f'There is no scorer "{self.by}". Did you mean "{close[0]}"?')
         for player in self.players:
             self.player(player)  # refuses the other fields as evaluation does
@@ -125,7 +126,7 @@ def duel(config: DuelConfig) -> dict[str, Any]:
     told: dict[str, Any] = {"env": config.env, "by": str(config.people or config.by), "players": list(config.players)}
     if config.people is None:
         return told | _tally(config.players, _score(config))
-    if not config.people.exists():
+    if not os.path.exists(config.people):
         _fill(config, config.people)
     with ComparisonStore(config.people) as store:
         labels = [label for label in store.comparisons() if _concerns(label, config.players) and len(set(label.responses)) > 1]
@@ -203,7 +204,7 @@ def _score(config: DuelConfig) -> Meetings:
 
 def _fill(config: DuelConfig, path: Path) -> None:
     """Let all write, and put what they wrote to each prompt beside each other into a new store."""
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise ArgumentError(f"There is no folder {path.parent} for the store {path.name}; make it first.")
     written = [_play(config, index)[1] for index in range(len(config.players))]
     responses = zip(*(episodes.completions for episodes in written), strict=True)

@@ -1,7 +1,6 @@
 """A policy to be measured or sampled, its environment and its reference, by the names that a command is given."""
 
 import dataclasses
-import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from textenv.commands.output import messages
 from textenv.envs.options import option_words, settle_task
 from textenv.envs.registry import find_id, task_of, task_on
 from textenv.errors import ArgumentError, LoadError
+from textenv.files import read_json
 from textenv.models.hub import locate
 from textenv.models.policy import LanguagePolicy, Precision
 from textenv.terminal import say
@@ -113,7 +113,7 @@ def run_config(policy: str) -> tuple[dict[str, Any] | None, str]:
     """
     folder = Path(policy)
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = read_json(folder / "config.json")
     except OSError:
         return None, policy
     except ValueError as error:

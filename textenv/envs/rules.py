@@ -3,9 +3,8 @@
 `Rules` keeps no state of an episode, so the state machine and the exact solver share it.
 """
 
-import copy
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,6 @@ from textenv.models.contract import contract_of
 from textenv.models.pieces import decode, decode_after, token_pieces
 from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import call_reward, require_columns, takes_pieces
-
-_CHANGEABLE: Final = (list, dict, set, bytearray, np.ndarray)
 
 
 class Outcome(NamedTuple):
@@ -61,10 +58,6 @@ class Rules:
         if callable(task.judge):
             require_columns(task.judge, self.prompts.columns)
         self.by_pieces = takes_pieces(self.reward)
-        # Columns that a reward could change for all later episodes, so that it gets copies.
-        self._changeable = {
-            name for name, values in self.prompts.columns.items() if any(isinstance(value, _CHANGEABLE) for value in values)
-        }
         self.potential = None if task.potential is None else load_reward(task.potential)
         self.start_potentials = np.zeros(len(self.prompts.texts))  # Φ of each prompt with nothing after it
         if self.potential is not None:
@@ -167,8 +160,6 @@ class Rules:
     def asked(self, completions: list[str], prompt_index: NDArray[np.int64]) -> tuple[list[str], list[str], dict[str, list[Any]]]:
         """Put together what a reward is called with: n prompts, n completions, and n values of every other column."""
         columns = {name: [values[i] for i in prompt_index] for name, values in self.prompts.columns.items()}
-        for name in self._changeable:
-            columns[name] = copy.deepcopy(columns[name])
         return [self.prompts.texts[i] for i in prompt_index], completions, columns
 
     def _score(

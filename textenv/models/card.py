@@ -1,5 +1,6 @@
 """The model card of a folder: what the model was made from and how it is loaded."""
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ def write_card(folder: str | Path, model: "PreTrainedModel") -> None:
     reward = type(model).__name__.endswith("Classification")
     kind = "AutoModelForSequenceClassification" if reward else "AutoModelForCausalLM"
     lines = ["---", "library_name: transformers", "tags: [textenv]"]
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", base) and not Path(base).exists():
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", base) and not os.path.exists(base):
         lines.append(f"base_model: {base}")
     lines += ["---", "", f"# A {'reward model' if reward else 'policy'} of textenv", ""]
     made = f" It was made from `{base}`." if base else ""

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import stat
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from safetensors import safe_open
 from transformers.utils import logging as transformers_logging
 
 from textenv.errors import LoadError, TextenvError
+from textenv.files import LARGEST_JSON, read_plain
 
 _CURE: Final = "save the folder again, or copy it again from where it is whole"
 _LONGEST_REASON: Final = 300
@@ -46,7 +48,7 @@ def loading(what: str, place: str | Path) -> Iterator[list[str]]:
     try:
         check_files(place)
         # A hub id may have to be downloaded, which should be seen.
-        bars = without_bars() if Path(place).is_dir() else contextlib.nullcontext()
+        bars = without_bars() if os.path.isdir(place) else contextlib.nullcontext()
         with _withheld() as logged, bars:
             yield logged
     except _Damage as damage:
@@ -107,7 +109,7 @@ _KINDS: Final[dict[str, type]] = {
 
 def read_json(file: Path, kind: type = dict) -> Any:
     """Read a JSON file that holds an object, or a list. Call it within `loading`, which turns what it raises into a sentence."""
-    content = _try(file, lambda file: json.loads(file.read_bytes()))
+    content = _try(file, lambda file: json.loads(read_plain(file, LARGEST_JSON)))
     if not isinstance(content, kind):
         raise _Damage(f"{file} holds {_JSON[type(content)]} where there should be {_JSON[kind]}")
     return content
@@ -127,7 +129,10 @@ _JSON: Final[dict[type, str]] = {
 def _try(file: Path, read: Callable[[Path], Any]) -> Any:
     """Read a file, and say what is wrong with it."""
     try:
-        if not file.stat().st_size:  # so are a pipe and a device, which might never end
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe or a device might never end
+            raise _Damage(f"{file} is no plain file")
+        if not status.st_size:
             raise _Damage(f"{file} is empty")
         return read(file)
     except OSError as error:
@@ -150,12 +155,12 @@ def _read_header(file: Path) -> None:
 
 def _reason(error: BaseException, folder: Path) -> str:
     """Say what went wrong; where the largest JSON file is damaged, whose content is checked only now, that is it."""
-    if (folder / "tokenizer.json").exists():
+    if os.path.exists(folder / "tokenizer.json"):
         try:
             read_json(folder / "tokenizer.json")
         except _Damage as damage:
             return f"{damage}; {_CURE}."
-    if isinstance(error, ImportError) or not folder.is_dir():
+    if isinstance(error, ImportError) or not os.path.isdir(folder):
         return f"{_one_line(error)}."
     return f"{_one_line(error)}; {_CURE}."
 

@@ -1,9 +1,12 @@
 """Names of models and data: embedded, local or on the Hugging Face hub."""
 
+import contextlib
+import errno
 import functools
-import json
+import itertools
 import os
 import socket
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +15,15 @@ from urllib.parse import urlparse
 from urllib.request import getproxies, proxy_bypass
 
 from textenv.errors import LoadError, TextenvError, did_you_mean
+from textenv.files import read_json
 
 Options = ParamSpec("Options")
 Loaded = TypeVar("Loaded")
 
 ASSETS: Final = Path(__file__).parent.parent / "assets"
 REACH_SECONDS: Final = 2.0
+_LONGEST: Final = 200
+"""Characters of a name that messages show."""
 
 
 def embedded_names(what: str = "") -> list[str]:
@@ -92,31 +98,54 @@ def locate(name: str | Path, what: str = "model") -> str:
     from huggingface_hub.errors import HFValidationError
 
     embedded = ASSETS / Path(name).name
-    if len(Path(name).parts) == 1 and ((embedded / "config.json").is_file() or (embedded / "modules.json").is_file()):
+    if len(Path(name).parts) == 1 and any(os.path.isfile(embedded / file) for file in ("config.json", "modules.json")):
         return str(embedded)
-    if Path(name).is_dir():
+    kind = _kind(name)
+    if kind is not None and stat.S_ISDIR(kind):
         return _within_run(str(name))
-    if Path(name).is_file():
-        raise LoadError(f"{name} is a file; give the folder that it is in.")
+    if kind is not None:
+        raise LoadError(f"{_cut(name)} is a file; give the folder that it is in.")
     if isinstance(name, Path) or str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:
-        raise LoadError(f"There is no folder {name}.")
+        raise LoadError(f"There is no folder {_cut(name)}.")
     try:
         cached = try_to_load_from_cache(str(name), "config.json")
     except HFValidationError:
         near = did_you_mean(str(name), embedded_names(what))
-        raise LoadError(f'"{name}" is no embedded {what}, no local path and no hub id.{near}') from None
+        raise LoadError(f'"{_cut(name)}" is no embedded {what}, no local path and no hub id.{near}') from None
     if not isinstance(cached, str):
         require_hub(str(name), what)
     return str(name)
+
+
+def _kind(path: str | Path) -> int | None:
+    """Return what is at a path, as `stat` says it, None for nothing.
+
+    Raises:
+        LoadError: this user may not know.
+    """
+    try:
+        return os.stat(path).st_mode
+    except ValueError:  # it holds what no path holds
+        return None
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            return None
+        raise LoadError(f"{_cut(path)} cannot be looked at: {error.strerror}.") from error
+
+
+def _cut(name: str | Path) -> str:
+    """Return a name as messages show it."""
+    text = str(name)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters)"
 
 
 def _within_run(folder: str) -> str:
     """Go from the folder of a run, whose own `config.json` is no model's, to its model; any other folder is returned itself."""
     place = Path(folder)
     config = _json_object(place / "config.json")
-    if "model_type" in config or (place / "modules.json").is_file():
+    if "model_type" in config or os.path.isfile(place / "modules.json"):
         return folder
-    if (place / "model" / "config.json").is_file():
+    if os.path.isfile(place / "model" / "config.json"):
         return str(place / "model")
     if "versions" in config:
         raise LoadError(f"The run {folder} has no model yet; finish its training first.")
@@ -126,8 +155,8 @@ def _within_run(folder: str) -> str:
 def _json_object(file: Path) -> dict[str, Any]:
     """Read a JSON file; one that is missing or damaged, of which whoever loads it will say so, is as good as empty."""
     try:
-        content = json.loads(file.read_bytes()) if file.is_file() else {}  # a pipe might never end
-    except (OSError, ValueError, RecursionError):
+        content = read_json(file)
+    except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -136,15 +165,32 @@ def files_of(name: str) -> tuple[tuple[str, int, int, int], ...]:
     """Return path, times and size of each file of a local folder, and of the folder that its adapters belong to.
 
     The times are those of the content and of the file's entry, in nanoseconds: a copy may keep the first of what it was
-    made of. The size is in bytes. Any other name has no files.
+    made of. The size is in bytes. Any other name has no files. Of folders within the folder, which may be a user's home,
+    only those count that the folders of models have.
     """
-    if not Path(name).is_dir():
+    if not os.path.isdir(name):
         return ()
     folder = Path(locate(name))
-    stats = [(str(file), file.stat()) for file in sorted(folder.rglob("*")) if file.is_file()]
-    files = tuple((file, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size) for file, stat in stats)
+    walked = [*itertools.islice(os.walk(folder), 1), *(step for part in _parts(folder) for step in os.walk(part))]
+    files: tuple[tuple[str, int, int, int], ...] = ()
+    for file in sorted(os.path.join(place, name) for place, _, names in walked for name in names):
+        with contextlib.suppress(OSError):  # it has gone since, or leads nowhere
+            status = os.stat(file)
+            if stat.S_ISREG(status.st_mode):
+                files += ((file, status.st_mtime_ns, status.st_ctime_ns, status.st_size),)
     base = _json_object(folder / "adapter_config.json").get("base_model_name_or_path")
     return files if not isinstance(base, str) or base == name else files + files_of(base)
+
+
+def _parts(folder: Path) -> list[Path]:
+    """Return the folders within that of a model: of the modules of an embedding model, and of chat templates."""
+    try:
+        modules = read_json(folder / "modules.json")
+    except (OSError, ValueError):
+        modules = []
+    named = [module.get("path") for module in modules if isinstance(module, dict)] if isinstance(modules, list) else []
+    names = [Path(name) for name in [*named, "additional_chat_templates"] if isinstance(name, str)]
+    return [folder / name for name in names if name.parts and not name.is_absolute() and ".." not in name.parts]
 
 
 def cached_by_files(load: Callable[Concatenate[str, Options], Loaded]) -> Callable[Concatenate[str, Options], Loaded]:

@@ -1,5 +1,6 @@
 """Load causal language models and tokenizers by embedded name, local path or hub id."""
 
+import os
 import re
 import warnings
 from collections.abc import Collection, Sequence
@@ -31,7 +32,7 @@ def load_tokenizer(name: str | Path) -> "PreTrainedTokenizerBase":
         LoadError: there is none.
     """
     place = locate(name)
-    if Path(place).is_dir() and not any((Path(place) / file).is_file() for file in ("tokenizer.json", "tokenizer_config.json")):
+    if os.path.isdir(place) and not any(os.path.lexists(Path(place) / file) for file in ("tokenizer.json", "tokenizer_config.json")):
         if (base := adapter_base(name)) is not None:
             return load_tokenizer(base)
         raise LoadError(f"{name} holds no tokenizer; save one there with tokenizer.save_pretrained({str(name)!r}).")
@@ -61,7 +62,7 @@ def load_causal_lm(name: str | Path, device: str = "cpu") -> "PreTrainedModel":
     place = locate(name)
     if adapter_base(name) is not None:
         return _merged_adapter(name, device)
-    if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
+    if os.path.isdir(place) and not os.path.lexists(Path(place) / "config.json"):
         raise LoadError(f"{name} holds no model: it has no config.json.")
     with loading(f"The model {name}", place):
         config = AutoConfig.from_pretrained(place)
@@ -133,7 +134,7 @@ def adapter_base(name: str | Path) -> str | None:
     """
     folder = Path(locate(name))
     file = folder / "adapter_config.json"
-    if not file.is_file() or (folder / "config.json").is_file():
+    if not os.path.lexists(file) or os.path.lexists(folder / "config.json"):
         return None
     with loading(f"The adapters of {name}", folder):
         base = read_json(file).get("base_model_name_or_path")

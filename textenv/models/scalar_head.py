@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -46,7 +47,7 @@ def load_scalar_model(name: str | Path, *, seed: int = 0, device: str = "cpu") -
         raise LoadError(
             f'{name} holds adapters of the model "{base}" and no model of its own; save it merged, by merge_and_unload of peft.'
         )
-    if Path(place).is_dir() and not (Path(place) / "config.json").is_file():
+    if os.path.isdir(place) and not os.path.lexists(Path(place) / "config.json"):
         raise LoadError(f"{name} holds no model: it has no config.json.")
     options: dict[str, Any] = {"num_labels": 1, "id2label": {0: "REWARD"}, "label2id": {"REWARD": 0}, "problem_type": "regression"}
     with loading(f"The model {name}", place):

@@ -1,6 +1,7 @@
 """Load rewards by name: an embedded one, a local folder, a hub id, or a function of somebody else's module."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -101,7 +102,7 @@ class NgramReward:
 
 def _model_type(name: str, config: Path) -> Any:
     """Return what a folder's `config.json` says it is, None for a hub id."""
-    if not config.exists():
+    if not os.path.lexists(config):
         return None
     with loading(f"The reward {name}", config.parent):
         return read_json(config).get("model_type")
@@ -115,9 +116,9 @@ def _load(name: str, label: str | None, output: str | None, reads: str, device: 
     _check_options(output, reads)
     place = locate(name, "reward")
     config = Path(place) / "config.json"
-    if (Path(place) / "adapter_config.json").is_file():
+    if os.path.isfile(Path(place) / "adapter_config.json"):
         raise LoadError(f"{name} holds an adapter alone; save model.merge_and_unload() of the PeftModel with its tokenizer instead.")
-    if Path(place).is_dir() and not config.is_file():
+    if os.path.isdir(place) and not os.path.lexists(config):
         raise LoadError(f"{name} holds no reward: it has no config.json.")
     if _model_type(name, config) == "ngram":
         if output is None:

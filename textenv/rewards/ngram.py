@@ -1,9 +1,12 @@
 """A linear text classifier over hashed n-grams: no network, half a megabyte, thousands of texts a second."""
 
 import json
+import os
+import re
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,13 +71,13 @@ class NgramClassifier:
         Raises:
             LoadError: a file is missing in the folder or damaged.
         """
-        missing = [name for name in ("config.json", "model.safetensors") if not (Path(folder) / name).is_file()]
+        missing = [name for name in ("config.json", "model.safetensors") if not os.path.isfile(Path(folder) / name)]
         if missing:
             raise LoadError(f"{folder} holds no n-gram classifier: {' and '.join(missing)} missing.")
         with loading(f"The n-gram classifier {folder}", folder):
             settings = read_json(Path(folder) / "config.json")
             tensors = load_file(Path(folder) / "model.safetensors")
-            config = NgramConfig(**{name: settings[name] for name in asdict(NgramConfig())})
+            config = _config_of(settings)
             weights, idf = (tensors[name].astype(np.float64) for name in ("weights", "idf"))
             if not weights.shape == idf.shape == (config.features,):
                 raise ValueError(f"features are {config.features}, but the weights {weights.shape} and {idf.shape}")
@@ -106,6 +109,34 @@ class NgramClassifier:
     def probabilities(self, texts: list[str]) -> NDArray[np.float64]:
         """Return the probability of the positive class, one number a text."""
         return np.asarray(expit(self.log_odds(texts)), dtype=np.float64)
+
+
+def _config_of(settings: dict[str, Any]) -> NgramConfig:
+    """Read how a text becomes a vector, and check the bias beside it.
+
+    Raises:
+        KeyError: a setting is missing.
+        ValueError: one is of the wrong type or out of its range.
+    """
+    features, longest, token_pattern, bias = (settings[name] for name in ("features", "longest", "token_pattern", "bias"))
+    for name, value in (("features", features), ("longest", longest)):
+        if type(value) is not int or not 1 <= value <= _MOST:
+            raise ValueError(f"{name} must be an integer from 1 to {_MOST}, got {value!r:.40}")
+    if type(bias) not in (int, float) or not abs(bias) <= sys.float_info.max:
+        raise ValueError(f"bias must be a finite number, got {bias!r:.40}")
+    if not isinstance(token_pattern, str):
+        raise ValueError(f"token_pattern must be a text, got {token_pattern!r:.40}")
+    try:
+        groups = re.compile(token_pattern).groups
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"token_pattern is no regular expression: {error}") from error
+    if groups > 1:
+        raise ValueError(f"token_pattern may have one group, got {groups}")
+    return NgramConfig(features=features, longest=longest, token_pattern=token_pattern)
+
+
+_MOST: Final = 2**31 - 1
+"""Buckets that scikit-learn can hash into."""
 
 
 def _counts(texts: list[str], config: NgramConfig) -> csr_matrix:

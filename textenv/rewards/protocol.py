@@ -18,6 +18,7 @@ A score is a finite number of at most `LARGEST`, either way; an array of one num
 import contextlib
 import copy
 import inspect
+import itertools
 from collections.abc import Callable, Iterable, KeysView, Mapping, Sequence, Set, ValuesView
 from typing import Any, Final, NamedTuple
 
@@ -199,8 +200,8 @@ _ORDERLESS: Final = (Set, Mapping, KeysView, ValuesView)
 _TEXTS: Final = (str, bytes, bytearray, memoryview)
 
 
-def _count(values: Any, n: int, what: str, name: str, text: str, each: str = "one number") -> None:
-    """Refuse what is no row of n values.
+def _row(values: Any, n: int, what: str, name: str, text: str, each: str = "one number") -> list[Any]:
+    """Return a row of n values as a list.
 
     Args:
         values: that a reward returned.
@@ -209,6 +210,9 @@ def _count(values: Any, n: int, what: str, name: str, text: str, each: str = "on
         name: of the reward.
         text: the first text, as the message shows it.
         each: value is, as the message says it.
+
+    Raises:
+        RewardError: it is none.
     """
     advice = f"give a list with {each} for each of the {what}"
     if isinstance(values, _ORDERLESS):
@@ -216,13 +220,19 @@ def _count(values: Any, n: int, what: str, name: str, text: str, each: str = "on
     if isinstance(values, _TEXTS):
         raise RewardError(f"The reward {name} returned {_shown(values)}, which is no row of numbers; {advice}.")
     try:
+        if hasattr(values, "detach"):
+            values = values.detach().cpu()
         count = len(values)
-    except TypeError:
+        # What says its length may still yield fewer, more, or values without end.
+        row = list(itertools.islice(values, n + 1)) if count == n else []
+    except Exception as error:  # of an object of any kind, which may raise what it likes
         raise RewardError(
             f"The reward {name} returned {_shown(values)} instead of {n} values, for {what} such as {text}; {advice}."
-        ) from None
-    if count != n:
-        raise RewardError(f"The reward {name} returned {count} values for {n} {what}, such as {text}; {advice}.")
+        ) from error
+    if count != n or len(row) != n:
+        got = count if count != n else f"{'fewer' if len(row) < n else 'more'} than {n}"
+        raise RewardError(f"The reward {name} returned {got} values for {n} {what}, such as {text}; {advice}.")
+    return row
 
 
 def _shown(value: Any) -> str:
@@ -242,11 +252,8 @@ def _first(prompts: Sequence[str], completions: Sequence[str]) -> str:
 
 
 def _floats(values: Any, n: int, what: str, name: str, prompts: Sequence[str], completions: Sequence[str]) -> NDArray[np.float64]:
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-    _count(values, n, what, name, _first(prompts, completions))
     scores = np.zeros(n, dtype=np.float64)
-    for index, value in enumerate(values):
+    for index, value in enumerate(_row(values, n, what, name, _first(prompts, completions))):
         at = index if what == "completions" else 0
         scores[index] = _float(value)
         if not np.isfinite(scores[index]):
@@ -272,7 +279,7 @@ def _float(value: Any) -> float:
         return np.nan
     try:
         return float(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last of a complex tensor
+    except Exception:  # each kind of object has its own way of refusing
         return np.nan
 
 
@@ -314,7 +321,7 @@ def call_reward(
     if pieces is None or not takes_pieces(reward):
         parts = {part: _floats(of, len(prompts), "completions", f"{name}.{part}", prompts, completions) for part, of in _parts(values)}
         return Scored(_floats(values, len(prompts), "completions", name, prompts, completions), None, parts)
-    _count(values, len(prompts), "completions", name, _first(prompts, completions), "a row of values")
+    values = _row(values, len(prompts), "completions", name, _first(prompts, completions), "a row of values")
     rows = [
         _floats(row, len(piece), "pieces", name, prompts[i : i + 1], completions[i : i + 1])
         for i, (row, piece) in enumerate(zip(values, pieces, strict=True))

@@ -11,8 +11,8 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any, Final
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, IncompleteRead
+from typing import Any, Final, cast
 from urllib.error import HTTPError
 from urllib.parse import urljoin, urlsplit
 from urllib.request import (
@@ -110,7 +110,7 @@ class HTTPReward:
                     raise RewardError(f"The reward endpoint {self.url} {_moved(self.url, error)}") from error
                 if error.code != 429 and error.code < 500:
                     raise RewardError(f"The reward endpoint {self.url} refused the batch: {problem}.") from error
-            except (OSError, HTTPException, ValueError) as error:
+            except (OSError, HTTPException, ValueError, RuntimeError, MemoryError) as error:  # of a machine without room too
                 reason = getattr(error, "reason", error)
                 late = isinstance(reason, TimeoutError)
                 problem = f"no answer within {self.timeout} s" if late else _shown(reason) or type(reason).__name__
@@ -135,7 +135,8 @@ class _Exchange:
     """One request and its answer, which end in time.
 
     A time-out of a socket is one of each wait, which a server that sends a byte now and then never reaches, and a
-    look-up of a name has none. So all is done in a thread, whose socket is closed under it when the time is over.
+    look-up of a name has none. So all is done in a thread, whose socket is shut under it when the time is over, so that
+    the thread ends: in a handshake or a proxy's answer as well as in the answer itself.
     """
 
     def __init__(self, url: str, data: bytes, headers: dict[str, str]) -> None:
@@ -144,6 +145,7 @@ class _Exchange:
         self._answer: bytes = b""
         self._error: BaseException | None = None
         self._over = False
+        self._lock = threading.Lock()
         self._opener = OpenerDirector()  # without a handler of redirects, which are errors then
         proxies = ProxyHandler({} if _is_this_machine(url) else None)
         for handler in (proxies, _Connections(self), UnknownHandler(), HTTPDefaultErrorHandler(), HTTPErrorProcessor()):
@@ -154,35 +156,48 @@ class _Exchange:
         # A daemon, because a look-up of a name cannot be broken off.
         thread = threading.Thread(target=self._run, args=(seconds,), daemon=True)
         thread.start()
-        thread.join(seconds)
-        self._over = True
+        try:
+            thread.join(seconds)
+        finally:  # an interrupt leaves no thread either
+            with self._lock:
+                self._over = True
+                for each in self._sockets:
+                    _shut(each)
         if thread.is_alive():
-            for each in self._sockets:
-                _shut(each)
             raise TimeoutError
         if self._error is not None:
             raise self._error
         return self._answer
 
     def opened(self, connection: HTTPConnection) -> HTTPConnection:
-        """Take note of the socket of a connection as soon as there is one."""
-        connect = connection.connect
+        """Take note of the socket of a connection as soon as there is one, before a proxy or TLS is spoken to."""
+        connect = cast(Any, connection)._create_connection
 
-        def noted() -> None:
-            connect()
-            self._sockets.append(connection.sock)
-            if self._over:
-                _shut(connection.sock)
+        def noted(*where: Any) -> socket.socket:
+            connected: socket.socket = connect(*where)
+            with self._lock:
+                self._sockets.append(connected.dup())  # TLS takes the connection over, and leaves the socket without it
+                if self._over:
+                    _shut(connected)
+            return connected
 
-        connection.connect = noted  # type: ignore[method-assign]
+        cast(Any, connection)._create_connection = noted
         return connection
 
     def _run(self, seconds: float) -> None:
         try:
             with self._opener.open(self._request, timeout=seconds) as response:
                 self._answer = response.read(LARGEST_ANSWER + 1)
+                # `read` takes the end of a connection for that of an answer of any length.
+                if len(self._answer) <= LARGEST_ANSWER and response.length:
+                    raise IncompleteRead(self._answer, response.length)
         except BaseException as error:  # raised again where it was asked
             self._error = error
+        finally:
+            with self._lock:
+                for each in self._sockets:
+                    each.close()
+                self._sockets.clear()
 
 
 class _Connections(AbstractHTTPHandler):

@@ -509,6 +509,9 @@ def connecting(connection: socket.socket, over: threading.Event) -> None:
 TLS: bytes = b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc"  # the head of a greeting of 16 kB
 
 
+# Python's ssl leaves a socket that was shut before its handshake to the collector, which closes it at once.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
 @pytest.mark.parametrize(
     ("scheme", "say"),
     [

@@ -171,17 +171,24 @@ class _Exchange:
 
     def opened(self, connection: HTTPConnection) -> HTTPConnection:
         """Take note of the socket of a connection as soon as there is one, before a proxy or TLS is spoken to."""
-        connect = cast(Any, connection)._create_connection
+        own = cast(Any, connection)
+        connect, tunnel = own._create_connection, own._tunnel
 
         def noted(*where: Any) -> socket.socket:
             connected: socket.socket = connect(*where)
             with self._lock:
                 self._sockets.append(connected.dup())  # TLS takes the connection over, and leaves the socket without it
-                if self._over:
-                    _shut(connected)
+            if self._over:
+                connected.close()
+                raise TimeoutError
             return connected
 
-        cast(Any, connection)._create_connection = noted
+        def tunnelled() -> None:
+            tunnel()
+            if self._over:  # or else TLS would begin on a connection that was shut
+                raise TimeoutError
+
+        own._create_connection, own._tunnel = noted, tunnelled
         return connection
 
     def _run(self, seconds: float) -> None:

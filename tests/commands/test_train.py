@@ -124,5 +124,5 @@ def test_an_existing_run_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch, 
     assert shown == "textenv: runs/TextCopy-v0-ppo-5 exists already; go on with --resume, choose another --out or remove it.\n"
     main(["train", "TextCopy-v0", *SMALL])
     assert capsys.readouterr().err.startswith("Writing to runs/TextCopy-v0-ppo-5-2/.\n")
-    assert load_run(run.with_name("TextCopy-v0-ppo-5-2")).summary["episodes"] == 32
+    assert len(load_run(run.with_name("TextCopy-v0-ppo-5-2")).metrics) == 2
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before

@@ -11,8 +11,9 @@ import pytest
 from textenv.envs.registry import task_of
 from textenv.envs.sentiment import Tone, neutrality, task
 from textenv.envs.task import Task
-from textenv.errors import ArgumentError
+from textenv.errors import ArgumentError, RewardError
 from textenv.rewards.loading import load_reward
+from textenv.rewards.protocol import call_reward
 
 TASK = task()
 PRAISE, SCORN = " it was wonderful, superb and a great film.", " it was awful, boring and a terrible film."
@@ -110,3 +111,16 @@ def test_a_target_turns_another_reward_too() -> None:
     negative = task_of("TextSentiment-v0", target="negative", reward="tiny-sentiment-judge")
     assert negative.reward == Tone("tiny-sentiment-judge", "negative")
     assert task_of("TextSentiment-v0", reward="tiny-sentiment-judge").reward == "tiny-sentiment-judge"
+
+
+def test_a_target_does_not_turn_what_is_no_probability() -> None:
+    def loud(completions: list[str]) -> list[float]:
+        return [float(text.count("!")) for text in completions]
+
+    for reward in (loud, "my_rewards:loud"):
+        assert task(reward=reward).reward is reward
+        for target in ("negative", "neutral"):
+            with pytest.raises(ArgumentError, match=f'target="{target}" turns .* but the reward is a function of your own; leave'):
+                task(target=target, reward=reward)
+    with pytest.raises(RewardError, match=r'target="negative" reads P\(positive\), from 0 to 1, but .* scores from -0.5 to -0.5'):
+        call_reward(Tone(lambda completions: [-0.5] * len(completions), "negative"), ["a"], ["b"])

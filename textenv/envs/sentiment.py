@@ -17,7 +17,7 @@ Rewards:
     At the end of the text, by `tiny-sentiment` of opening and continuation, as `target` says: "positive", P(positive), 0 to
     1; "negative", P(negative), 0 to 1; "neutral", 4 - 2|logit| of the log-odds of positive, -23.6 to 4: the surer of either,
     the lower. The judge scores in the same way by `tiny-sentiment-judge`. A classifier from the hub takes the place of
-    P(positive) with `reward="lvwerra/distilbert-imdb"`.
+    P(positive) with `reward="lvwerra/distilbert-imdb"`; a reward of your own is taken as it is, without a `target`.
     Before training: mean 0.51; ten bins from 0 to 1 in percent: 6 8 10 12 10 14 14 11 9 6.
 
 Episode End:
@@ -36,6 +36,7 @@ Version History:
     v0: first.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -44,10 +45,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textenv.envs.task import RewardLike, Task
-from textenv.errors import ArgumentError, did_you_mean
+from textenv.errors import ArgumentError, RewardError, did_you_mean
+from textenv.importing import is_import
 from textenv.models.hub import ASSETS
 from textenv.rewards.loading import load_reward
-from textenv.rewards.protocol import call_reward
+from textenv.rewards.protocol import call_reward, reward_name
 
 
 def neutrality(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -73,8 +75,18 @@ class Tone:
     device: str = "cpu"
 
     def __call__(self, prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
-        """Score n texts."""
+        """Score n texts.
+
+        Raises:
+            RewardError: the classifier's scores are no probabilities.
+        """
         positive = call_reward(load_reward(self.classifier, device=self.device), prompts, completions).scores
+        if len(positive) and not (positive.min() >= 0 and positive.max() <= 1):
+            name = reward_name(self.classifier)
+            raise RewardError(
+                f'target="{self.target}" reads P(positive), from 0 to 1, but {name} scores from {positive.min():g} to'
+                f" {positive.max():g}; leave target out, so that the scores are taken as they are."
+            )
         return [float(score) for score in TARGETS[self.target](positive)]
 
 
@@ -82,10 +94,16 @@ def task(*, target: str = "positive", reward: RewardLike = "tiny-sentiment") -> 
     """Make the task of a target, scored by `reward`'s P(positive).
 
     Raises:
-        ArgumentError: there is no such target.
+        ArgumentError: there is no such target, or one other than "positive" is given with a function, whose score is no P(positive).
     """
     if target not in list(TARGETS):
         raise ArgumentError(f'There is no target "{target}" of sentiment.{did_you_mean(str(target), TARGETS)}')
+    is_function = inspect.isroutine(reward) or (isinstance(reward, str) and is_import(reward))
+    if target != "positive" and is_function:
+        raise ArgumentError(
+            f'target="{target}" turns the P(positive) of a classifier round, but the reward is a function of your own;'
+            " leave target out, so that its scores are taken as they are."
+        )
 
     def scorer(classifier: RewardLike) -> RewardLike:
         return classifier if target == "positive" else Tone(classifier, target)

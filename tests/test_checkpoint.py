@@ -200,6 +200,17 @@ def test_tensors_of_another_checkpoint_are_refused(tmp_path: Path) -> None:
         load_state(tmp_path / "checkpoint")
 
 
+@pytest.mark.parametrize("place", [-1, 2**20, 200])
+def test_a_bit_that_has_turned_anywhere_is_noticed(place: int, tmp_path: Path) -> None:
+    save_state(tmp_path / "checkpoint", {"weights": torch.ones(2**20)})  # 4 MB, of which 1 is read at once
+    file = tmp_path / "checkpoint" / "state.safetensors"
+    content = bytearray(file.read_bytes())
+    content[place] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(LoadError, match=r"state\.safetensors is missing or damaged: its checksum is not the one in state\.json"):
+        load_state(tmp_path / "checkpoint")
+
+
 class Malice:
     """Unpickled, it makes a folder."""
 

@@ -301,17 +301,49 @@ def test_a_forked_process_has_no_lock_of_its_parent(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(writer)
-        lock.release()  # not its own
-        os.read(reader, 1)  # until the parent is done
-        os._exit(0)
+        code = 1
+        try:
+            os.close(writer)
+            opened = os.open(os.devnull, os.O_RDONLY)  # gets the number that the lock had
+            lock.release()  # not its own
+            os.fstat(opened)
+            os.read(reader, 1)  # until the parent is done
+            code = 0
+        finally:
+            os._exit(code)
     os.close(reader)
     with pytest.raises(ArgumentError, match="this process"):
         check_unlocked(tmp_path)
     lock.release()
     check_unlocked(tmp_path)  # although the child lives
     os.close(writer)
-    os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@needs_locks
+def test_a_lock_whose_file_another_removes_meanwhile_is_taken_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = FolderLock(tmp_path)
+    flock = pytest.importorskip("fcntl").flock
+
+    def late(handle: int, kind: int) -> None:
+        other.release()  # between the opening of its file and the lock
+        flock(handle, kind)
+
+    monkeypatch.setattr("fcntl.flock", late)
+    with FolderLock(tmp_path) as lock:
+        lock.check()
+        with pytest.raises(ArgumentError, match="is being written by this process"):
+            FolderLock(tmp_path)
+
+
+@needs_locks
+def test_whoever_only_looks_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    looks = os.open(tmp_path / LOCK, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(looks, fcntl.LOCK_SH)  # as `check_unlocked` of another process does for a moment
+    monkeypatch.setattr("time.sleep", lambda seconds: os.close(looks))
+    with FolderLock(tmp_path) as lock:
+        lock.check()
 
 
 @needs_locks

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 import textenv
-from textenv.checkpoint import FORMAT, global_generators, load_state, save_state, set_global_generators
+from textenv.checkpoint import FORMAT, check_global_generators, global_generators, load_state, save_state, set_global_generators
 from textenv.errors import LoadError, SaveError
 from textenv.files import predecessor
 
@@ -273,6 +273,21 @@ def test_global_generators_go_on(tmp_path: Path) -> None:
     again = draw()
     set_global_generators(ours)
     assert draw() == again == first != second
+
+
+def test_generators_that_are_checked_do_not_move() -> None:
+    saved = global_generators()
+    random.random(), np.random.rand(), torch.rand(1)
+    present = global_generators()
+    check_global_generators(saved)
+    for damaged in ({**saved, "torch": saved["torch"][:7]}, {**saved, "numpy": ["other", [], 0]}, {"python": saved["python"]}):
+        with pytest.raises(LoadError, match="its global_generators are no such states: "):
+            check_global_generators(damaged)
+    after = global_generators()
+    assert after["python"] == present["python"] != saved["python"]
+    assert after["numpy"] == present["numpy"] != saved["numpy"]
+    assert torch.equal(after["torch"], present["torch"])
+    assert not torch.equal(after["torch"], saved["torch"])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

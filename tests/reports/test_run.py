@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM
 from textenv.agents.ppo import PPO, PPOConfig
 from textenv.checkpoint import load_state, save_state
 from textenv.errors import ArgumentError, LoadError, SaveError
-from textenv.files import LOCK
+from textenv.files import LOCK, FolderLock
 from textenv.models.policy import LanguagePolicy
 from textenv.reports import run as run_module
 from textenv.reports.counters import Counters
@@ -455,6 +455,19 @@ def test_the_surroundings_of_every_process_are_kept(tmp_path: Path, monkeypatch:
     assert config == first
     assert sessions == [(1, 7), (2, present["threads"])]  # the one between has learnt nothing
     assert find_run(run.folder, SETTINGS, resume=True) is None
+
+
+def test_a_run_that_another_process_starts_meanwhile_is_not_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(folder: Path) -> FolderLock:
+        monkeypatch.undo()
+        Run(folder, SETTINGS).close()  # whole, between the first look and the lock
+        return FolderLock(folder)
+
+    monkeypatch.setattr(run_module, "FolderLock", late)
+    with pytest.raises(ArgumentError, match="run exists already; go on with --resume"):
+        Run(tmp_path / "run", {**SETTINGS, "seed": 9})
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
+    assert find_run(tmp_path / "run", SETTINGS, resume=True) is None
 
 
 def test_the_same_surroundings_say_nothing(tmp_path: Path) -> None:

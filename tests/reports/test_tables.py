@@ -58,6 +58,13 @@ def test_rows_that_are_kept_are_the_same_bytes(tmp_path: Path) -> None:
         again.append({"update": 3, "score": 1, "alarm": ""})
 
 
+@pytest.mark.parametrize("torn", ["2,0.2", "2,", "2", '2,"0.2'])
+def test_a_row_that_is_torn_is_not_read(torn: str, tmp_path: Path) -> None:
+    file = tmp_path / "metrics.csv"
+    file.write_text(f"update,score\n1,0.5\n{torn}")
+    assert read_table(file) == (["update", "score"], [{"update": "1", "score": "0.5"}])
+
+
 def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     theirs, file = tmp_path / "theirs.csv", tmp_path / "metrics.csv"
     theirs.write_text("update\n1\n2\n")

@@ -371,6 +371,17 @@ def test_a_queue_plays_exactly_its_prompts_and_parks_the_rows(toy: Callable[...,
     assert infos["_prompt"].all()
 
 
+def test_parked_rows_play_again_when_they_are_reset(toy: Callable[..., Task]) -> None:
+    envs = TextVectorEnv(toy(), 3)
+    envs.reset(seed=0, options={"prompt_queue": [1]})
+    for _ in range(2):
+        envs.step(np.array([EOS, EOS, EOS]))
+    observations, _ = envs.reset()
+    assert (observations >= 0).any(axis=1).all()
+    terminated = envs.step(np.array([EOS, EOS, EOS]))[2]
+    assert terminated.all()
+
+
 def test_a_masked_reset_in_a_queue_may_choose_its_prompt(toy: Callable[..., Task]) -> None:
     envs = TextVectorEnv(toy(), 2, autoreset_mode="DISABLED")
     envs.reset(seed=0, options={"prompt_queue": [0, 0, 1]})
@@ -523,6 +534,32 @@ def test_a_failing_reward_is_named_and_nothing_is_half_written(
         np.testing.assert_allclose(found[1], expected[1], rtol=0, atol=1e-6)
         np.testing.assert_array_equal(found[2], expected[2])
         assert_same(found[-1], expected[-1])
+
+
+@pytest.mark.parametrize("kl_coef", [0.0, 0.1])
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, ZeroDivisionError])
+def test_a_step_that_is_broken_off_has_changed_no_row(toy: Callable[..., Task], stop: type[BaseException], kl_coef: float) -> None:
+    def breaks_off(scores: list[float]) -> list[float]:
+        raise stop
+
+    rewards = [Fragile(), Fragile()]
+    broken, untouched = (TextVectorEnv(toy(reward=reward), 3, render_mode="ansi", kl_coef=kl_coef) for reward in rewards)
+    for envs in (broken, untouched):
+        envs.reset(seed=0, options={"prompt_index": [0, 1, 2]})
+        envs.step(np.array([0, 0, 0]))
+    rewards[0].fault = breaks_off
+    for _ in range(2):
+        with pytest.raises(RewardError if stop is ZeroDivisionError else stop):
+            broken.step(np.array([1, EOS, 0]))
+        assert broken.render() == untouched.render()
+    rewards[0].fault = None
+    left_out = np.array([False, False, True])
+    results = [envs.reset(options={"reset_mask": left_out}) + envs.step(np.array([1, EOS, EOS])) for envs in (broken, untouched)]
+    for after, expected in zip(*results, strict=True):
+        if isinstance(after, dict):
+            assert_same(after, expected)
+        else:
+            np.testing.assert_allclose(after, expected, rtol=0, atol=1e-6)
 
 
 def test_the_reward_is_called_once_for_all_that_end_together(toy: Callable[..., Task]) -> None:

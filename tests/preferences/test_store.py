@@ -229,6 +229,17 @@ def test_a_wrong_clock_keeps_no_item_from_others_for_longer_than_a_lease(wrong: 
     assert store.submit(lease.token, [1, 1, 1]), "what is late counts"
 
 
+def test_a_lease_of_a_wrong_clock_is_put_right_by_the_next_look(store: ComparisonStore, clock: Clock) -> None:
+    for wrong in (YEAR, -YEAR, 60.0):
+        clock.ahead = wrong
+        lease = leased(store, "anna")
+        clock.ahead = 0.0
+        assert leased(store, "anna") == lease
+        assert leased(store, "ben").prompt == "prompt 1"
+        assert _is_kept(store, clock, LEASE_SECONDS - 1)
+        assert not _is_kept(store, clock, LEASE_SECONDS + 1)
+
+
 def _is_kept(store: ComparisonStore, clock: Clock, later: float) -> bool:
     clock.ahead += later
     kept = "prompt 0" not in [item.prompt for item in store.pending("ben")]

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from textenv.terminal import plain, say, sentence, visible
+from textenv.terminal import plain, safe_console, say, sentence, visible
 
 ORDERS: Final = [
     chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) in ("Cc", "Cs", "Zl", "Zp") and chr(code) not in "\t\n"
@@ -43,3 +43,17 @@ def test_markup_and_emoji_are_texts(markup: bool) -> None:
     console.print(table)
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().count("[bold]a[/bold] [/b] :heart: \\[c] \\u001b[2J") == 3
+
+
+def test_a_safe_console_writes_whatever_it_is_given() -> None:
+    text = "[bold]a[/bold] [/b] :heart: \\[c] \x1b[2J \u202eb"
+    console = safe_console(file=io.StringIO(), width=200, force_terminal=True)
+    console.print(text)
+    console.print(text, style="yellow")
+    table = Table(text, title=text, caption=text)
+    table.add_row(text)
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    written = console.file.getvalue()
+    assert written.count("[bold]a[/bold] [/b] :heart: \\[c] \\u001b[2J \\u202eb") == 6
+    assert "\x1b[2J" not in written

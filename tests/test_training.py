@@ -32,7 +32,7 @@ from textenv.models.loading import toy_causal_lm, toy_tokenizer
 from textenv.models.policy import LanguagePolicy
 from textenv.reports import run as run_module
 from textenv.reports.run import Run
-from textenv.training import TrainConfig, command, train
+from textenv.training import TrainConfig, command, default_folder, train
 from textenv.types import Episodes
 
 PPO = PPOConfig(episodes_per_update=16, group_size=4, minibatch_size=8, learning_rate=3e-3, kl_coef=0.05)
@@ -481,14 +481,27 @@ def test_whole_updates_are_played_and_it_is_said(episodes: int, says: str, tmp_p
     assert ("in place of" in shown(console)) == bool(says)
 
 
-def test_without_a_terminal_there_is_a_line_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock jumps by half a second at each look, so every line stands for a few updates."""
-    console, clock = quiet(), itertools.count(0.0, 0.5)
+def test_a_run_without_a_name_gets_a_free_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings, first = TrainConfig(env="TextCopy-v0"), Path("runs/TextCopy-v0-ppo-0")
+    assert default_folder(settings) == first
+    first.mkdir(parents=True)
+    (first / "config.json").touch()
+    assert default_folder(settings) == Path("runs/TextCopy-v0-ppo-0-2")
+    assert default_folder(dataclasses.replace(settings, resume=True)) == first
+
+
+@pytest.mark.parametrize(("seconds", "least", "most"), [(1e-6, 1, 1), (0.1, 2, 7)])
+def test_without_a_terminal_there_is_a_line_now_and_then(
+    seconds: float, least: int, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock goes on by so much at each look, of which an update has a few."""
+    console, clock = quiet(), itertools.count(0.0, seconds)
     monkeypatch.setattr("textenv.training.time.perf_counter", lambda: next(clock))
-    train(config(tmp_path / "run", episodes=16 * 12), console)
-    lines = [line for line in shown(console).splitlines() if re.match(r"\d+/192 episodes  score \d\.\d{3}  KL ", line)]
-    assert lines[-1].startswith("192/192 episodes")
-    assert 3 <= len(lines) <= 12
+    train(config(tmp_path / "run", episodes=16 * 8), console)
+    lines = [line for line in shown(console).splitlines() if re.match(r"\d+/128 episodes  score \d\.\d{3}  KL ", line)]
+    assert lines[-1].startswith("128/128 episodes")
+    assert least <= len(lines) <= most
 
 
 @pytest.mark.parametrize("episodes", [-1, 1.5, True, "16"])

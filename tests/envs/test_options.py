@@ -24,6 +24,16 @@ def test_every_environment_takes_what_its_options_say(id: str | None) -> None:
     assert task_options(id)().given() == {}
 
 
+def test_zero_and_an_empty_text_are_given_too() -> None:
+    options: Any = task_options(None)
+    assert options(missing_eos_penalty=0.0, min_new_tokens=0, prompts="").given() == {
+        "missing_eos_penalty": 0.0,
+        "min_new_tokens": 0,
+        "prompts": "",
+    }
+    assert options().given() == {}
+
+
 def test_arguments_of_its_own_are_read_with_their_defaults() -> None:
     assert own_arguments("TextSentiment-v0") == {"target": "positive"}
     assert task_options("TextSentiment-v0")(target="negative", stop=(".", "!")).given() == {"target": "negative", "stop": [".", "!"]}  # type: ignore[call-arg]

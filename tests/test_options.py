@@ -266,6 +266,7 @@ def test_the_environment_is_seen_before_its_options(command_config: Any, line: s
         ("runs/a was started with task.max_new_tokens=2, not 3;", "runs/a was started with --max-new-tokens 2, not 3;"),
         ("go on with resume=True.", "go on with --resume."),
         ('There is no column "max_new_tokens".', 'There is no column "max_new_tokens".'),
+        ('The column "a num_envs of seed=3" is none.', 'The column "a num_envs of seed=3" is none.'),
         ("/tmp/num_envs/seed=1.txt is no file.", "/tmp/num_envs/seed=1.txt is no file."),
         ("A model of the seed is agent of episodes.", "A model of the seed is agent of episodes."),
         ("do.toml: num_envs needs an integer.", "do.toml: num_envs needs an integer."),

@@ -55,6 +55,12 @@ def test_a_scale_that_cannot_be_told_has_no_error() -> None:
     assert np.isnan(calibration_slope(np.array([1.0, 2.0]), np.zeros(2, dtype=np.int64)).error)
 
 
+def test_many_pairs_of_few_prompts_set_no_scale() -> None:
+    differences, groups = preferred(1.0, 4 * (ENOUGH_GROUPS - 1), 0, alike=4)
+    assert (trusted_slope(differences, groups).value, len(groups) > ENOUGH_GROUPS) == (1.0, True)
+    assert trusted_slope(*preferred(1.0, 4 * ENOUGH_GROUPS, 0, alike=4)).value != 1.0
+
+
 @pytest.mark.parametrize("pairs", [8, 20])
 def test_few_pairs_are_no_certainty(pairs: int) -> None:
     """Models that are right in nine of ten pairs: the likelihood alone has no maximum for 4 of 10 sets of 8 pairs."""

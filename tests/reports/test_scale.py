@@ -44,6 +44,11 @@ def test_scores_between_0_and_1_raise_no_doubt(scores: torch.Tensor, envs: Any, 
     assert scale_doubt(PPO(policy, envs), scores) is None
 
 
+@pytest.mark.parametrize("scores", [torch.tensor([-0.5, 0.5]), torch.tensor([0.5, 1.5])])
+def test_scores_beyond_either_end_raise_a_doubt(scores: torch.Tensor, envs: Any, policy: LanguagePolicy) -> None:
+    assert "made for scores between 0 and 1" in (scale_doubt(PPO(policy, envs), scores) or "")
+
+
 def test_a_beta_that_was_chosen_raises_no_doubt(envs: Any, policy: LanguagePolicy) -> None:
     for beta in (0.0, 0.2):
         assert scale_doubt(PPO(policy, envs, PPOConfig(kl_coef=beta)), NORMAL) is None

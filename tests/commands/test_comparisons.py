@@ -1,6 +1,7 @@
 """`textenv comparisons`: what goes in comes out, and an import is all or nothing."""
 
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +70,15 @@ def test_a_store_is_added_with_what_nobody_has_judged(file: Path, tmp_path: Path
     with ComparisonStore(tmp_path / "first.db") as store, ComparisonStore(tmp_path / "second.db") as other:
         assert other.items() == store.items()
         assert other.items()[0] == waiting
+
+
+def test_a_store_with_names_as_they_were_typed_is_added(file: Path, tmp_path: Path, call: Callable[..., str]) -> None:
+    call("comparisons", str(tmp_path / "first.db"), "--add", str(file))
+    with sqlite3.connect(tmp_path / "first.db") as connection:  # as an older textenv kept them
+        connection.execute("UPDATE labels SET annotator = 'be\u200bn ' WHERE annotator = 'ben'")
+    connection.close()
+    found = json.loads(call("comparisons", str(tmp_path / "second.db"), "--add", str(tmp_path / "first.db"), "--json"))
+    assert found["annotators"] == {"anna": 2, "ben": 1}
 
 
 def test_an_import_is_all_or_nothing(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

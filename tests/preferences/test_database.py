@@ -259,7 +259,7 @@ def counts_of(opened: Database) -> list[list[tuple[object, ...]]]:
 COUNTS = [
     [(1, 2, 1), (3, 3, 2)],
     [(1, 1), (2, 1)],
-    [("  old\x1b name", 2, 1), ("anna", 1, 1), ("anna", 2, 1)],
+    [("anna", 1, 1), ("anna", 2, 1), ("old name", 2, 1)],
 ]
 
 
@@ -273,6 +273,30 @@ def test_an_old_store_is_brought_to_the_format_of_today(tmp_path: Path) -> None:
         assert counts_of(opened) == COUNTS
         opened.close()
         assert os.listdir(tmp_path) == ["store.db"]
+
+
+def test_nobody_becomes_two_people_when_an_old_store_is_opened(tmp_path: Path) -> None:
+    connection = make_old_store(tmp_path / "store.db")
+    connection.execute("DELETE FROM labels")
+    insert = "INSERT INTO labels (item, annotator, ranks, time) VALUES (?, ?, ?, 0)"
+    typed = ["Zoe\u0308", " Zo\u00eb", "Zo\u00eb\u200b", "Zo\u00eb", "\u200b", "Anna \u2764\ufe0f", ""]
+    for item, name in ((1, typed[0]), (2, typed[1]), (3, typed[2]), (3, typed[3]), *((1, name) for name in typed[4:])):
+        connection.execute(insert, (item, name, "[1, 2]"))
+    lease = "INSERT INTO leases VALUES (?, ?, ?, '[0, 1]', 0, 0, NULL, NULL)"
+    for token, item, name in (("a", 1, " Zo\u00eb"), ("b", 2, "Zo\u00eb\u200b"), ("c", 3, "ben "), ("d", 3, "ben"), ("e", 2, "cleo\t")):
+        connection.execute(lease, (token, item, name))
+    connection.close()
+    opened = Database(tmp_path / "store.db", create=False)
+    labels = opened.rows("SELECT item, annotator FROM labels ORDER BY id")
+    assert labels == [
+        *((1, "Zo\u00eb"), (2, "Zo\u00eb")),
+        *((3, "Zo\u00eb\u200b"), (3, "Zo\u00eb")),  # the same item twice: no judgement is lost
+        *((1, "\u200b"), (1, "Anna \u2764"), (1, "")),
+    ]
+    leases = opened.rows("SELECT token, annotator FROM leases ORDER BY token")
+    assert leases == [("a", " Zo\u00eb"), ("b", "Zo\u00eb\u200b"), ("c", "ben "), ("d", "ben"), ("e", "cleo")]
+    assert opened.rows("SELECT sum(items) FROM annotators WHERE annotator = 'Zo\u00eb'") == [(2,)]
+    opened.close()
 
 
 def test_counts_follow_every_change_of_the_labels(tmp_path: Path) -> None:

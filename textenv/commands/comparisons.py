@@ -13,6 +13,7 @@ from textenv.commands.output import messages, print_json, results
 from textenv.preferences.agreement import agreement
 from textenv.preferences.comparison import Comparison
 from textenv.preferences.loading import Format, is_database, load_comparisons, write_comparisons
+from textenv.preferences.names import tidy_name
 from textenv.preferences.store import ComparisonStore, Item
 from textenv.terminal import say
 
@@ -75,7 +76,9 @@ def _read(path: Path) -> tuple[list[Comparison], list[Item]]:
     if not is_database(path):
         return load_comparisons(path), []
     with ComparisonStore(path) as store:
-        return store.comparisons(), store.items()
+        # One that can only be read, or that was made by an older textenv, has names as they were typed.
+        judged = [dataclasses.replace(comparison, annotator=tidy_name(comparison.annotator)) for comparison in store.comparisons()]
+        return judged, store.items()
 
 
 def _left_out(judged: Sequence[Comparison], format: Format) -> str:

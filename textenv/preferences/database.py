@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from textenv.errors import ArgumentError, LoadError, SaveError
+from textenv.preferences.names import tidy_name
 
 FORMAT: Final = 2
 """Of the tables; it is raised when they change."""
@@ -179,7 +180,30 @@ class Database:
         self._leave_log()
         with self.transaction():
             if self.rows("PRAGMA user_version") == [(1,)]:  # no other process was faster
+                self._tidy_names()
                 self._make(_SINCE_1)
+
+    def _tidy_names(self) -> None:
+        """Write annotators' names as they are written today, so that nobody becomes two people.
+
+        Where somebody judged an item under both names, the judgement under the old one keeps it.
+        """
+        names = self.rows(
+            "SELECT annotator FROM (SELECT annotator FROM labels UNION SELECT annotator FROM leases)"
+            " WHERE typeof(annotator) = 'text'"  # what is damaged is named when it is read
+        )
+        renamed = [{"old": old, "new": tidy_name(old)} for (old,) in names if tidy_name(old) != old]
+        for change in renamed:
+            self.run("UPDATE OR IGNORE labels SET annotator = :new WHERE annotator = :old", change)
+        for change in renamed:
+            self.run(
+                "UPDATE leases SET annotator = :new WHERE annotator = :old"
+                " AND NOT EXISTS (SELECT 1 FROM labels"
+                " WHERE labels.item = leases.item AND labels.annotator = :new)"
+                " AND NOT EXISTS (SELECT 1 FROM leases AS others"
+                " WHERE others.item = leases.item AND others.annotator = :new)",
+                change,
+            )
 
     def _leave_log(self) -> None:
         """Move what the write-ahead log holds into the file, which can be done while no other process has it open."""

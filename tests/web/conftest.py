@@ -31,7 +31,7 @@ def serve(store: ComparisonStore) -> Iterator[Callable[..., str]]:
         listening = bind(0, host)
         port = listening.getsockname()[1]
         page = LabellingPage(store, port=port, overlap=overlap, ratings=ratings, instructions=instructions)
-        server = server_for(page.app(), tokens=tokens, port=port, host=host)
+        server = server_for(page.app(), listening, tokens=tokens, host=host)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         served.append((server, thread, listening))

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,15 +99,73 @@ def test_a_host_of_another_machine() -> None:
         bind(0, "192.0.2.1")
 
 
-def test_hosts_and_the_names_they_have() -> None:
-    assert [is_local(host) for host in ("127.0.0.1", "127.0.0.2", "::1", "localhost")] == [True] * 4
-    assert [is_local(host) for host in ("0.0.0.0", "::", "192.0.2.1", "desk.example", "127.0.0.1.evil.example")] == [False] * 5
-    assert names_of("127.0.0.1") == names_of("localhost") == ("localhost",)
-    assert names_of("Desk.example") == ("desk.example",)
-    assert names_of("192.0.2.1") == ()
-    assert socket.gethostname().lower() in names_of("0.0.0.0")
-    assert [reachable(host) for host in ("127.0.0.1", "desk.example", "::1")] == ["127.0.0.1", "desk.example", "[::1]"]
-    assert reachable("0.0.0.0") not in ("0.0.0.0", "")
+@pytest.mark.parametrize(
+    ("host", "printed"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.1", "127.0.0.1"),
+        ("127.0.0.2", "127.0.0.2"),
+        ("localhost", "localhost"),
+        ("LOCALHOST", "LOCALHOST"),
+    ],
+)
+def test_what_only_this_machine_reaches(host: str, printed: str) -> None:
+    with bind(0, host) as listening:
+        assert is_local(listening)
+        assert names_of(host, listening) == ("localhost",)
+        assert reachable(host, listening) == printed
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "0", "0.0"])
+def test_what_every_machine_reaches(host: str) -> None:
+    with bind(0, host) as listening:
+        assert not is_local(listening)
+        assert names_of(host, listening) == (socket.gethostname().lower(), "localhost")
+        printed = reachable(host, listening)
+        assert printed == reachable("0.0.0.0", listening)
+        socket.create_connection((printed, listening.getsockname()[1]), timeout=5).close()
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="without IPv6")
+def test_addresses_of_ipv6_are_written_in_brackets() -> None:
+    try:
+        listening = bind(0, "::1")
+    except ArgumentError:
+        pytest.skip("this machine has no IPv6")
+    with listening:
+        assert is_local(listening)
+        assert reachable("::1", listening) == "[::1]"
+
+
+def hosts_file(monkeypatch: pytest.MonkeyPatch, addresses: dict[str, str]) -> None:
+    """Let names have addresses, as /etc/hosts does, which only root may write."""
+    real = socket.getaddrinfo
+
+    def look_up(host: str, *arguments: Any, **options: Any) -> Any:
+        if options.get("flags") == socket.AI_NUMERICHOST:
+            return real(host, *arguments, **options)
+        return real(addresses.get(host, host), *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+
+def test_a_name_that_leads_to_this_machine_only_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian gives a machine's own name the address 127.0.1.1."""
+    hosts_file(monkeypatch, {"vm": "127.0.1.1", "desk.example": "127.0.0.1", "label.localhost": "127.0.0.1"})
+    for host, address in (("vm", "127.0.1.1"), ("desk.example", "127.0.0.1")):
+        with pytest.raises(ArgumentError) as caught:
+            bind(0, host)
+        assert str(caught.value) == f"{host} is {address} here; give the machine's address, or 0.0.0.0."
+    with bind(0, "label.localhost") as listening:
+        assert names_of("label.localhost", listening) == ("label.localhost", "localhost")
+
+
+def test_a_name_that_others_reach_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts_file(monkeypatch, {"Desk.example": "0.0.0.0"})
+    with bind(0, "Desk.example") as listening:
+        assert not is_local(listening)
+        assert names_of("Desk.example", listening)[0] == "desk.example"
+        assert reachable("Desk.example", listening) == "Desk.example"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -164,8 +223,10 @@ def test_each_annotator_gets_an_address(tmp_path: Path) -> None:
     try:
         assert list(addresses) == ["anna", "Zo\u00eb M."]
         assert len(set(addresses.values())) == 2
+        with bind(0, "0.0.0.0") as listening:
+            reached = reachable("0.0.0.0", listening)
         for name, address in addresses.items():
-            assert address.startswith(f"http://{reachable('0.0.0.0')}:")
+            assert address.startswith(f"http://{reached}:")
             client = Client(address)
             page = client.get()
             assert f"<span>{name}</span>" in page.text

@@ -149,20 +149,21 @@ def serve_page(config: LabelConfig) -> None:
         from textenv.web.serving import bind, is_local, serve
     except ImportError as error:
         raise ArgumentError(f"The page needs the extra: {install('web')}.") from error
-    if not is_local(config.host) and not config.annotators:
-        raise ArgumentError(
-            f"On {config.host} others can reach the page: name the --annotators, so that each gets an address of their own."
-        )
     names = [page_name(name) for name in config.annotators] or [""]
     instructions = instructions_of(config)
-    with ComparisonStore(config.store) as store, bind(config.port, config.host) as listening:
+    with bind(config.port, config.host) as listening, ComparisonStore(config.store) as store:
+        is_open = not is_local(listening)
+        if is_open and not config.annotators:
+            raise ArgumentError(
+                f"On {config.host} others can reach the page: name the --annotators, so that each gets an address of their own."
+            )
         store.add(())  # refuses a store that cannot be written before anybody judges
         if store.progress().items == 0:
             raise ArgumentError(f"{config.store} holds nothing to judge; textenv compare draws responses into it.")
         page = LabellingPage(
             store, port=listening.getsockname()[1], overlap=config.overlap, ratings=config.ratings, instructions=instructions
         )
-        _say(_advice(config, is_open=not is_local(config.host)))
+        _say(_advice(config, is_open=is_open))
         tokens = {secrets.token_urlsafe(24): name for name in names}
         serve(page.app(), listening, tokens=tokens, host=config.host, tell=_tell_address)
         progress = store.progress(overlap=config.overlap)
@@ -171,7 +172,7 @@ def serve_page(config: LabelConfig) -> None:
 
 def _advice(config: LabelConfig, *, is_open: bool) -> str:
     if not config.annotators:
-        return "Open this address in a browser, each annotator in one of his own; ctrl-C ends the page."
+        return "Open this address in a browser, each annotator in their own browser; ctrl-C ends the page."
     advice = "Give each annotator the address beside the name, and to nobody else: whoever opens it labels under that name."
     if is_open:
         advice += (

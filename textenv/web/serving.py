@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import logging
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -16,6 +17,7 @@ from textenv.interrupts import Interrupts
 from textenv.web.guard import Guard
 
 HOST: Final = "127.0.0.1"
+_LOOPBACK_NAME: Final = re.compile(r"(.+\.)?(localhost[46]?|ip6-localhost|ip6-loopback)(\.localdomain[46]?)?\.?", re.IGNORECASE)
 GRACE_SECONDS: Final = 1
 """For which requests that are being answered are waited for at the end, in addition to what the database takes."""
 
@@ -28,7 +30,8 @@ def bind(port: int, host: str = HOST) -> socket.socket:
         host: an address or a name of this machine; 0.0.0.0 is all of its IPv4 addresses, :: all of its IPv6 ones.
 
     Raises:
-        ArgumentError: the port is in use, or not for us, or the host is not this machine.
+        ArgumentError: the port is in use, or not for us, or the host is not this machine, or is a
+            name of it that only this machine itself can use.
     """
     try:
         family, kind, _, _, (address, _, *rest) = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
@@ -47,6 +50,9 @@ def bind(port: int, host: str = HOST) -> socket.socket:
         listening.close()
         where = f"Port {port}" if host == HOST else f"Port {port} of {host}"
         raise ArgumentError(f"{where} cannot be used: {_reason(error)}; choose another --port, or 0 for any that is free.") from error
+    if is_local(listening) and not _is_number(host) and not _LOOPBACK_NAME.fullmatch(host):
+        listening.close()  # others would be given an address that leads to their own machines
+        raise ArgumentError(f"{host} is {address} here; give the machine's address, or 0.0.0.0.")
     return listening
 
 
@@ -54,38 +60,57 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def is_local(host: str) -> bool:
-    """Tell whether an address or name is reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def is_local(listening: socket.socket) -> bool:
+    """Return whether what listens is reached from this machine only."""
+    return _address(listening).is_loopback
 
 
-def names_of(host: str) -> tuple[str, ...]:
-    """Return the names under which whoever serves on a host is reached, in lower case, besides the addresses of connections."""
-    if is_local(host):
-        return ("localhost",)
-    try:
-        is_every = ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        return (host.lower(),)
-    return (socket.gethostname().lower(), "localhost") if is_every else ()
+def names_of(host: str, listening: socket.socket) -> tuple[str, ...]:
+    """Return the names under which a server is reached, besides the addresses of connections.
+
+    Args:
+        host: that `bind` was given.
+        listening: what it returned.
+
+    Returns:
+        They are in lower case.
+    """
+    names = () if _is_number(host) else (host.lower(),)
+    if _address(listening).is_unspecified:
+        names += (socket.gethostname().lower(), "localhost")
+    elif is_local(listening):
+        names += ("localhost",)
+    return tuple(dict.fromkeys(names))
 
 
-def reachable(host: str) -> str:
-    """Return what stands for a host in an address that is given to others."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
+def reachable(host: str, listening: socket.socket) -> str:
+    """Return what stands for a host in an address that is given to others.
+
+    Args:
+        host: that `bind` was given.
+        listening: what it returned.
+    """
+    if not _is_number(host):
         return host
+    address = _address(listening)
     if address.is_unspecified:
         address = _outward(address.version) or address
     if address.is_unspecified:
         return socket.gethostname()
     return f"[{address}]" if address.version == 6 else str(address)
+
+
+def _address(listening: socket.socket) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    return ipaddress.ip_address(listening.getsockname()[0])
+
+
+def _is_number(host: str) -> bool:
+    """Return whether a host is an address and no name; 0 and 127.1 are addresses, too."""
+    try:
+        socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return False
+    return True
 
 
 def _outward(version: int) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -104,10 +129,11 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith("Cancel ")
 
 
-def server_for(app: ASGIApp, *, tokens: Mapping[str, str], port: int, host: str = HOST) -> uvicorn.Server:
+def server_for(app: ASGIApp, listening: socket.socket, *, tokens: Mapping[str, str], host: str = HOST) -> uvicorn.Server:
     """Put an application behind a `Guard` into a server that writes nothing but what goes wrong."""
+    port = listening.getsockname()[1]
     config = uvicorn.Config(
-        Guard(app, tokens=tokens, port=port, hosts=names_of(host)),
+        Guard(app, tokens=tokens, port=port, hosts=names_of(host, listening)),
         http="h11",
         ws="none",
         lifespan="off",
@@ -132,9 +158,9 @@ def serve(app: ASGIApp, listening: socket.socket, *, tokens: Mapping[str, str], 
         tell: is given each name with the address to open, which holds its token.
     """
     port = listening.getsockname()[1]
-    server = server_for(app, tokens=tokens, port=port, host=host)
+    server = server_for(app, listening, tokens=tokens, host=host)
     # uvicorn raises the signals that it got again when it has finished.
     with contextlib.suppress(KeyboardInterrupt), Interrupts():
         for token, name in tokens.items():
-            tell(name, f"http://{reachable(host)}:{port}/?token={token}")
+            tell(name, f"http://{reachable(host, listening)}:{port}/?token={token}")
         server.run(sockets=[listening])

@@ -111,14 +111,32 @@ def test_nobody_judges_or_undoes_in_the_name_of_another(serve: Callable[..., str
     address = serve(tokens=TOKENS, overlap=2)
     anna, ben = enter_as(address, "anna"), enter_as(address, "ben")
     lease = anna.get().field("token")
-    assert ben.post("/label", token=lease, cannot_tell=1).to == "/?gone"
+    assert ben.post("/label", token=lease, cannot_tell=1).to == "/?other"
     assert store.comparisons() == []
     assert anna.post("/label", token=lease, cannot_tell=1).to == "/"
-    assert ben.post("/label", token=lease, cannot_tell=1).to == "/?gone", "not even that it was judged"
+    assert ben.post("/label", token=lease, cannot_tell=1).to == "/?other", "not even that it was judged"
     ben.post("/undo", last=lease)
     assert store.progress().annotators == {"anna": 1}
     anna.post("/undo", last=lease)
     assert store.progress().annotators == {}
+
+
+def test_a_judgement_of_another_is_refused_for_what_it_is(serve: Callable[..., str], store: ComparisonStore) -> None:
+    """Whoever opens another's address goes on in the tabs of before under the new name."""
+    address = serve(tokens=TOKENS)
+    anna, ben = enter_as(address, "anna"), enter_as(address, "ben")
+    token = anna.get().field("token")
+    ben.get()
+    for _ in range(2):
+        refused = ben.post("/label", token=token, cannot_tell=1)
+        said = ben.get(refused.to).text
+        assert "its page was shown to another annotator" in said
+        assert "undone" not in said
+        assert not [judged for judged in store.comparisons() if judged.annotator == "ben"]
+        anna.post("/label", token=token, cannot_tell=1)  # then it is a label of hers
+    anna.post("/undo", last=token)
+    assert "it had been undone" in anna.get(anna.post("/label", token=token, cannot_tell=1).to).text
+    assert store.progress().labels == 0
 
 
 def test_no_other_token_opens_an_address_for_one(serve: Callable[..., str], store: ComparisonStore) -> None:

@@ -116,7 +116,6 @@ def test_ratings_are_asked_for_only_when_wanted(enter: Callable[..., Client], st
         {"responses": 2, "rank-0": 1, "rank-1": 2},
         {"responses": 3, "rank-0": 1, "rank-1": 2, "rank-2": "x"},
         {"responses": 3, "rank-0": 1, "rank-1": 2, "rank-2": 3, "rating-0": 8},
-        {"responses": 3, "rank-0": 1, "rank-1": 2, "rank-2": 3, "seconds": "x"},
         {"responses": "x"},
         {"responses": 10**12},
         {"responses": -1},
@@ -127,6 +126,14 @@ def test_what_is_no_judgement_is_not_kept(fields: dict[str, object], enter: Call
     assert client.post("/label", token=client.get().field("token"), **fields).to == "/?ranks"
     assert store.comparisons() == []
     assert "Every response needs a rank" in client.get("/?ranks").text
+
+
+@pytest.mark.parametrize("seconds", ["nan", "NaN", "-nan", "x", "1,5", "", "inf", "-inf", "1e400"])
+def test_a_time_that_cannot_be_read_costs_no_judgement(seconds: str, enter: Callable[..., Client], store: ComparisonStore) -> None:
+    client = enter()
+    form = {"token": client.get().field("token"), "responses": 3, "rank-0": 1, "rank-1": 2, "rank-2": 3}
+    assert client.post("/label", **form, seconds=seconds).to == "/"
+    assert len(store.comparisons()) == 1
 
 
 NUMBERS = (

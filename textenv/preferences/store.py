@@ -217,7 +217,8 @@ class ComparisonStore:
 
         Raises:
             ArgumentError: ranks, ratings or seconds do not fit the responses.
-            OrderError: there is no such lease: its label was undone, or the annotator's judgement came in another way.
+            OrderError: there is no such lease: its label was undone, or the judgement came in another way, or the lease is of
+                another annotator, see `holder`.
         """
         if seconds is not None and math.isnan(seconds):
             raise ArgumentError("seconds must be a number, got nan.")
@@ -225,14 +226,7 @@ class ComparisonStore:
         with self._database.transaction():
             if self._database.rows("SELECT 1 FROM labels WHERE token = :token AND annotator = coalesce(:me, annotator)", mine):
                 return False
-            leases = self._database.rows(
-                "SELECT item, annotator, shown, since, ratings, prompt, responses FROM leases JOIN items ON id = item"
-                " WHERE token = :token AND annotator = coalesce(:me, annotator)",
-                mine,
-            )
-            if not leases:
-                raise OrderError("Nothing waits for this judgement: it was undone or given in another way.")
-            lease = self._decoded("item annotator shown since ratings prompt responses", leases[0])
+            lease = self._waiting(mine)
             order = lease["shown"]
             judged = Comparison(prompt=lease["prompt"], responses=lease["responses"], ranks=ranks, ratings=ratings)  # type: ignore[arg-type]
             places = [order.index(response) for response in range(len(order))]
@@ -248,6 +242,29 @@ class ComparisonStore:
                 seconds=took if seconds is None else min(max(seconds, 0.0), took),
             )
             return True
+
+    def _waiting(self, mine: dict[str, Any]) -> dict[str, Any]:
+        """Return the lease of a token, and its item."""
+        names = "item annotator shown since ratings prompt responses"
+        leases = self._database.rows(
+            f"SELECT {', '.join(names.split())} FROM leases JOIN items ON id = item"
+            " WHERE token = :token AND annotator = coalesce(:me, annotator)",
+            mine,
+        )
+        if leases:
+            return self._decoded(names, leases[0])
+        why = "it was undone or given in another way"
+        if self.holder(mine["token"]) is not None:
+            why = "it is on an item that was shown to another annotator"
+        raise OrderError(f"Nothing waits for this judgement: {why}.")
+
+    def holder(self, token: str) -> str | None:
+        """Return the annotator who was shown what a token is of; None where it is of nothing any more."""
+        names = self._database.rows(
+            "SELECT annotator FROM leases WHERE token = :token UNION SELECT annotator FROM labels WHERE token = :token",
+            {"token": token},
+        )
+        return str(self._decoded("annotator", names[0])["annotator"]) if names else None
 
     def last(self, annotator: str) -> str | None:
         """Name the token of an annotator's last submission, None before the first."""

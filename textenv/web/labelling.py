@@ -3,6 +3,7 @@
 Every form is answered by a redirect once what it says is on the disk, so that a page can be reloaded, left and sent twice.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from importlib.resources import files
@@ -27,7 +28,8 @@ NAME_LENGTH: Final = 64
 _FILES: Final = {"label.js": "text/javascript", "label.css": "text/css"}
 _MESSAGES: Final = {
     "again": "That one had been judged before, and the first judgement stays; Undo takes it back.",
-    "gone": "That judgement was not taken: it had been undone.",
+    "gone": "That judgement was not taken: it had been undone, or came in another way.",
+    "other": "That judgement was not taken: its page was shown to another annotator. Open your own address again.",
     "ranks": "Every response needs a rank, or choose “Cannot tell”.",
     "name": f"A name has 1 to {NAME_LENGTH} characters. None of them may be invisible, such as a control character or a mark of direction.",
 }
@@ -122,13 +124,12 @@ class LabellingPage:
         try:
             ranks = None if "cannot_tell" in form else _dense(_numbers(form, "rank"))
             ratings = _numbers(form, "rating")
-            seconds = float(form["seconds"]) if form.get("seconds") else None
             with self._store.together():
                 new = self._store.submit(
                     form.get("token", ""),
                     ranks,
                     ratings if self._ratings or any(ratings) else None,
-                    seconds,
+                    _seconds(form.get("seconds", "")),
                     annotator=request.state.annotator or None,
                 )
                 if annotator:
@@ -136,7 +137,8 @@ class LabellingPage:
         except (ArgumentError, ValueError):
             return RedirectResponse("/?ranks", 303)
         except OrderError:
-            return RedirectResponse("/?gone", 303)
+            is_others = self._store.holder(form.get("token", "")) is not None
+            return RedirectResponse("/?other" if is_others else "/?gone", 303)
         return RedirectResponse("/" if new else "/?again", 303)
 
     def undo(self, request: Request, form: Form) -> Response:
@@ -197,6 +199,15 @@ def _numbers(form: Mapping[str, str], what: str) -> list[int | None]:
     """Read the fields `what`-0, `what`-1, ... of the responses, None for those that were left out."""
     places = min(_number(form.get("responses", "0")), BODY_BYTES)
     return [_number(form[f"{what}-{place}"]) if form.get(f"{what}-{place}") else None for place in range(places)]
+
+
+def _seconds(text: str) -> float | None:
+    """Return how long an annotator took; None, rather than no judgement, where that cannot be read."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return None if math.isnan(seconds) else seconds
 
 
 def _number(text: str) -> int:

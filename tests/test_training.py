@@ -461,7 +461,7 @@ def test_another_judge_is_asked(tmp_path: Path) -> None:
         ({"judge": "nobody/nothing"}, '"nobody/nothing" is no embedded reward'),
         (
             {"env": "TextSentiment-v0", "stop_on_overoptimisation": True, "eval_every": 1, "eval_prompts": 1},
-            "Over-optimisation is told by the spread over prompts; let eval_prompts be 2 or more",
+            "Over-optimisation is judged by the spread over prompts; let eval_prompts be 2 or more",
         ),
     ],
 )

@@ -286,7 +286,7 @@ def _make_envs(config: TrainConfig, device: str) -> Any:
         raise ArgumentError(f"{config.env} has no judge to tell over-optimisation by; name one with --judge.")
     if config.stop_on_overoptimisation and min(config.eval_prompts, len(text_envs(envs).prompts)) < 2:
         raise ArgumentError(
-            "Over-optimisation is told by the spread over prompts; let eval_prompts be 2 or more, in an environment of as many."
+            "Over-optimisation is judged by the spread over prompts; let eval_prompts be 2 or more, in an environment of as many."
         )
     return envs
 

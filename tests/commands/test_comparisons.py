@@ -42,7 +42,7 @@ def test_what_is_printed(file: Path, tmp_path: Path, call: Callable[..., str], c
     said = capsys.readouterr()
     assert said.err.splitlines() == [
         f"2 items and 3 judgements of {file} are new.",
-        f"5 rows are in {out}. Its format has no place for 1 ties, 1 judgements without ranks, 2 ratings.",
+        f"5 rows are in {out}. Its format cannot hold 1 ties, 1 judgements without ranks, 2 ratings.",
     ]
     lines = said.out.splitlines()
     assert lines[:3] == [f"{store}: 2 items, 2 of them judged, 3 judgements.", "  anna: 2", "  ben: 1"]

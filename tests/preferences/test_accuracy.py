@@ -1,4 +1,4 @@
-"""How well judgements are foretold, by a model and by people."""
+"""How well judgements are predicted, by a model and by people."""
 
 import numpy as np
 import pytest

@@ -11,6 +11,10 @@ def test_the_page_is_the_glossary() -> None:
     assert page.read_text(encoding="utf-8") == glossary_page(), made
 
 
+def test_no_line_of_the_page_is_long() -> None:
+    assert max(map(len, glossary_page().splitlines())) <= 100
+
+
 def test_twelve_words_are_explained() -> None:
     words = "reference, judge, nat, KL k1, exact KL, β, distinct-2, perplexity, leave-one-out, potential, parked, over-optimisation"
     assert list(GLOSSARY) == words.split(", ")

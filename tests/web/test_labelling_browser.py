@@ -34,7 +34,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def enter(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Open the page as an annotator in a browser of his own; no page may ask elsewhere or write to the console."""
+    """Open the page as an annotator in a browser of their own; no page may ask elsewhere or write to the console."""
     contexts, asked, said = [], [], []
 
     def open_page(address: str, name: str = "anna", **options: Any) -> Any:

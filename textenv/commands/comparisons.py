@@ -82,14 +82,14 @@ def _read(path: Path) -> tuple[list[Comparison], list[Item]]:
 
 
 def _left_out(judged: Sequence[Comparison], format: Format) -> str:
-    """Say what a format of pairs has no place for."""
+    """Say what a format of pairs cannot hold."""
     counts = {
         "ties": sum(len(comparison.ties) for comparison in judged),
         "judgements without ranks": sum(comparison.ranks is None for comparison in judged),
         "ratings": sum(rating is not None for comparison in judged for rating in comparison.ratings or ()),
     }
     lost = [f"{count} {what}" for what, count in counts.items() if count]
-    return f" Its format has no place for {', '.join(lost)}." if lost and format != "textenv" else ""
+    return f" Its format cannot hold {', '.join(lost)}." if lost and format != "textenv" else ""
 
 
 def run(config: ComparisonsConfig, *, json: bool) -> None:

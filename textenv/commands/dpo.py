@@ -76,7 +76,7 @@ def prefer_to(config: DPOCommandConfig, console: Console) -> dict[str, Any]:
 
 
 def run(config: DPOCommandConfig, *, json: bool) -> None:
-    """Fit, and print how well the held-out judgements are foretold."""
+    """Fit, and print how well the model predicts the held-out judgements."""
     hide_loading_bars()
     summary = prefer_to(config, messages())
     if json:

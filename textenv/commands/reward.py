@@ -120,7 +120,7 @@ def make_reward_model(config: RewardConfig, console: Console) -> dict[str, Any]:
 def _doubts(made: RewardModel, measured: dict[str, Any], held_out: float) -> list[str]:
     """Say in sentences why a reward model is not to be trusted, if it is not."""
     if not held_out:
-        return ["Nothing was held out, so nothing tells whether it is better than chance; leave --held-out at 0.2 to see."]
+        return ["Nothing was held out, so it cannot be said whether it is better than chance; leave --held-out at 0.2 to see."]
     # Of two halves of the held-out part one sets the scale and the other is reported on.
     enough = math.ceil(2 * ENOUGH_GROUPS / held_out)
     doubts = list[str]()
@@ -237,7 +237,7 @@ def _factor(value: float, error: float) -> str:
 
 
 def run(config: RewardConfig, *, json: bool) -> None:
-    """Make a reward model, and print how well it foretells what was held out."""
+    """Make a reward model, and print how well it predicts what was held out."""
     hide_loading_bars()
     summary = make_reward_model(config, messages())
     if json:

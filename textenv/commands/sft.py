@@ -71,7 +71,7 @@ def fine_tune_to(config: SFTCommandConfig, console: Console) -> dict[str, Any]:
 
 
 def run(config: SFTCommandConfig, *, json: bool) -> None:
-    """Fine-tune, and print how well the held-out part is foretold."""
+    """Fine-tune, and print how well the model predicts the held-out part."""
     hide_loading_bars()
     summary = fine_tune_to(config, messages())
     if json:

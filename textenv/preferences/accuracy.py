@@ -1,4 +1,4 @@
-"""How well a reward model foretells judgements, and how well people foretell each other's."""
+"""How well a reward model predicts judgements, and how well people predict each other's."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -14,7 +14,7 @@ from textenv.preferences.win_rates import WinRate, outcomes, win_rate
 
 
 def judged(pairs: Pairs) -> dict[str, Any]:
-    """Measure how well differences of rewards foretell which of two responses was preferred.
+    """Measure how well differences of rewards predict which of two responses was preferred.
 
     Returns:
         `accuracy` (equals count half) with its interval from `accuracy_low` to `accuracy_high`, see `win_rate`; `pairs` and `groups`;
@@ -43,7 +43,7 @@ def judged(pairs: Pairs) -> dict[str, Any]:
 def human_agreement(comparisons: Sequence[Comparison]) -> WinRate | None:
     """Share of pairs of responses that two annotators put into the same order, among those that both put into one.
 
-    It is the accuracy with which one person foretells another. A model may lie above it: if each says with probability p that the
+    It is the accuracy with which one person predicts another. A model may lie above it: if each says with probability p that the
     better one is better, two agree with p² + (1-p)², and a model that knows the better one is right with p.
 
     Returns:

@@ -21,7 +21,7 @@ from textenv.rewards.protocol import call_reward
 class SimulatedAnnotator:
     """An annotator who sees the score of each response through noise.
 
-    What he sees of response i is u_i = r_i + noise · g_i, g_i of the standard Gumbel distribution, and he ranks by u. So his rankings are
+    What is seen of response i is u_i = r_i + noise · g_i, g_i of the standard Gumbel distribution, and the ranking is by u. So rankings are
     Plackett's and Luce's, and every pair is Bradley's and Terry's whatever else is ranked: P(i beats j) = σ((r_i - r_j) / noise)
     (Yellott 1977, https://doi.org/10.1016/0022-2496(77)90026-8). A response at most `tie` below the best of a rank shares it; of two
     responses that is the model of Rao and Kupper (1967, https://doi.org/10.1080/01621459.1967.10482901):

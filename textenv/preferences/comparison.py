@@ -34,7 +34,7 @@ class Comparison:
     ratings: tuple[float | None, ...] | None = None
     """Of each response from 1 to 7, None where it was not rated; None if none was."""
     annotator: str = ""
-    """Who judged; empty where nobody knows, and of nobody's judgement where ranks and ratings are None too."""
+    """Who judged. Empty: it is not known who; where ranks and ratings are None too, nobody has judged yet."""
     sources: tuple[str, ...] | None = None
     """Who wrote each response, such as the names of runs; None where nobody knows."""
 

@@ -140,7 +140,7 @@ class ComparisonStore:
     # Labels
 
     def lease(self, annotator: str, *, overlap: int = 1) -> Lease | None:
-        """Lease an item to an annotator: the one he is at, else the first that he has not judged and is in few enough hands.
+        """Lease an item to an annotator: the one they are at, else the first that they have not judged and few enough others have.
 
         A lease keeps others from its item for LEASE_SECONDS; what is submitted later counts all the same.
 
@@ -181,7 +181,7 @@ class ComparisonStore:
         return self._lease(token, row)
 
     def _move_cursor(self, asks: dict[str, Any]) -> int:
-        """Move an annotator's cursor to the first item that waits for him, so that nobody looks through all that is done again."""
+        """Move an annotator's cursor to the first item that waits for them, so that nobody looks through all that is done again."""
         cursors = self._database.rows("SELECT item FROM cursors WHERE annotator = :me AND overlap = :overlap", asks)
         before = self._decoded("item", cursors[0])["item"] if cursors else 0
         items = self._database.rows(
@@ -274,14 +274,14 @@ class ComparisonStore:
         return str(self._decoded("token", tokens[0])["token"]) if tokens else None
 
     def undo(self, annotator: str, token: str) -> Lease | None:
-        """Take an annotator's last submission back, and lease its item to him once more.
+        """Take an annotator's last submission back, and lease its item to them once more.
 
         Args:
             annotator: a name.
             token: of that submission, so that two requests to undo it undo no other.
 
         Returns:
-            None if it is not his last.
+            None if it is not their last.
         """
         with self._database.transaction():
             if self.last(annotator) != token:

@@ -1,5 +1,6 @@
 """The words of reports and pages, each in a sentence or two; `docs/glossary.md` is made of them."""
 
+import textwrap
 from typing import Final
 
 GLOSSARY: Final[dict[str, str]] = {
@@ -71,4 +72,9 @@ GLOSSARY: Final[dict[str, str]] = {
 def glossary_page() -> str:
     """Return `docs/glossary.md`."""
     head = "# Glossary\n\nThe words that reports, tables and the other pages use. Every report ends with the same list.\n"
-    return head + "".join(f"\n**{word}**: {text}\n" for word, text in GLOSSARY.items())
+    entries = [f"**{word}**: {text}" for word, text in GLOSSARY.items()]
+    return head + "".join(f"\n{_wrapped(entry)}\n" for entry in entries)
+
+
+def _wrapped(entry: str) -> str:
+    return textwrap.fill(entry, 100, break_long_words=False, break_on_hyphens=False)

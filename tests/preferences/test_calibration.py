@@ -96,6 +96,18 @@ def test_a_scale_by_few_pairs_does_no_harm(prompts: int, truth: float, model: fl
     assert np.mean(worse) < 1 / (2 * ENOUGH_GROUPS)
 
 
+@pytest.mark.parametrize(("prompts", "mean", "worst"), [(1, 0.89, 30.3), (20, 0.034, 0.29)])
+def test_what_a_scale_by_few_pairs_would_cost(prompts: int, mean: float, worst: float) -> None:
+    """Nats per pair, where differences are log-odds already; docs/reward_models.md has the numbers."""
+    new, groups = preferred(1.0, 4000, 12345)
+    before, costs = -log_expit(new).mean(), []
+    for seed in range(60):
+        slope = calibration_slope(preferred(1.0, prompts, seed)[0], groups[:prompts])
+        costs.append(-log_expit(slope.value * new).mean() - before)
+    assert np.mean(costs) == pytest.approx(mean, rel=0.02)
+    assert max(costs) == pytest.approx(worst, rel=0.02)
+
+
 def test_reliability_by_hand() -> None:
     table = reliability(np.log([1.5, 1 / 1.5, 9.0, 9.0, 1 / 9]), bins=5)  # probabilities .6, .6, .9, .9, .9
     assert [found.n for found in table] == [2, 3]

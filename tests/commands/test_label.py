@@ -64,6 +64,7 @@ def test_the_options_are_the_annotators(store: Path, call: Callable[..., str]) -
         ("--annotators anna\u202e", None),
         (f"--annotators {'x' * 65}", None),
         ("--host 0.0.0.0", "On 0.0.0.0 others can reach the page: name the --annotators, so that each gets an address of their own."),
+        ("--host 0", "On 0 others can reach the page: name the --annotators, so that each gets an address of their own."),
         ("--host 192.0.2.1 --annotators anna", None),
         ("--host nowhere.invalid --annotators anna", None),
         ("--instructions missing.md", "The instructions in missing.md cannot be read: No such file or directory."),

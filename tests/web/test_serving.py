@@ -214,10 +214,11 @@ def test_the_last_sentence_of_a_store_that_is_gone_is_true(tmp_path: Path) -> No
     assert not path.exists()
 
 
-def test_each_annotator_gets_an_address(tmp_path: Path) -> None:
+@pytest.mark.parametrize("host", ["0.0.0.0", "0"])
+def test_each_annotator_gets_an_address(host: str, tmp_path: Path) -> None:
     path = tmp_path / "store"
     fill(path, 3)
-    process, first = start(path, "--host", "0.0.0.0", "--annotators", "anna", " Zoe\u0308  M.", "--instructions", "Prefer\nthe shorter.")
+    process, first = start(path, "--host", host, "--annotators", "anna", " Zoe\u0308  M.", "--instructions", "Prefer\nthe shorter.")
     assert process.stdout is not None
     addresses = dict(line.strip().split(": ", 1) for line in (first, process.stdout.readline()))
     try:

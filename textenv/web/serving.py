@@ -75,7 +75,7 @@ def names_of(host: str, listening: socket.socket) -> tuple[str, ...]:
     Returns:
         They are in lower case.
     """
-    names = () if _is_number(host) else (host.lower(),)
+    names: tuple[str, ...] = () if _is_number(host) else (host.lower(),)
     if _address(listening).is_unspecified:
         names += (socket.gethostname().lower(), "localhost")
     elif is_local(listening):

@@ -146,6 +146,17 @@ def test_a_misspelt_option_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (2, "", sentence)
 
 
+def test_a_second_call_in_one_process_finds_the_path_as_it_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = len(sys.path)
+    for _ in range(3):
+        main(["train", "TextCopy-v0", "--print-config"])
+    assert sys.path.count(str(folder)) == 1
+    assert len(sys.path) == before + 1
+
+
 def test_other_failures_have_another_code(strange_envs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["sample", "model", "strange_envs:Broken-v0"])
@@ -189,6 +200,13 @@ def test_what_is_piped_has_no_colour(arguments: str, tmp_path: Path) -> None:
     done = textenv(*arguments.split(), cwd=tmp_path, TERM="xterm-256color")
     assert done.returncode == 0
     assert "\x1b" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["train", "eval", "sample", "frontier"])
+def test_print_config_may_stand_before_the_id(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["tiny-en", "TextSentiment-v0"] if name in ("eval", "sample") else ["TextSentiment-v0"]
+    main([name, "--json", "--print-config", *names, "--target", "negative"])
+    assert 'target = "negative"' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["train", "eval", "sample", "frontier"])

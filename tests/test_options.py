@@ -11,6 +11,7 @@ from tyro.conf import Positional, UseAppendAction
 
 from textenv.agents.ppo import PPOConfig
 from textenv.commands.check import CheckConfig
+from textenv.commands.compare import CompareConfig
 from textenv.commands.duel import DuelConfig
 from textenv.commands.eval import EvalConfig
 from textenv.commands.frontier import FrontierConfig
@@ -243,6 +244,13 @@ def test_whose_option_it_is(line: str, agent: str, sentence: str) -> None:
         (TrainConfig, "--episodes 5 TextCopy-v0 --resume", "TextCopy-v0"),
         (TrainConfig, "--resume TextCopy-v0 --episodes=5", "TextCopy-v0"),
         (TrainConfig, "--unknown 5 TextCopy-v0", "TextCopy-v0"),
+        (TrainConfig, "--json TextCopy-v0", "TextCopy-v0"),
+        (TrainConfig, "--print-config TextCopy-v0", "TextCopy-v0"),
+        (TrainConfig, "--config a.toml --json TextCopy-v0", "TextCopy-v0"),
+        (TrainConfig, "--help TextCopy-v0", "TextCopy-v0"),
+        (TrainConfig, "-h TextCopy-v0", "TextCopy-v0"),
+        (EvalConfig, "--json runs/first --print-config TextCopy-v0", "TextCopy-v0"),
+        (DuelConfig, "--json a b TextCopy-v0", "TextCopy-v0"),
         (TrainConfig, "", None),
         (EvalConfig, "runs/first --seed 3 TextCopy-v0", "TextCopy-v0"),
         (EvalConfig, "runs/first", None),
@@ -287,3 +295,53 @@ def test_what_is_printed_holds_no_control_character_and_reads_back(file: Path) -
     file.write_text(to_toml(config), encoding="utf-8")
     assert read("--config do.toml")[0] == config
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e]", to_toml(config))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("env = 3", "do.toml: env needs a text, got 3."),
+        ("env = true", "do.toml: env needs a text, got True."),
+        ('env = ["TextCopy-v0"]', "do.toml: env needs a text, got ['TextCopy-v0']."),
+        ("env = {}", "do.toml: env needs a text, got {}."),
+    ],
+)
+def test_an_environment_that_is_no_text(text: str, sentence: str, file: Path) -> None:
+    file.write_text(text)
+    with pytest.raises(ArgumentError) as caught:
+        config_of("--config do.toml --max-new-tokens 3")
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("text", ["names = 3", "names = []", "names = [1, 2, 3]", "names = [['a']]"])
+def test_players_that_are_no_texts(text: str, file: Path) -> None:
+    file.write_text(text)
+    words = ["--config", "do.toml"]
+    with pytest.raises(ArgumentError, match=r"^(do\.toml: names needs a list, each a text, got|duel needs two players)"):
+        read_options("duel", for_env(DuelConfig, words), words, common=("config",))
+
+
+def test_an_option_with_a_prefix_reads_back(file: Path) -> None:
+    words = "tiny-en TextSentiment-v0 --out a.db --prompts 3 --env-prompts own.txt".split()
+    config, _ = read_options("compare", for_env(CompareConfig, words), words)
+    file.write_text(to_toml(config), encoding="utf-8")
+    words = ["--config", "do.toml"]
+    read_back, _ = read_options("compare", for_env(CompareConfig, words), words, common=("config",))
+    assert dataclasses.asdict(read_back) == dataclasses.asdict(config)
+    assert (read_back.prompts, read_back.task) == (3, {"prompts": "own.txt"})
+
+
+def test_lists_of_the_command_line_replace_those_of_the_file(file: Path) -> None:
+    file.write_text('env = "TextCopy-v0"\n[task]\nstop = ["a", "b"]\nend_tokens = ["c"]\n')
+    assert config_of("--config do.toml").task == {"stop": ["a", "b"], "end_tokens": ["c"]}
+    assert config_of("--config do.toml --stop x --stop y").task == {"stop": ["x", "y"], "end_tokens": ["c"]}
+    file.write_text('env = "There-v0"\nprompt = ["a"]\n')
+    assert read("--config do.toml --prompt=b")[0].prompt == ("b",)
+    assert read("--config do.toml --episodes 8")[0].prompt == ("a",)
+
+
+def test_values_that_look_like_options_are_written_so_that_they_read_back() -> None:
+    task = {"stop": ["--x", "-", "-1", ""], "missing_eos_penalty": 0.5}
+    line = shlex.split(command(TrainConfig(env="TextCopy-v0", model="-m", task=task)))[2:]
+    config, _ = read_options("train", for_env(for_agent(TrainConfig, "ppo"), line), line)
+    assert (config.model, config.task) == ("-m", task)

@@ -31,9 +31,9 @@ ROOMS: Final = (
     ("reports",),
     ("web",),
     ("build",),
+    ("options",),
     ("training", "quick"),
     ("commands",),
-    ("options",),
     ("cli", "__main__"),
     ("textenv",),
 )

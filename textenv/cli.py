@@ -136,7 +136,8 @@ def _run(arguments: list[str]) -> None:
     if name not in COMMANDS:
         raise ArgumentError(f'There is no command "{name}".{did_you_mean(name, COMMANDS)}')
     # An id may name a module of the folder one is in; last, so that it hides no installed one.
-    sys.path.append(os.getcwd())
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     if os.environ.get("NO_COLOR"):
         os.environ["PYTHON_TYRO_ANSI_CODES"] = "False"
     # Here, because it takes longer than `textenv --help` should.

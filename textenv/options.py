@@ -65,6 +65,7 @@ def read_options(
     _check_names(command, arguments, hints, getattr(config, "agent", ""))
     file = _last_value(arguments, "config") if "config" in common else None
     table = {} if file is None else _check_table(config, _load(Path(file)), file)
+    table = _without_lists(table, {name for _, name, _ in _options(arguments)})
     parsed = _parse(command, config, common_fields, table, arguments, hints, description)
     values = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(typing.cast(Any, config))}
     return config(**values), {name: getattr(parsed, name) for name in common}
@@ -89,10 +90,11 @@ def env_of(arguments: Sequence[str], hints: Mapping[str, Any]) -> str | None:
     """
     values = _positionals(arguments, hints)
     if not values:
-        named: list[str] | str | None = given(arguments, "names") or given(arguments, "env")
-        if isinstance(named, list):
-            return named[-1] if named else None
-        return named or None
+        named = given(arguments, "names") or given(arguments, "env")
+        if isinstance(named, list) and named:
+            named = named[-1]
+        # What is no text is refused with its place, when the file's values are checked.
+        return named if isinstance(named, str) and named else None
     if "names" in hints:
         return values[-1]
     return values[1] if "policy" in hints and len(values) > 1 else None if "policy" in hints else values[0]
@@ -180,6 +182,15 @@ def _plain(node: Any) -> Any:
 # Types
 
 
+def takes_none(hint: Any) -> bool:
+    """Return whether None is among the values of a type.
+
+    >>> takes_none(int | None), takes_none(int)
+    (True, False)
+    """
+    return type(None) in typing.get_args(hint)
+
+
 def _alternatives(hint: Any) -> list[Any]:
     """The types a value may have, None left out."""
     if typing.get_origin(hint) is Annotated:
@@ -189,10 +200,10 @@ def _alternatives(hint: Any) -> list[Any]:
     return [hint]
 
 
-def _needs(hint: Any) -> str:
+def needs(hint: Any) -> str:
     """Say what a value must be.
 
-    >>> _needs(int | None), _needs(Literal["fp32", "bf16"]), _needs(tuple[float, ...])
+    >>> needs(int | None), needs(Literal["fp32", "bf16"]), needs(tuple[float, ...])
     ('an integer', '"fp32" or "bf16"', 'a list, each a number')
     """
     words = []
@@ -200,14 +211,17 @@ def _needs(hint: Any) -> str:
         if typing.get_origin(option) is Literal:
             words += [f'"{choice}"' for choice in typing.get_args(option)]
         elif typing.get_origin(option) is tuple:
-            words.append(f"a list, each {_needs(typing.get_args(option)[0])}")
+            words.append(f"a list, each {needs(typing.get_args(option)[0])}")
         else:
             words.append(_NEEDS[option])
     return " or ".join(words)
 
 
-def _convert(value: Any, hint: Any) -> Any:
-    """Turn a value of a TOML file into one of the type of its field.
+def convert(value: Any, hint: Any) -> Any:
+    """Turn a value of a TOML file, or of Python, into one of the type of its field.
+
+    >>> convert(1, float | None), convert([1, 2.5], tuple[float, ...])
+    (1.0, (1.0, 2.5))
 
     Raises:
         ValueError: it is of none.
@@ -216,13 +230,14 @@ def _convert(value: Any, hint: Any) -> Any:
         if typing.get_origin(option) is Literal:
             if value in typing.get_args(option):
                 return value
-        elif typing.get_origin(option) is tuple and isinstance(value, list):
-            return tuple(_convert(item, typing.get_args(option)[0]) for item in value)
+        elif typing.get_origin(option) is tuple:
+            if isinstance(value, list | tuple):
+                return tuple(convert(item, typing.get_args(option)[0]) for item in value)
         elif option is Path and isinstance(value, str):
             return Path(value)
         elif option is float and type(value) is int:
             return float(value)
-        elif type(value) is option:
+        elif type(value) is option or option not in _NEEDS:  # what else there is its dataclass must judge
             return value
     raise ValueError
 
@@ -231,6 +246,17 @@ def _hints(config: Any) -> dict[str, Any]:
     """Field to type."""
     hints = typing.get_type_hints(config)
     return {field.name: hints[field.name] for field in dataclasses.fields(config)}
+
+
+def named_hints(config: Any) -> dict[str, Any]:
+    """Return the types of a dataclass's fields by the names that a file and Python have for them."""
+    hints = _hints(config)
+    return {name: hints[field] for name, field in _by_name(config).items()}
+
+
+def _by_name(config: Any) -> dict[str, str]:
+    """Name in a file to field; they differ where the command line needs a prefix."""
+    return {field.metadata.get("name", field.name): field.name for field in dataclasses.fields(config)}
 
 
 def _flat_hints(config: Any) -> dict[str, Any]:
@@ -254,8 +280,9 @@ def _load(file: Path) -> dict[str, Any]:
 
 
 def _check_table(config: Any, table: Mapping[str, Any], file: str, prefix: str = "") -> dict[str, Any]:
-    """Check names and types of a table, and convert its values."""
-    hints = _hints(config)
+    """Check names and types of a table, and return field to converted value."""
+    fields = _by_name(config)
+    hints = named_hints(config)
     values: dict[str, Any] = {}
     for name, value in table.items():
         if name not in hints:
@@ -263,14 +290,25 @@ def _check_table(config: Any, table: Mapping[str, Any], file: str, prefix: str =
         if dataclasses.is_dataclass(hints[name]):
             if not isinstance(value, dict):
                 raise ArgumentError(f"{file}: {prefix}{name} needs a table, got {value!r}.")
-            values[name] = _check_table(hints[name], value, file, f"{prefix}{name}.")
+            values[fields[name]] = _check_table(hints[name], value, file, f"{prefix}{name}.")
             continue
         try:
-            values[name] = _convert(value, hints[name])
+            values[fields[name]] = convert(value, hints[name])
         except ValueError:
             shown = f'"{value}"' if isinstance(value, str) else repr(value)
-            raise ArgumentError(f"{file}: {prefix}{name} needs {_needs(hints[name])}, got {shown}.") from None
+            raise ArgumentError(f"{file}: {prefix}{name} needs {needs(hints[name])}, got {shown}.") from None
     return values
+
+
+def _without_lists(values: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+    """Leave out the lists that the command line names: it replaces them, where tyro would add to them."""
+    left: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            left[name] = _without_lists(value, names)
+        elif not (isinstance(value, tuple) and name in names):
+            left[name] = value
+    return left
 
 
 # The command line
@@ -289,8 +327,11 @@ def _positionals(arguments: Sequence[str], hints: Mapping[str, Any]) -> list[str
     """List the arguments that belong to no option."""
     values: list[str] = []
     left = 0.0  # values that the last option still takes
+    hints = {**{name: hint for name, (hint, _) in COMMON.items()}, **hints}
     for argument in arguments:
-        if argument.startswith("--"):
+        if argument == "-h":
+            left = 0.0
+        elif argument.startswith("--"):
             option, equals, _ = argument[2:].partition("=")
             left = 0.0 if equals else _arity(option.replace("-", "_"), hints)
         elif left > 0:
@@ -406,7 +447,7 @@ def _sentence(command: str, said: str, arguments: Sequence[str], hints: Mapping[
         name = option[1].replace("-", "_")
         given = [" ".join(values) for _, found, values in _options(arguments) if found == name][-1:]
         got = f'"{given[0]}"' if given and given[0] else "nothing"
-        return f"--{option[1]} needs {_needs(hints[name])}, got {got}."
+        return f"--{option[1]} needs {needs(hints[name])}, got {got}."
     if message.startswith("Missing from"):
         return f"{command} needs {message.partition(': ')[2].split()[0]}; see textenv {command} --help."
     return message

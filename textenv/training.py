@@ -24,7 +24,7 @@ from textenv.agents.config import LearnerConfig
 from textenv.agents.learner import Learner
 from textenv.agents.ppo import PPOConfig
 from textenv.checkpoint import set_global_generators
-from textenv.envs.options import option_words, settle_task
+from textenv.envs.options import option_word, option_words, settle_task
 from textenv.envs.registry import find_id, task_on
 from textenv.envs.rules import Rules
 from textenv.envs.vector import text_envs
@@ -37,7 +37,7 @@ from textenv.reports.console import comparison_table, examples_table
 from textenv.reports.counters import Counters
 from textenv.reports.evaluation import Measured, best_of_n, distinct, measure, only_best, reweighted, summarise
 from textenv.reports.html import write_report
-from textenv.reports.run import Run, check_space, find_run, free_folder
+from textenv.reports.run import Run, check_space, find_run, free_folder, last_folder
 from textenv.reports.scale import scale_doubt
 from textenv.reports.watch import Watch
 from textenv.rewards.protocol import reward_name
@@ -46,7 +46,8 @@ from textenv.types import Episodes
 
 BEST_OF: Final = 16
 LINE_SHARE: Final = 0.01
-"""Of the time of training so far passes between two lines of progress, where there is no terminal, and a second at least."""
+"""Where there is no terminal, two lines of progress are at least a second apart, and at least this share of the
+training time so far: lines come more rarely in a longer run."""
 
 Config = TypeVar("Config")
 
@@ -173,13 +174,13 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
 
 
 def default_folder(config: TrainConfig) -> Path:
-    """Return the folder of a run whose config names none: the first that is free, or to resume the one of that name.
+    """Return the folder of a run whose config names none: the first name that is free, or to resume the last that is taken.
 
     >>> default_folder(TrainConfig(env="haiku:MyHaiku-v0", seed=2)).name
     'haiku-MyHaiku-v0-ppo-2'
     """
     named = Path("runs") / re.sub("[/:]", "-", f"{config.env}-{config.agent}-{config.seed}")
-    return named if config.resume else free_folder(named)
+    return last_folder(named) if config.resume else free_folder(named)
 
 
 @functools.cache
@@ -221,7 +222,7 @@ def command(config: TrainConfig) -> str:
             default = TrainConfig.agent if field.name == "agent" else field.default  # a class for one agent has that as its default
             if field.name in ("env", "resume", "algorithm", "task") or value == default:
                 continue
-            words += [f"--{option}" if value else f"--no-{option}"] if isinstance(value, bool) else [f"--{option}", str(value)]
+            words += [f"--{option}" if value else f"--no-{option}"] if isinstance(value, bool) else option_word(option, value)
     words += option_words(config.task, taken=[field.name for part in (config, config.algorithm) for field in dataclasses.fields(part)])
     return shlex.join(words)
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import polars
+import pyarrow
 import pytest
 
 import textenv
@@ -101,3 +103,19 @@ def test_of_a_module_only_its_own_are_listed(tmp_path: Path, monkeypatch: pytest
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "own_list", raising=False)
     assert [row["id"] for row in json.loads(call("list", "own_list", "--json"))] == ["Own-v0"]
+
+
+@pytest.mark.parametrize(
+    "prompts",
+    [
+        ["a", "b", "c"],
+        {"prompt": ["a", "b", "c"], "answer": [1, 2, 3]},
+        polars.DataFrame({"prompt": ["a", "b", "c"]}),
+        polars.DataFrame({"prompt": ["a", "b", "c"]}).lazy(),
+        pyarrow.table({"prompt": ["a", "b", "c"]}),
+    ],
+    ids=lambda prompts: type(prompts).__name__,
+)
+def test_prompts_are_counted_whatever_they_are_in(prompts: Any) -> None:
+    textenv.register("Counted-v0", prompts=prompts, reward=judge_of_whistles)
+    assert describe("Counted-v0")["prompts"] == 3

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from textenv.commands.duel import DuelConfig, duel
 from textenv.commands.players import PlayerConfig, load_player, options_of
 from textenv.errors import ArgumentError, LoadError
 from textenv.models.loading import toy_causal_lm, toy_tokenizer
@@ -138,3 +139,21 @@ def test_what_is_no_plain_file_is_not_read(model: Path) -> None:
     (model / "config.json").symlink_to("/dev/null")
     with pytest.raises(LoadError, match=r"config\.json is no plain file"):
         load_player(PlayerConfig(policy=str(model), env="TextCopy-v0"), 4)
+
+
+def test_an_id_with_its_module_is_the_same_environment(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own_copies.py").write_text("import textenv\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = json.loads((run / "config.json").read_text())
+    for trained, played in (("TextCopy-v0", "own_copies:TextCopy-v0"), ("own_copies:TextCopy-v0", "TextCopy-v0")):
+        folder = tmp_path / trained.replace(":", "-")
+        shutil.copytree(run / "model", folder / "model")
+        (folder / "config.json").write_text(json.dumps({**config, "env": trained, "task": {"max_new_tokens": 2}}))
+        _, _, envs = load_player(PlayerConfig(policy=str(folder), env=played), 1)
+        assert envs.unwrapped.rules.task.max_new_tokens == 2
+        shutil.copytree(folder, f"{folder}-b")
+        capsys.readouterr()
+        duel(DuelConfig(names=(str(folder), f"{folder}-b", played), episodes=4))
+        assert "As in the runs: --max-new-tokens 2." in capsys.readouterr().err

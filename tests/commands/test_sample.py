@@ -11,6 +11,7 @@ from textenv.cli import main
 from textenv.commands.sample import SampleConfig, sample
 from textenv.envs.copying import copied_share
 from textenv.envs.registry import task_of
+from textenv.errors import ArgumentError
 
 
 def samples(run: Path, **options: Any) -> list[dict[str, Any]]:
@@ -62,3 +63,14 @@ def test_a_prompt_beyond_the_models_context_is_refused(run: Path, capsys: pytest
         main(["sample", str(run), "TextCopy-v0", "--prompt", "abcab>"])
     assert caught.value.code == 2
     assert capsys.readouterr().err.startswith("textenv: The environment's texts have up to 10 tokens, but the model reads only 8;")
+
+
+def test_options_of_prompts_count_for_prompts_of_ones_own_too(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.txt").write_text("ba>\n")
+    with pytest.raises(ArgumentError, match=r"^Either --prompt or --prompts says what to continue; leave one out\.$"):
+        SampleConfig(policy=str(run), env="TextCopy-v0", prompt=("ab>",), task={"prompts": str(tmp_path / "own.txt")})
+    for options in ({"on_long_prompt": "error"}, {"max_prompt_tokens": 3}):
+        with pytest.raises(ArgumentError, match="has 4 tokens, more than max_prompt_tokens=3"):
+            samples(run, n=1, prompt=("cab>",), task={"max_prompt_tokens": 3, **options})
+    (row,) = samples(run, n=1, prompt=("cab>",), task={"max_prompt_tokens": 3, "on_long_prompt": "truncate"})
+    assert row["prompt"] == "ab>"

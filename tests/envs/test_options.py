@@ -66,6 +66,8 @@ class Config:
         (["target"], "task must map names of arguments of the environment to values"),
         ({"stop": len}, "stop must be plain data, which the run's folder can hold, got builtin_function_or_method"),
         ({"reward": "tiny-sentiment"}, "reward is an option of its own"),
+        ({"stop": None}, "stop is None, which no option can say; leave it out"),
+        ({"stop": ["a", None]}, "stop must be plain data"),
     ],
 )
 def test_what_no_file_can_hold_is_refused(task: Any, sentence: str) -> None:

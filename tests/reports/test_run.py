@@ -22,7 +22,7 @@ from textenv.models.policy import LanguagePolicy
 from textenv.reports import run as run_module
 from textenv.reports.counters import Counters
 from textenv.reports.evaluation import measure
-from textenv.reports.run import Run, check_space, find_run, free_folder, surroundings, versions
+from textenv.reports.run import Run, check_space, find_run, free_folder, last_folder, surroundings, versions
 from textenv.reports.watch import Watch
 from textenv.types import Episodes
 
@@ -512,12 +512,13 @@ def test_the_same_surroundings_say_nothing(tmp_path: Path) -> None:
 
 
 def test_a_free_folder_is_the_first_of_a_row(tmp_path: Path) -> None:
-    assert free_folder(tmp_path / "a") == tmp_path / "a"
+    assert free_folder(tmp_path / "a") == last_folder(tmp_path / "a") == tmp_path / "a"
     (tmp_path / "a").mkdir()
     assert free_folder(tmp_path / "a") == tmp_path / "a"
     for taken in ("a/file", "a-2", "a-4"):
         (tmp_path / taken).touch()
     assert free_folder(tmp_path / "a") == tmp_path / "a-3"
+    assert last_folder(tmp_path / "a") == tmp_path / "a-2"
     (tmp_path / "a-3").symlink_to(tmp_path / "nothing")
     assert free_folder(tmp_path / "a") == tmp_path / "a-5"
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tyro.conf import Positional
 
 from textenv.commands.output import hide_loading_bars, messages, print_json, results
-from textenv.commands.players import Player, PlayerConfig, device_of, load_player, options_of, run_config
+from textenv.commands.players import Player, PlayerConfig, device_of, is_of, load_player, options_of, run_config
 from textenv.envs.options import option_words, settle_task
 from textenv.envs.registry import find_id
 from textenv.errors import ArgumentError
@@ -36,7 +36,7 @@ class DuelConfig:
     """Who plays against whom, where, and who says who won."""
 
     names: Positional[tuple[str, ...]]
-    """Two or more folders of runs or models, and last the id of the environment; all are held against the first."""
+    """Two or more folders of runs or models, and last the id of the environment; all are compared with the first."""
     by: str = "reward"
     """Who says which text is better: the environment's own "reward" or "judge", or another reward: an embedded name, a local folder, a
     hub id, or module:function."""
@@ -148,7 +148,7 @@ def duel(config: DuelConfig) -> dict[str, Any]:
 
 def _with_options(config: DuelConfig) -> DuelConfig:
     """Take over the options with which the runs were trained in this environment, if they have the same."""
-    runs = [run for run in (run_config(player)[0] for player in config.players) if run is not None and run.get("env") == config.env]
+    runs = [run for run in (run_config(player)[0] for player in config.players) if run is not None and is_of(run, config.env)]
     options = [options_of(run, config.env) for run in runs]
     if not options or not any(options):
         return config
@@ -244,7 +244,7 @@ def _tally(players: tuple[str, ...], meetings: Meetings) -> dict[str, Any]:
 
 
 def run(config: DuelConfig, *, json: bool) -> None:
-    """Play or count, and print a row a pair of players."""
+    """Play or count, and print a row per pair of players."""
     hide_loading_bars()
     told = duel(config)
     if json:

@@ -45,7 +45,7 @@ def evaluate(config: EvalConfig) -> dict[str, float]:
 
 
 def run(config: EvalConfig, *, json: bool) -> None:
-    """Measure, and print a row a measure."""
+    """Measure, and print a row per measure."""
     hide_loading_bars()
     row = evaluate(config)
     if json:

@@ -37,13 +37,15 @@ def describe(id: str) -> dict[str, Any]:
 
 def _look(task: Task) -> dict[str, Any]:
     """Look at a task that is there already."""
+    from textenv.data import read_columns
     from textenv.rewards.protocol import reward_name
 
     named = {
         name: reward_name(value) if callable(value) else value and str(value)
         for name, value in (("reward", task.reward), ("judge", task.judge), ("model", task.model))
     }
-    prompts = None if isinstance(task.prompts, str | Path) else len(task.prompts)
+    elsewhere = isinstance(task.prompts, str | Path)
+    prompts = None if elsewhere else len(read_columns(task.prompts, "prompts").places)
     return {**named, "prompts": prompts, "max_prompt_tokens": task.max_prompt_tokens, "max_new_tokens": task.max_new_tokens}
 
 
@@ -113,7 +115,7 @@ def _value(node: ast.expr, tree: ast.Module) -> ast.expr:
 
 
 def run(config: ListConfig, *, json: bool) -> None:
-    """Print a row an environment."""
+    """Print a row per environment."""
     before = set(registered_ids())
     for module in config.modules:
         import_from_user(module)

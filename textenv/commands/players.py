@@ -78,7 +78,7 @@ def load_player(config: PlayerConfig, num_envs: int, *, as_in_run: bool = True, 
     name = find_id(config.env)
     run, model = run_config(config.policy)
     started_from = config.policy if run is None else run["model"]  # None is the environment's own model
-    if run is not None and started_from is None and run.get("env") != config.env:
+    if run is not None and started_from is None and not is_of(run, config.env):
         started_from = task_of(find_id(run["env"])).model  # whose tokens the policy writes elsewhere, too
     device = device_of(config.device)
     trained = (run or {}) if as_in_run else {}
@@ -97,7 +97,16 @@ def load_player(config: PlayerConfig, num_envs: int, *, as_in_run: bool = True, 
 
 def options_of(run: Mapping[str, Any], env: str) -> dict[str, Any]:
     """Return the options of an environment with which a run was trained; none where it was trained elsewhere."""
-    return dict(run.get("task", {})) if run.get("env") == env else {}
+    return dict(run.get("task", {})) if is_of(run, env) else {}
+
+
+def is_of(run: Mapping[str, Any], env: str) -> bool:
+    """Return whether a run was trained in an environment, whose id may be written with or without its module.
+
+    >>> is_of({"env": "own:Haiku-v0"}, "Haiku-v0"), is_of({"env": "Haiku-v0"}, "Haiku-v1")
+    (True, False)
+    """
+    return str(run.get("env")).rpartition(":")[2] == env.rpartition(":")[2]
 
 
 def device_of(device: Literal["auto", "cpu", "cuda"]) -> str:

@@ -29,20 +29,24 @@ class SampleConfig(PlayerConfig):
         super().__post_init__()
         if self.n < 1:
             raise ArgumentError(f"n must be at least 1, got {self.n}.")
+        if self.prompt and "prompts" in self.task:
+            raise ArgumentError("Either --prompt or --prompts says what to continue; leave one out.")
 
 
 def sample(config: SampleConfig) -> list[dict[str, Any]]:
     """Let a policy write as `textenv sample` does.
 
     Returns:
-        A record a completion: prompt, completion, score, judge (None without one), finish_reason ("eos", "stop" or "length").
+        A record per completion: prompt, completion, score, judge (None without one), finish_reason ("eos", "stop" or "length").
 
     Raises:
         ArgumentError: there is no such environment, or the models do not fit it.
         LoadError: a model or the reward cannot be loaded.
     """
     count = config.n * max(len(config.prompt), 1)
-    own: dict[str, Any] = {"prompts": list(config.prompt), "on_long_prompt": "widen"} if config.prompt else {}
+    own: dict[str, Any] = {"prompts": list(config.prompt)} if config.prompt else {}
+    if config.prompt and not {"max_prompt_tokens", "on_long_prompt"} & config.task.keys():
+        own["on_long_prompt"] = "widen"
     policy, _, envs = load_player(config, min(count, 256), **own)
     if config.prompt:
         prompts = np.repeat(np.arange(len(config.prompt)), config.n)
@@ -64,7 +68,7 @@ def sample(config: SampleConfig) -> list[dict[str, Any]]:
 
 
 def run(config: SampleConfig, *, json: bool) -> None:
-    """Write, and print a row a completion."""
+    """Write, and print a row per completion."""
     hide_loading_bars()
     samples = sample(config)
     if json:

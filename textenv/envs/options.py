@@ -27,7 +27,7 @@ _FIELDS: Final[dict[str, tuple[Any, str]]] = {
 }
 _MEANT_ALIKE: Final = ("reward", "judge")
 """Options of commands that mean what the field of the task means."""
-_PLAIN: Final = (str, int, float, bool, type(None))
+_PLAIN: Final = (str, int, float, bool)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def task_options(id: str | None, taken: Collection[str] = ()) -> type[TaskOption
             continue
         present = own.get(name, getattr(task, name, None))
         usual = "the environment's"
-        if type(present) in _PLAIN and present is not None:
+        if type(present) in _PLAIN:
             usual = Path(present).name if name == "prompts" else str(present).encode("unicode_escape").decode("ascii")
         default: Any = None if type(None) in getattr(hint, "__args__", ()) else ()
         annotated: Any = Annotated[hint, tyro.conf.arg(help=description, help_behavior_hint=f"(default: {usual})")]
@@ -90,6 +90,10 @@ def settle_task(config: Any) -> None:
     for name, value in task.items():
         if name in _MEANT_ALIKE and hasattr(config, name):
             raise ArgumentError(f"{name} is an option of its own, not one of task.")
+        if value is None:
+            raise ArgumentError(
+                f"{name} is None, which no option can say; leave it out, or make an environment without it with textenv.register."
+            )
         if not all(isinstance(part, _PLAIN) for part in (value if isinstance(value, list | tuple) else [value])):
             raise ArgumentError(
                 f"{name} must be plain data, which the run's folder can hold, got {type(value).__name__}; make an environment of it with "
@@ -103,10 +107,22 @@ def option_words(task: Mapping[str, Any], taken: Collection[str] = ()) -> list[s
 
     >>> option_words({"target": "negative", "stop": ["!", "?"], "prompts": "own.txt"}, taken=["prompts"])
     ['--target', 'negative', '--stop', '!', '--stop', '?', '--env-prompts', 'own.txt']
+    >>> option_words({"stop": ["--", "-"]})
+    ['--stop=--', '--stop=-']
     """
     words = []
     for name, value in task.items():
-        option = f"--env-{name}" if name in taken else f"--{name}"
+        option = f"env-{name}" if name in taken else name
         for part in value if isinstance(value, list) else [value]:
-            words += [option.replace("_", "-"), str(part)]
+            words += option_word(option, part)
     return words
+
+
+def option_word(option: str, value: Any) -> list[str]:
+    """Write an option and its value; a value that looks like an option is joined to it.
+
+    >>> option_word("max_new_tokens", 8), option_word("model", "-tiny")
+    (['--max-new-tokens', '8'], ['--model=-tiny'])
+    """
+    name = f"--{option.replace('_', '-')}"
+    return [f"{name}={value}"] if str(value).startswith("-") else [name, str(value)]

@@ -8,6 +8,7 @@ import platform
 import re
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -85,8 +86,18 @@ def plain_json(data: dict[str, Any]) -> str:
 
 def free_folder(folder: Path) -> Path:
     """Return a folder that is new or empty: this one, or else the first of FOLDER-2, FOLDER-3 and so on."""
+    return next(filter(_is_free, _row(folder)))
+
+
+def last_folder(folder: Path) -> Path:
+    """Return the folder that was taken last where `free_folder` gave the names, and this one where none is taken."""
+    taken = list(itertools.takewhile(lambda one: not _is_free(one), _row(folder)))
+    return taken[-1] if taken else folder
+
+
+def _row(folder: Path) -> Iterator[Path]:
     others = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
-    return next(filter(_is_free, itertools.chain([folder], others)))
+    return itertools.chain([folder], others)
 
 
 def _is_free(folder: Path) -> bool:

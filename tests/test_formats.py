@@ -55,7 +55,7 @@ FAULTS: Final[list[tuple[str, str | bytes, str]]] = [
     ("twice.jsonl", '{"prompt": "a"}\n{"prompt": "a", "prompt": "b"}\n', "line 2 cannot be read: it holds the key 'prompt' twice"),
     ("twice.json", '[{"a": 1}, {"a": {"b": 1, "b": 2}}]', "row 2 cannot be read: it holds the key 'b' twice"),
     # JSON
-    ("array.jsonl", '[\n  {"prompt": "a"}\n]', "line 1 begins an array, but a .jsonl file has a row a line; name the file .json"),
+    ("array.jsonl", '[\n  {"prompt": "a"}\n]', "line 1 begins an array, but a .jsonl file has a row per line; name the file .json"),
     ("array.jsonl", '[{"prompt": "a"}]', "line 1 begins an array"),
     ("object.json", '{"prompt": ["a"]}', f"cannot be read: a .json file {ARRAY}'{{'; if each of its lines is a row, name it .jsonl"),
     ("text.json", '"a"', ARRAY),

@@ -125,7 +125,7 @@ def _read_lines(data: bytes, where: str) -> Read:
 def _read_json_lines(data: bytes, where: str) -> Read:
     texts, places = _lines(data, where)
     if texts and texts[0].lstrip().startswith("["):
-        raise ArgumentError(f"{places[0]} begins an array, but a .jsonl file has a row a line; name the file .json.")
+        raise ArgumentError(f"{places[0]} begins an array, but a .jsonl file has a row per line; name the file .json.")
     rows = []
     for index, text in enumerate(texts):
         with _json_faults(places[index], text):

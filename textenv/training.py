@@ -77,7 +77,8 @@ class TrainConfig:
     out: Path | None = None
     """Folder of the run, new or empty; by default runs/ID-agent-seed, or with -2, -3 and so on behind where that is taken."""
     resume: bool = False
-    """Go on with the run in `out`, to the same bits as without a break on a CPU; start it if there is none."""
+    """Go on with the run in `out`, by default the last that was begun under its name, to the same bits as without a break on a CPU; start
+    it if there is none."""
     num_envs: int = 256
     """Episodes played side by side."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -21,7 +21,7 @@ class SampleConfig(PlayerConfig):
     n: int = 8
     """Completions: of as many prompts of the environment, or of each --prompt."""
     prompt: UseAppendAction[tuple[str, ...]] = ()
-    """A prompt of one's own."""
+    """A prompt of one's own, of any length unless --max-prompt-tokens or --on-long-prompt is given; may be given several times."""
     greedy: bool = False
     """Take the most probable tokens."""
 

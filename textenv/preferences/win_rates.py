@@ -40,7 +40,7 @@ class WinRate(NamedTuple):
 class Strengths(NamedTuple):
     """A Bradley-Terry table of K players.
 
-    Shapes: K players, the first of which is the one that all are held against.
+    Shapes: K players, the first of which is the one that all are compared with.
     """
 
     values: NDArray[np.float64]
@@ -111,7 +111,7 @@ def bradley_terry(
         second: (n,) indices of the players that they were compared with.
         outcomes: (n,) 1 where the first was better, 1/2 for a tie, 0 where the second was.
         prompts: (n,) number of the prompt of each pair.
-        players: K names; all are held against the first.
+        players: K names; all are compared with the first.
 
     Raises:
         ArgumentError: somebody was not compared with the others, not even through a third.

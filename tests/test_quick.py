@@ -90,7 +90,7 @@ def test_without_a_folder_the_names_follow_each_other(tmp_path: Path, monkeypatc
 
 def test_numbers_of_numpy_and_paths_are_taken(tmp_path: Path) -> None:
     (tmp_path / "own.txt").write_text("ab>\nba>\n")
-    small = {name: np.int64(value) for name, value in SMALL.items()}
+    small: dict[str, Any] = {name: np.int64(value) for name, value in SMALL.items()}
     options: dict[str, Any] = {"seed": np.int64(1), "learning_rate": np.float32(0.5), "max_new_tokens": np.int64(3), "stop": ("a", "b")}
     run = textenv.train("TextCopy-v0", out=str(tmp_path / "run"), prompts=tmp_path / "own.txt", **small, **options)
     assert (run.config["seed"], run.config["algorithm"]["learning_rate"]) == (1, 0.5)

@@ -63,7 +63,7 @@ def task_options(id: str | None, taken: Collection[str] = ()) -> type[TaskOption
             continue
         present = own.get(name, getattr(task, name, None))
         usual = "the environment's"
-        if type(present) in _PLAIN:
+        if present is not None and type(present) in _PLAIN:
             usual = Path(present).name if name == "prompts" else str(present).encode("unicode_escape").decode("ascii")
         default: Any = None if type(None) in getattr(hint, "__args__", ()) else ()
         annotated: Any = Annotated[hint, tyro.conf.arg(help=description, help_behavior_hint=f"(default: {usual})")]

@@ -309,3 +309,42 @@ def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
         state = load_state(folder)
         assert torch.equal(state["tensor"], numbered(state["step"])["tensor"])
     assert load_state(folder)["step"] > 0
+
+
+def test_what_an_earlier_version_left_is_removed_by_a_save(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    for end in ("old", "new"):
+        save_state(folder, numbered(1))
+        folder.rename(tmp_path / f"checkpoint.{end}")
+    save_state(folder, numbered(2))
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+@pytest.mark.parametrize("end", ["old", "new"])
+def test_what_may_be_anything_else_is_not_removed(end: str, tmp_path: Path) -> None:
+    folder, beside = tmp_path / "checkpoint", tmp_path / f"checkpoint.{end}"
+    save_state(tmp_path / "mine", numbered(1))
+    save_state(folder, numbered(1))
+    beside.symlink_to(tmp_path / "mine")
+    save_state(folder, numbered(2))
+    assert beside.is_symlink()
+    assert load_state(tmp_path / "mine")["step"] == 1
+    beside.unlink()
+    beside.mkdir()
+    (beside / "notes.txt").write_text("mine")
+    save_state(folder, numbered(3))
+    assert (beside / "notes.txt").read_text() == "mine"
+    shutil.rmtree(beside)
+    beside.write_text("mine")
+    save_state(folder, numbered(4))
+    assert beside.read_text() == "mine"
+
+
+@pytest.mark.parametrize("newest", ["checkpoint.old", ".checkpoint.textenv.old"])
+def test_of_two_predecessors_the_newer_counts(newest: str, tmp_path: Path) -> None:
+    folder, names = tmp_path / "checkpoint", ["checkpoint.old", ".checkpoint.textenv.old"]
+    for step, name in enumerate(sorted(names, key=lambda name: name == newest)):
+        save_state(tmp_path / f"made-{step}", numbered(step))
+        (tmp_path / f"made-{step}").rename(tmp_path / name)
+        os.utime(tmp_path / name, (step, step))
+    assert load_state(folder)["step"] == 1

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from textenv import files
 from textenv.errors import ArgumentError, LoadError, SaveError
 from textenv.files import (
     LARGEST_JSON,
@@ -157,7 +159,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, largest_file: Limit) 
             new.mkdir()
             save_file({"x": torch.zeros(1000)}, new / "x.safetensors")
 
-    sentence = r"file cannot be written: File too large; once it can, go on from the last checkpoint\.$"
+    sentence = r"file cannot be written: File too large; once it can, try again\.$"
     with largest_file(1000):
         with pytest.raises(SaveError, match=sentence), replacing(file) as new:
             new.write_text("x" * 2000)
@@ -392,3 +394,29 @@ def test_a_file_without_end_or_too_large_is_not_read(tmp_path: Path) -> None:
     assert len(read_plain(tmp_path / "large", LARGEST_JSON + 1)) == LARGEST_JSON + 1
     with pytest.raises(OSError, match="null is no plain file"):
         read_json(Path("/dev/null"))
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666])
+def test_what_was_private_stays_private(mode: int, tmp_path: Path) -> None:
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.write_text("old")
+    file.chmod(mode)
+    folder.mkdir(0o700)
+    for target in (file, tmp_path / "link"):
+        if target != file:
+            target.symlink_to(file)
+        with replacing(target) as new:
+            new.write_text("new")
+        assert target.stat(follow_symlinks=False).st_mode & 0o777 == mode
+    with replacing(folder) as new:
+        new.mkdir()
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_lock_whose_file_is_never_the_same_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As on a disk whose files have other numbers each time that they are looked at.
+    monkeypatch.setattr(files, "_is_at", lambda handle, file: False)
+    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    with pytest.raises(SaveError, match=f"cannot be locked: its {re.escape(LOCK)} is another file each time"):
+        FolderLock(tmp_path)
+    assert before in (0, len(os.listdir("/proc/self/fd")))

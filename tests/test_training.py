@@ -13,7 +13,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -24,10 +24,12 @@ import tyro
 from rich.console import Console
 
 import textenv
+from textenv import training
 from textenv.agents.ppo import PPO as PPOAgent
 from textenv.agents.ppo import PPOConfig
 from textenv.checkpoint import load_state
 from textenv.errors import ArgumentError, LoadError, SaveError, TrainingError
+from textenv.files import FolderLock
 from textenv.models.loading import toy_causal_lm, toy_tokenizer
 from textenv.models.policy import LanguagePolicy
 from textenv.reports import run as run_module
@@ -522,3 +524,52 @@ def test_options_of_the_environment_are_kept_and_learnt_with(tmp_path: Path) -> 
     assert pd.read_parquet(tmp_path / "run" / "episodes" / "part-00001.parquet")["length"].max() == 2
     with pytest.raises(ArgumentError, match=r"was started with task.max_new_tokens=2, not 3"):
         train(dataclasses.replace(settings, task={"missing_eos_penalty": 0.5, "max_new_tokens": 3}, resume=True), quiet())
+
+
+class OddMetrics(PPOAgent):
+    """Reports `added` beside what PPO reports, and leaves out `left_out`."""
+
+    added: ClassVar[dict[str, float]] = {}
+    left_out: ClassVar[str] = ""
+
+    def update(self, episodes: Episodes) -> dict[str, float]:
+        metrics = {**super().update(episodes), **self.added}
+        return {name: value for name, value in metrics.items() if name != self.left_out}
+
+
+@pytest.mark.parametrize("name", ["update", "distinct2", "seconds", "tokens_per_second", "alarm"])
+def test_a_metric_in_the_name_of_a_column_of_the_run_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OddMetrics, "added", {name: 1.0})
+    with pytest.raises(ArgumentError, match=rf'^The agent "{__name__}:OddMetrics" reports the metric "{name}", .*; rename it\.$'):
+        train(config(tmp_path / "run", agent=f"{__name__}:OddMetrics"), quiet())
+    assert not (tmp_path / "run" / "metrics.csv").exists()
+    assert not (tmp_path / "run" / "episodes").exists()
+
+
+@pytest.mark.parametrize("name", ["score", "entropy", "kl_k1"])
+def test_a_metric_that_the_run_reads_must_be_reported(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OddMetrics, "left_out", name)
+    with pytest.raises(ArgumentError, match=rf'OddMetrics" does not report the metric "{name}"'):
+        train(config(tmp_path / "run", agent=f"{__name__}:OddMetrics"), quiet())
+    assert not (tmp_path / "run" / "metrics.csv").exists()
+
+
+def test_a_run_whose_folder_is_taken_meanwhile_goes_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    others, real = contextlib.ExitStack(), training.check_space
+
+    def check(folder: Path, *modules: Any, **options: Any) -> None:
+        folder.mkdir(parents=True)
+        others.enter_context(FolderLock(folder))  # the other process was quicker
+        real(folder, *modules, **options)
+
+    monkeypatch.setattr(training, "check_space", check)
+    console = quiet()
+    with others:
+        train(config(None), console)
+        with pytest.raises(ArgumentError, match="named is being written by"):
+            train(config(tmp_path / "named"), quiet())
+    assert "Writing to runs/TextCopy-v0-ppo-0-2/." in shown(console)
+    assert [path.name for path in (tmp_path / "runs" / "TextCopy-v0-ppo-0").iterdir()] == []
+    settings = json.loads((tmp_path / "runs" / "TextCopy-v0-ppo-0-2" / "config.json").read_text())
+    assert settings["out"] == "runs/TextCopy-v0-ppo-0-2"

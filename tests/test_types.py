@@ -1,11 +1,13 @@
 """`Episodes`: masks, selections and packed bits."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 import torch
 
+from textenv.errors import ArgumentError
 from textenv.types import Episodes
 
 
@@ -134,3 +136,11 @@ def test_a_table_has_a_row_an_episode() -> None:
     assert frame["tokens"].tolist() == [[0, 7, 8], [0], [0, 0]]
     assert frame["log_probs"].tolist() == [[0.0, 1.0, 2.0], [3.0], [6.0, 7.0]]
     assert list(make().select([]).to_pandas()) == [name for name in columns.split() if name not in ("score_tone", "ref_log_probs")]
+
+
+@pytest.mark.parametrize("name", ["advantages", "ref_log_probs", "values", "rewards"])
+@pytest.mark.parametrize("shape", [(3,), (3, 2), (3, 3, 1), ()])
+def test_a_number_an_episode_is_no_number_a_token(name: str, shape: tuple[int, ...]) -> None:
+    whole = dataclasses.replace(make(), **{name: torch.ones(shape)})
+    with pytest.raises(ArgumentError, match=rf"^{name} of 3 episodes must have the shape \(3, 3\), .*, got {re.escape(str(shape))}\.$"):
+        whole.to_pandas()

@@ -6,6 +6,7 @@ A state is a tree of dicts and lists whose leaves are tensors or JSON values, su
 
 import json
 import random
+import shutil
 import zlib
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from textenv.errors import LoadError
-from textenv.files import open_plain, predecessor, read_json, replacing
+from textenv.files import open_plain, predecessor, read_json, replacing, saving
 
 FORMAT: Final = 1
 """Of `state.json`; a later one that this version cannot read has a higher number."""
@@ -63,6 +64,20 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
         save_file(tensors, file)
         content = {"format": FORMAT, "crc32": _checksum(file), "state": tree}
         (new / "state.json").write_text(json.dumps(content))
+    with saving(folder):
+        _remove_earlier(folder)
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Remove the checkpoints that a death of an earlier version left beside this one, and nothing that can be anything else."""
+    for place in (_earlier(folder), folder.with_name(folder.name + ".new")):
+        if place.is_dir() and not place.is_symlink() and (place / "state.json").is_file():
+            shutil.rmtree(place)
+
+
+def _earlier(folder: Path) -> Path:
+    """Return where earlier versions kept a checkpoint while another took its place."""
+    return folder.with_name(folder.name + ".old")
 
 
 def load_state(folder: Path) -> dict[str, Any]:
@@ -104,12 +119,13 @@ def read_values(folder: Path) -> dict[str, Any]:
 
 def _place(folder: Path) -> Path:
     """Return where a checkpoint is, or where its predecessor is while it is replaced."""
-    # The last was written by earlier versions.
-    places = (folder, predecessor(folder), folder.with_name(folder.name + ".old"))
-    place = next((place for place in places if place.is_symlink() or place.exists()), None)
-    if place is None:
+    if folder.is_symlink() or folder.exists():
+        return folder
+    places = (predecessor(folder), _earlier(folder))
+    present = [place for place in places if place.is_symlink() or place.exists()]
+    if not present:
         raise FileNotFoundError(f"There is no checkpoint {folder}.")
-    return place
+    return max(present, key=lambda place: place.lstat().st_mtime_ns)  # the versions may have taken turns
 
 
 def _read_content(file: Path) -> dict[str, Any]:

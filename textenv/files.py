@@ -27,11 +27,17 @@ except ImportError:  # Windows, where folders are not locked
 LOCK: Final = ".textenv.lock"
 """File in a folder that is being written; it holds the id and the machine of the process."""
 
+TRY_AGAIN: Final = "; once it can, try again."
+"""End of the sentence about what cannot be written; who knows better what to do puts that in its place."""
+
 MAX_DEPTH: Final = 100
 """Levels of nesting that a JSON file of ours never reaches, and that recursion can bear."""
 
 LARGEST_JSON: Final = 2**26
 """Bytes of a JSON file: the tokenizers of the largest vocabularies take half of that."""
+
+TRIES: Final = 100
+"""Times that a lock is taken whose file is another one by then, as the process that had it removes the file."""
 
 _held: Final = set[int]()
 """File descriptors of the locks of this process."""
@@ -50,7 +56,7 @@ def saving(path: Path) -> Iterator[None]:
         raise  # a sentence already
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise SaveError(f"{path} cannot be written: {reason}; once it can, go on from the last checkpoint.") from error
+        raise SaveError(f"{path} cannot be written: {reason}{TRY_AGAIN}") from error
 
 
 @contextlib.contextmanager
@@ -62,7 +68,7 @@ def replacing(path: Path) -> Iterator[Path]:
     the old one is at `predecessor(path)` meanwhile, and where `path` is missing that one is whole.
 
     A link at `path` is replaced itself, and what it leads to stays as it is. A file never takes the
-    place of a folder.
+    place of a folder. What is replaced hands on its own permissions, a folder not those of its files.
 
     Raises:
         SaveError: it cannot be written; `path` is what it was.
@@ -75,6 +81,8 @@ def replacing(path: Path) -> Iterator[Path]:
             set_usual_permissions(new)
             for written in [*new.rglob("*"), new]:
                 sync(written)
+            if path.exists() and path.is_dir() == new.is_dir():
+                new.chmod(stat.S_IMODE(path.stat().st_mode))  # what was private stays private
         except BaseException:
             _remove(new)  # on a full disk it is in the way
             raise
@@ -202,7 +210,7 @@ class FolderLock:
 
     Raises:
         ArgumentError: another process has it.
-        SaveError: the file cannot be written, as in a folder that is read-only.
+        SaveError: the file cannot be written, as in a folder that is read-only, or is never the same.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -213,7 +221,7 @@ class FolderLock:
         if fcntl is None:
             return
         with saving(folder):
-            while self._handle is None:
+            for _ in range(TRIES):
                 handle = _open_lock(self._file)
                 try:
                     _lock(handle, folder)
@@ -223,9 +231,13 @@ class FolderLock:
                         os.write(handle, f"{os.getpid()} {socket.gethostname()}\n".encode())
                         self._handle = handle
                         _held.add(handle)
+                        return
                 finally:
                     if self._handle is None:
                         os.close(handle)
+            raise SaveError(
+                f"{folder} cannot be locked: its {LOCK} is another file each time that it is looked at; choose a folder on another disk."
+            )
 
     def check(self) -> None:
         """Make sure that what is written now goes to the folder that was locked.

@@ -28,7 +28,8 @@ from textenv.envs.options import option_word, option_words, settle_task
 from textenv.envs.registry import find_id, task_on
 from textenv.envs.rules import Rules
 from textenv.envs.vector import text_envs
-from textenv.errors import ArgumentError, TrainingError
+from textenv.errors import ArgumentError, SaveError, TrainingError
+from textenv.files import TRY_AGAIN
 from textenv.interrupts import Interrupted, Interrupts
 from textenv.models.lora import add_lora
 from textenv.models.policy import LanguagePolicy, Precision
@@ -45,6 +46,10 @@ from textenv.terminal import safe_console, say
 from textenv.types import Episodes
 
 BEST_OF: Final = 16
+COLUMNS: Final = ("update", "distinct2", "seconds", "tokens_per_second", "alarm")
+"""Of `metrics.csv`, beside what an agent reports."""
+NEEDED: Final = ("score", "entropy", "kl_k1")
+"""Metrics of every agent, for the progress and the alarms."""
 LINE_SHARE: Final = 0.01
 """Where there is no terminal, two lines of progress are at least a second apart, and at least this share of the
 training time so far: lines come more rarely in a longer run."""
@@ -156,9 +161,10 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
     agent = agent_class(config.agent)(policy, envs, config.algorithm, seed=config.seed)
     _say_what_differs(config, envs.unwrapped.rules, console)
     check_space(out, *agent.modules.values(), keeps_best=config.stop_on_overoptimisation)
-    run = Run(out, plain, resume=config.resume)
+    run = _start(config, plain, is_named=is_named)
+    config = dataclasses.replace(config, out=run.folder)
     if not is_named:
-        say(console, f"Writing to {out}/.")
+        say(console, f"Writing to {run.folder}/.")
     try:
         with Interrupts() as interrupts:
             return _train(config, agent, run, (console, results or console), interrupts)
@@ -170,8 +176,25 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
             raise
         place = run.keep_failed(error.episodes)
         raise TrainingError(f"{str(error).removesuffix('.')}; its batch is in {place}", error.episodes) from error
+    except SaveError as error:
+        if not str(error).endswith(TRY_AGAIN):
+            raise
+        raise SaveError(f"{str(error).removesuffix(TRY_AGAIN)}; once it can, go on from the last checkpoint.") from error
     finally:
         run.close()
+
+
+def _start(config: TrainConfig, plain: dict[str, Any], *, is_named: bool) -> Run:
+    """Start a run in the folder of its config; if nobody named that and another process has just taken it, in the next that is free."""
+    folder = config.out or Path()
+    while True:
+        try:
+            return Run(folder, {**plain, "out": str(folder)}, resume=config.resume)
+        except ArgumentError:
+            free = folder if is_named else default_folder(dataclasses.replace(config, out=None))
+            if free == folder:
+                raise
+            folder = free
 
 
 def default_folder(config: TrainConfig) -> Path:
@@ -252,7 +275,7 @@ def _train(config: TrainConfig, agent: Learner, run: Run, consoles: tuple[Consol
     run.evaluation("before", before, agent.policy.tokenizer)
     doubt = scale_doubt(agent, before.episodes.scores)
     if doubt is not None:
-        console.print(f"warning: {doubt}", soft_wrap=True, markup=False, highlight=False)
+        say(console, f"warning: {doubt}", "yellow")
     set_global_generators(present)
     _learn(config, agent, run, watch, console, interrupts)
     if watch is not None and watch.best is not None and watch.stopped:
@@ -319,6 +342,7 @@ def _learn(config: TrainConfig, agent: Learner, run: Run, watch: Watch | None, c
 
         def after_update(metrics: dict[str, float], episodes: Episodes) -> bool:
             nonlocal paused
+            check_metrics(config.agent, metrics)
             counters.tokens += int(episodes.lengths.sum())
             counters.seconds = done + time.perf_counter() - started - paused
             row: dict[str, Any] = {**metrics, "distinct2": distinct(episodes.completions), "seconds": round(counters.seconds, 3)}
@@ -342,6 +366,24 @@ def _learn(config: TrainConfig, agent: Learner, run: Run, watch: Watch | None, c
         if agent.episodes < config.episodes and (watch is None or not watch.stopped):  # before the run was resumed
             agent.learn(config.episodes - agent.episodes, after_update)
         run.checkpoint(agent, watch)
+
+
+def check_metrics(agent: str, metrics: Mapping[str, float]) -> None:
+    """Refuse an agent's metrics that cannot be a row of `metrics.csv`.
+
+    Args:
+        agent: its name.
+        metrics: what its `update` returned, by name.
+
+    Raises:
+        ArgumentError: one has the name of a column that the run writes itself, or one is missing that the run reads.
+    """
+    taken = [name for name in COLUMNS if name in metrics]
+    if taken:
+        raise ArgumentError(f'The agent "{agent}" reports the metric "{taken[0]}", a column that each run writes itself; rename it.')
+    missing = [name for name in NEEDED if name not in metrics]
+    if missing:
+        raise ArgumentError(f'The agent "{agent}" does not report the metric "{missing[0]}"; return what `Learner.report` returns.')
 
 
 @contextlib.contextmanager

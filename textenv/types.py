@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from textenv.errors import ArgumentError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -104,6 +106,9 @@ class Episodes:
             B rows: prompt_index, prompt, completion, finish_reason, score, score_NAME for each part, length (tokens), and as
             lists of that length tokens (ids), log_probs, values, rewards, and ref_log_probs and advantages where they are known.
             They are the columns of `episodes/part-NNNNN.parquet` of a run, without those that need its tokenizer.
+
+        Raises:
+            ArgumentError: what should have a number for each response token has another shape.
         """
         import pandas as pd
 
@@ -122,6 +127,11 @@ class Episodes:
             if getattr(self, name) is not None:
                 by_token[name] = getattr(self, name)
         for name, rows in by_token.items():
+            if rows.shape != mask.shape:
+                raise ArgumentError(
+                    f"{name} of {len(self)} episodes must have the shape {tuple(mask.shape)}, a number for each response token, "
+                    f"got {tuple(rows.shape)}."
+                )
             table[name] = [row[keep].tolist() for row, keep in zip(rows, mask, strict=True)]
         return pd.DataFrame(table)
 

@@ -9,7 +9,7 @@ import pytest
 
 import textenv
 from textenv.agents import AGENTS, agent_class
-from textenv.agents.config import minibatch
+from textenv.agents.config import minibatch, settled
 from textenv.errors import ArgumentError
 from textenv.training import TrainConfig, for_agent
 
@@ -153,3 +153,11 @@ def test_a_run_of_ones_own_agent_goes_on_and_is_read(own: Path) -> None:
     again = textenv.train("TextCopy-v0", agent="own_agents:Own", out=own / "run", resume=True, **small)
     assert textenv.load_run(own / "run").metrics.equals(again.metrics)
     assert "own_agents:Own" in (own / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_earlier_options_are_settled_by_those_of_the_run() -> None:
+    run = {"episodes_per_update": 192, "micro_batch_size": 16, "minibatch_size": 48}
+    assert settled({"minibatch_size": None, "gamma": 1.0}, run) == {"minibatch_size": 96, "gamma": 1.0}
+    assert settled({"minibatch_size": 128}, run) == {"minibatch_size": 128}
+    assert settled({"minibatch_size": None}, {"episodes_per_update": 192}) == {"minibatch_size": None}
+    assert settled({"gamma": 1.0}, run) == {"gamma": 1.0}

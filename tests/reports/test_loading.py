@@ -152,10 +152,10 @@ def test_what_is_no_run_is_named(run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["config.json", "summary.json"])
 def test_broken_json_is_named(name: str, run: Path) -> None:
     (run / name).write_text('{"env": ')
-    with pytest.raises(LoadError, match=rf"{name} cannot be read as JSON: .*\.$"):
+    with pytest.raises(LoadError, match=rf"{name} cannot be read as JSON: .*; restore it from a copy\.$"):
         load_run(run)
     (run / name).write_text("[1]")
-    with pytest.raises(LoadError, match=rf"{name} holds no configuration or summary of a run but list\.$"):
+    with pytest.raises(LoadError, match=rf"{name} holds no configuration or summary of a run but list; restore it from a copy\.$"):
         load_run(run)
 
 
@@ -209,3 +209,11 @@ def test_a_run_is_shown_in_a_few_lines(runs: list[Path], watched: Path, tmp_path
     assert "finished: no" in repr(shown)
     assert "&lt;b&gt;" in shown._repr_html_()
     assert "<b>" not in shown._repr_html_()
+
+
+@pytest.mark.parametrize("missing", [[1], [2], [1, 2], [1, 2, 3]])
+def test_a_part_may_be_missing_at_the_end_alone(missing: list[int], run: Path) -> None:
+    for update in missing:
+        (run / "episodes" / f"part-{update:05d}.parquet").unlink()
+    with pytest.raises(LoadError, match=rf"part-0000{missing[0]}\.parquet is missing, but metrics\.csv holds its update"):
+        load_run(run)

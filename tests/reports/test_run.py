@@ -14,6 +14,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from textenv.agents.config import minibatch
 from textenv.agents.ppo import PPO, PPOConfig
 from textenv.checkpoint import load_state, save_state
 from textenv.errors import ArgumentError, LoadError, SaveError
@@ -221,7 +222,7 @@ def test_what_is_no_run_is_not_resumed(tmp_path: Path) -> None:
         find_run(tmp_path, {}, resume=True)
     with pytest.raises(ArgumentError, match=r"notes\.txt exists already"):
         find_run(tmp_path / "notes.txt", {}, resume=True)
-    for content, sentence in (('{"se', r"config\.json is damaged"), ("[]", r"config\.json is not of a run")):
+    for content, sentence in (('{"se', r"config\.json cannot be read as JSON"), ("[]", r"config\.json holds no configuration")):
         (tmp_path / "config.json").write_text(content)
         with pytest.raises(LoadError, match=sentence):
             find_run(tmp_path, {}, resume=True)
@@ -552,3 +553,40 @@ def test_metrics_of_another_version_are_gone_on_with(tmp_path: Path) -> None:
     assert mixed["score"].tolist() == pytest.approx([*table["score"], metrics["score"]])
     assert mixed["reward"].isna().tolist() == [True, True, False]
     assert mixed["gone"].isna().tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("size", [128, 192, 512])
+def test_a_default_that_changed_is_the_number_it_stands_for(size: int, tmp_path: Path) -> None:
+    present = {"episodes_per_update": size, "micro_batch_size": None, "minibatch_size": None, "epochs": 1}
+    number = minibatch(PPOConfig(episodes_per_update=size))
+    for name, options in (("earlier", {**present, "minibatch_size": number}), ("present", present)):
+        Run(tmp_path / name, {"agent": "ppo", "algorithm": options}).close()
+        for given in (present, {**present, "minibatch_size": number}):
+            config = {"agent": "ppo", "task": {}, "algorithm": given}  # an earlier version knew no `task`
+            assert find_run(tmp_path / name, config, resume=True) is None
+        with pytest.raises(ArgumentError, match=f"was started with algorithm.minibatch_size={number}, not 64"):
+            find_run(tmp_path / name, {"agent": "ppo", "algorithm": {**present, "minibatch_size": 64}}, resume=True)
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3])
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_run_without_the_episodes_that_count_is_not_gone_on_with(missing: int, linked: bool, tmp_path: Path) -> None:
+    _, run = started(tmp_path / "run", 3)
+    episodes = run.folder / "episodes"
+    part = episodes / f"part-{missing:05d}.parquet"
+    if linked:
+        episodes.rename(tmp_path / "outside")
+        episodes.symlink_to(tmp_path / "outside")
+    content = part.read_bytes()
+    part.unlink()
+    before = snapshot(run.folder)
+    again = Run(run.folder, SETTINGS, resume=True)
+    with pytest.raises(LoadError, match=rf"part-0000{missing}\.parquet is missing; restore it from a copy"):
+        again.restore(make_agent())
+    again.close()
+    assert snapshot(run.folder) == before
+    part.write_bytes(content)
+    again = Run(run.folder, SETTINGS, resume=True)
+    again.restore(make_agent())
+    again.close()
+    assert again.counters.updates == 3

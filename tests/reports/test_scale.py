@@ -8,7 +8,7 @@ import gymnasium
 import pytest
 import torch
 
-from textenv.agents import PPO, RLOO, BestOfN, PPOConfig
+from textenv.agents import PPO, RLOO, BestOfN, ExpertIteration, OnlineDPO, PPOConfig
 from textenv.cli import main
 from textenv.models.policy import LanguagePolicy
 from textenv.preferences.comparison import Comparison
@@ -70,3 +70,15 @@ def test_training_on_a_fitted_reward_model_says_so(beta: list[str], tmp_path: Pa
     size = ["--episodes", "16", "--episodes-per-update", "16", "--minibatch-size", "16", "--eval-prompts", "4"]
     main(["train", "TextSentiment-v0", "--reward", str(tmp_path / "rm"), *size, *beta, "--out", str(tmp_path / "run")])
     assert ("kl_coef is 0.035, made for scores between 0 and 1; --kl-coef" in capsys.readouterr().err) == (not beta)
+
+
+def test_rounding_raises_no_doubt(envs: Any, policy: LanguagePolicy) -> None:
+    agent = PPO(policy, envs)
+    assert scale_doubt(agent, torch.tensor([-1e-7, 1 + 1e-7], dtype=torch.float64)) is None
+    assert scale_doubt(agent, torch.tensor([-1e-3, 1.0])) is not None
+    assert scale_doubt(agent, torch.tensor([0.0, 1.001])) is not None
+
+
+@pytest.mark.parametrize("agent_class", [OnlineDPO, ExpertIteration])
+def test_agents_of_another_objective_raise_no_doubt(agent_class: Any, envs: Any, policy: LanguagePolicy) -> None:
+    assert scale_doubt(agent_class(policy, envs), NORMAL) is None

@@ -1,8 +1,9 @@
 """What every agent that learns is told, and checks of such numbers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Final
 
 from textenv.errors import ArgumentError
@@ -63,6 +64,23 @@ def minibatch(config: Any) -> int:
     total, part = config.episodes_per_update, config.micro_batch_size or 1
     sizes = [size for size in range(part, total + 1, part) if total % size == 0]
     return min(sizes, key=lambda size: abs(math.log(size / MINIBATCH)))
+
+
+def settled(options: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an agent's options with the number that `minibatch_size` stands for where it is None.
+
+    >>> sizes = {"episodes_per_update": 192, "micro_batch_size": None, "minibatch_size": None}
+    >>> settled({"minibatch_size": None}, sizes), settled({"minibatch_size": 48}, sizes)
+    ({'minibatch_size': 96}, {'minibatch_size': 48})
+
+    Args:
+        options: by name, as `config.json` holds them, of this version or an earlier one.
+        run: options of the same agent that have been checked, on whose sizes the number depends.
+    """
+    if "minibatch_size" not in run or options.get("minibatch_size", 0) is not None:
+        return dict(options)
+    sizes = SimpleNamespace(**{**run, "minibatch_size": None})
+    return {**options, "minibatch_size": minibatch(sizes)}
 
 
 def check_ranges(config: object, *, positive: Sequence[str] = (), least_zero: Sequence[str] = (), unit: Sequence[str] = ()) -> None:

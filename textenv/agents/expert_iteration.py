@@ -82,6 +82,7 @@ class ExpertIteration(Learner):
     """
 
     config: ExpertIterationConfig
+    trades_score_for_kl = False  # wins are imitated too, whatever β says
     Config = ExpertIterationConfig
 
     def __init__(

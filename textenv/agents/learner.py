@@ -57,6 +57,8 @@ class Learner:
     """Episodes of each prompt, which stand one after the other in a batch."""
     learns: bool = True
     """Whether the policy moves."""
+    trades_score_for_kl: bool = True
+    """Whether the objective is E[score] - β KL(π‖π_ref), so that the β that suits it goes with the scale of the scores."""
     plays_policy: bool = True
     """Whether the tokens that nobody took over are drawn from the policy, so that `log_probs` are its own."""
     interactive: bool = False

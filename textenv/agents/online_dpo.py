@@ -51,6 +51,7 @@ class OnlineDPO(Learner):
     """Trains a policy in text environments; arguments and errors are those of `Learner`."""
 
     config: OnlineDPOConfig
+    trades_score_for_kl = False  # a loss of pairs, in which τ has the scale of the scores
     Config = OnlineDPOConfig
 
     def set_up(self) -> None:

@@ -3,7 +3,7 @@
 import html
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -91,8 +91,9 @@ class LoadedRun:
 def load_run(folder: str | Path) -> LoadedRun:
     """Read a run that `textenv train` wrote, finished or not.
 
-    Of a run that was killed, the updates are read that have both their row of metrics and their part of episodes. Metrics must be of
-    the updates 1, 2, ... in their order, and of no fewer than the checkpoint counts, if there is one.
+    Of a run that was killed, the updates are read that have both their row of metrics and their part of episodes; one of the two may be
+    missing at the end alone. Metrics must be of the updates 1, 2, ... in their order, and of no fewer than the checkpoint counts, if
+    there is one.
 
     Args:
         folder: of the run.
@@ -113,7 +114,7 @@ def load_run(folder: str | Path) -> LoadedRun:
         for file in sorted((folder / "episodes").glob("part-*.parquet"))
         if re.fullmatch(r"part-\d{1,15}", file.stem)
     }
-    metrics = metrics[metrics["update"].isin(list(files))].reset_index(drop=True)
+    metrics = metrics[: _count_parts(folder, metrics["update"].tolist(), files)]
     parts = [("train", files[update]) for update in metrics["update"]]
     before, after = ((name, folder / "evaluation" / f"{name}.parquet") for name in ("before", "after"))
     frames = [_read_part(file, phase) for phase, file in (before, *parts, after) if file.exists()]
@@ -122,7 +123,7 @@ def load_run(folder: str | Path) -> LoadedRun:
     episodes = [_episode_table(frame, table) for frame, table in zip(frames, tokens, strict=True)]
     return LoadedRun(
         folder=folder,
-        config=_read_json(folder / "config.json"),
+        config=read_object(folder / "config.json"),
         summary=_read_summary(folder / "summary.json"),
         metrics=metrics,
         evaluations=evaluations[evaluations["update"].isin([0, *metrics["update"]])].reset_index(drop=True),
@@ -131,13 +132,32 @@ def load_run(folder: str | Path) -> LoadedRun:
     )
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def _count_parts(folder: Path, updates: list[int], files: Collection[int]) -> int:
+    """Return how many updates of the metrics have a part of episodes.
+
+    Raises:
+        LoadError: one has none, and it is not at the end.
+    """
+    present = [update for update in updates if update in files]
+    missing = next((update for update in updates if update not in files), None)
+    if missing is not None and (not present or missing < present[-1]):
+        part = folder / "episodes" / f"part-{missing:05d}.parquet"
+        raise LoadError(f"{part} is missing, but metrics.csv holds its update; restore it from a copy.")
+    return len(present)
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """Return the configuration or the summary of a run.
+
+    Raises:
+        LoadError: the file cannot be read, or holds neither.
+    """
     try:
         data = read_json(file)
     except (OSError, ValueError) as error:
-        raise LoadError(f"{file} cannot be read as JSON: {error}.") from error
+        raise LoadError(f"{file} cannot be read as JSON: {error}; restore it from a copy.") from error
     if not isinstance(data, dict):
-        raise LoadError(f"{file} holds no configuration or summary of a run but {type(data).__name__}.")
+        raise LoadError(f"{file} holds no configuration or summary of a run but {type(data).__name__}; restore it from a copy.")
     return data
 
 
@@ -145,7 +165,7 @@ def _read_summary(file: Path) -> dict[str, Any] | None:
     """Read a summary and check that its table is one: rows of numbers by name."""
     if not file.exists():
         return None
-    summary = _read_json(file)
+    summary = read_object(file)
     if missing := [name for name in _SUMMARY if name not in summary]:
         raise LoadError(f"{file} holds no summary of a run: it lacks {', '.join(missing)}.")
     rows = summary["table"].values() if isinstance(summary["table"], dict) else [None]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import torch
 
+from textenv.agents.config import settled
 from textenv.checkpoint import (
     check_global_generators,
     global_generators,
@@ -28,13 +29,13 @@ from textenv.files import (
     FolderLock,
     check_unlocked,
     is_empty,
-    read_json,
     replacing,
     saving,
 )
 from textenv.reports.counters import UNFIT, Counters, check_kinds
 from textenv.reports.evaluation import Measured
 from textenv.reports.frames import episode_frame, measured_frame
+from textenv.reports.loading import read_object
 from textenv.reports.tables import Table
 from textenv.types import Episodes
 
@@ -137,7 +138,9 @@ def _find(folder: Path, config: dict[str, Any], *, resume: bool) -> dict[str, An
         if {path.name for path in folder.iterdir()} <= {LOCK, "config.json.new", ".config.json.textenv.new"}:
             return None
         raise ArgumentError(f"{folder} holds no run to resume: it has no config.json; choose another --out.")
-    stored, given = _flat(_read_json(folder / "config.json")), _flat(json.loads(plain_json(config)))
+    stored, given = read_object(folder / "config.json"), json.loads(plain_json(config))
+    options = given.get("algorithm", {})
+    stored, given = (_flat(_with_settled(side, options)) for side in (stored, given))
     for name in {**stored, **given}:
         values = [None if side.get(name) is False else side.get(name) for side in (stored, given)]  # what is off may be newer than the run
         if values[0] != values[1] and name.partition(".")[0] not in ("out", "resumed", *SESSION):
@@ -146,7 +149,13 @@ def _find(folder: Path, config: dict[str, Any], *, resume: bool) -> dict[str, An
                 "another --out."
             )
     summary = folder / "summary.json"
-    return _read_json(summary) if summary.exists() else None
+    return read_object(summary) if summary.exists() else None
+
+
+def _with_settled(config: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration whose agent's options are comparable with those of another version."""
+    options = config.get("algorithm")
+    return {**config, "algorithm": settled(options, run)} if isinstance(options, dict) else config
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -155,16 +164,6 @@ def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in config.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        content = read_json(file)
-    except (OSError, ValueError) as error:
-        raise LoadError(f"{file} is damaged: {error}; restore it from a copy, or choose another --out.") from error
-    if not isinstance(content, dict):
-        raise LoadError(f"{file} is not of a run; choose another --out.")
-    return content
 
 
 def check_space(folder: Path, *modules: "nn.Module", keeps_best: bool = False) -> None:
@@ -270,6 +269,7 @@ class Run:
             except UNFIT as error:
                 raise LoadError(f"{checkpoint} cannot be used: {error}") from error
         updates = self.counters.updates
+        self._check_parts(updates)
         rows = {name: table.until(updates, complete=name == "metrics.csv") if updates else None for name, table in self._tables.items()}
         config = self._resumed_config()
         for name, table in self._tables.items():
@@ -282,6 +282,20 @@ class Run:
         self._drop_parts()
         self._write("config.json", config)
         return self._at_start, present
+
+    def _check_parts(self, updates: int) -> None:
+        """Refuse to go on where episodes of an update that counts are missing.
+
+        Raises:
+            LoadError: they are.
+        """
+        for update in range(1, updates + 1):
+            part = self._part(update)
+            if not part.is_file():
+                raise LoadError(f"{part} is missing; restore it from a copy, or choose another --out.")
+
+    def _part(self, update: int) -> Path:
+        return self.folder / "episodes" / f"part-{update:05d}.parquet"
 
     def _load(self, state: dict[str, Any], agent: "Learner", watch: "Watch | None") -> dict[str, Any]:
         """Take in a checkpoint and return the states of the global generators when it was written."""
@@ -298,7 +312,7 @@ class Run:
 
     def _resumed_config(self) -> dict[str, Any]:
         """Return the configuration with the surroundings of all processes, and warn where they differ."""
-        stored = _read_json(self.folder / "config.json")
+        stored = read_object(self.folder / "config.json")
         if self.counters.updates == 0:  # nothing is left of what another process did
             return self._config
         now = {name: self._config[name] for name in SESSION if name in self._config}
@@ -336,9 +350,8 @@ class Run:
         with replacing(episodes) as new:
             new.mkdir()
             for update in range(1, self.counters.updates + 1):
-                part = episodes / f"part-{update:05d}.parquet"
-                if part.is_file():
-                    shutil.copyfile(part, new / part.name)
+                part = self._part(update)
+                shutil.copyfile(part, new / part.name)
 
     def record(self, metrics: dict[str, Any], episodes: Episodes, tokenizer: "PreTrainedTokenizerBase") -> None:
         """Append one update: a row of metrics and a part of episodes.
@@ -349,7 +362,7 @@ class Run:
         self._lock.check()
         self.counters.updates += 1
         row = {"update": self.counters.updates, **metrics}
-        part = self.folder / "episodes" / f"part-{self.counters.updates:05d}.parquet"
+        part = self._part(self.counters.updates)
         _make_folder(part.parent)
         with replacing(part) as new:
             episode_frame(episodes, self.counters.updates, tokenizer).to_parquet(new, index=False)

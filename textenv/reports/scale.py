@@ -11,6 +11,10 @@ TYPICAL_SD: Final = 0.24
 """Standard deviation of the scores of TextSentiment-v0 before training, on which β's default was chosen."""
 
 
+TOLERANCE: Final = 1e-6
+"""Rounding by which a score between 0 and 1 may be outside."""
+
+
 def scale_doubt(agent: Learner, scores: torch.Tensor) -> str | None:
     """Say in a sentence that β has its default, and scores are not between 0 and 1, for which that was made.
 
@@ -23,13 +27,14 @@ def scale_doubt(agent: Learner, scores: torch.Tensor) -> str | None:
         scores: (B,) of its policy.
 
     Returns:
-        None where β was chosen or is 0, or all scores are between 0 and 1; and for a toy, whose reference
-        is drawn at random, so that nearness to it is no aim.
+        None where β was chosen or is 0, or all scores are between 0 and 1; for an agent whose objective is
+        another one; and for a toy, whose reference is drawn at random, so that nearness to it is no aim.
     """
     beta, default = agent.config.kl_coef, agent.Config().kl_coef
     low, high, sd = float(scores.min()), float(scores.max()), float(scores.double().std(correction=0))
     toy = text_envs(agent.envs).rules.task.model is None
-    if not agent.learns or toy or beta != default or beta == 0 or (low >= 0 and high <= 1):
+    fits = low >= -TOLERANCE and high <= 1 + TOLERANCE
+    if fits or not agent.learns or not agent.trades_score_for_kl or toy or beta != default or beta == 0:
         return None
     sentence = f"Scores before training are from {low:.2f} to {high:.2f}, and kl_coef is {beta:g}, made for scores between 0 and 1"
     if sd == 0:

@@ -13,7 +13,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -33,8 +33,8 @@ from textenv.files import FolderLock
 from textenv.models.loading import toy_causal_lm, toy_tokenizer
 from textenv.models.policy import LanguagePolicy
 from textenv.reports import run as run_module
-from textenv.reports.run import Run
-from textenv.training import TrainConfig, command, default_folder, train
+from textenv.reports.run import Run, check_space
+from textenv.training import COLUMNS, TrainConfig, check_metrics, command, default_folder, train
 from textenv.types import Episodes
 
 PPO = PPOConfig(episodes_per_update=16, group_size=4, minibatch_size=8, learning_rate=3e-3, kl_coef=0.05)
@@ -527,36 +527,40 @@ def test_options_of_the_environment_are_kept_and_learnt_with(tmp_path: Path) -> 
 
 
 class OddMetrics(PPOAgent):
-    """Reports `added` beside what PPO reports, and leaves out `left_out`."""
-
-    added: ClassVar[dict[str, float]] = {}
-    left_out: ClassVar[str] = ""
+    """Reports a metric in the name of a column that the run writes."""
 
     def update(self, episodes: Episodes) -> dict[str, float]:
-        metrics = {**super().update(episodes), **self.added}
-        return {name: value for name, value in metrics.items() if name != self.left_out}
+        return {**super().update(episodes), "seconds": 1.0}
 
 
-@pytest.mark.parametrize("name", ["update", "distinct2", "seconds", "tokens_per_second", "alarm"])
-def test_a_metric_in_the_name_of_a_column_of_the_run_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(OddMetrics, "added", {name: 1.0})
-    with pytest.raises(ArgumentError, match=rf'^The agent "{__name__}:OddMetrics" reports the metric "{name}", .*; rename it\.$'):
-        train(config(tmp_path / "run", agent=f"{__name__}:OddMetrics"), quiet())
+def test_a_metric_in_the_name_of_a_column_of_the_run_is_refused(tmp_path: Path) -> None:
+    name = f"{__name__}:OddMetrics"
+    with pytest.raises(ArgumentError, match=rf'^The agent "{name}" reports the metric "seconds", .*; rename it\.$'):
+        train(config(tmp_path / "run", agent=name), quiet())
     assert not (tmp_path / "run" / "metrics.csv").exists()
     assert not (tmp_path / "run" / "episodes").exists()
 
 
-@pytest.mark.parametrize("name", ["score", "entropy", "kl_k1"])
-def test_a_metric_that_the_run_reads_must_be_reported(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(OddMetrics, "left_out", name)
-    with pytest.raises(ArgumentError, match=rf'OddMetrics" does not report the metric "{name}"'):
-        train(config(tmp_path / "run", agent=f"{__name__}:OddMetrics"), quiet())
-    assert not (tmp_path / "run" / "metrics.csv").exists()
+@pytest.mark.parametrize("name", ["update", "distinct2", "seconds", "tokens_per_second", "alarm", "score", "entropy", "kl_k1"])
+def test_metrics_fit_the_columns_of_a_run(name: str) -> None:
+    metrics = {"score": 0.5, "entropy": 1.0, "kl_k1": 0.0, "own": 2.0}
+    check_metrics("mine", metrics)
+    if name in metrics:
+        with pytest.raises(ArgumentError, match=f'"mine" does not report the metric "{name}"'):
+            check_metrics("mine", {other: value for other, value in metrics.items() if other != name})
+    else:
+        with pytest.raises(ArgumentError, match=f'"mine" reports the metric "{name}", a column that each run writes itself'):
+            check_metrics("mine", {**metrics, name: 1.0})
+
+
+def test_a_run_writes_columns_of_its_own(tmp_path: Path) -> None:
+    train(config(tmp_path / "run", episodes=16), quiet())
+    assert set(COLUMNS) <= set(pd.read_csv(tmp_path / "run" / "metrics.csv"))
 
 
 def test_a_run_whose_folder_is_taken_meanwhile_goes_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    others, real = contextlib.ExitStack(), training.check_space
+    others, real = contextlib.ExitStack(), check_space
 
     def check(folder: Path, *modules: Any, **options: Any) -> None:
         folder.mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,6 +142,7 @@ def test_a_table_has_a_row_an_episode() -> None:
 @pytest.mark.parametrize("name", ["advantages", "ref_log_probs", "values", "rewards"])
 @pytest.mark.parametrize("shape", [(3,), (3, 2), (3, 3, 1), ()])
 def test_a_number_an_episode_is_no_number_a_token(name: str, shape: tuple[int, ...]) -> None:
-    whole = dataclasses.replace(make(), **{name: torch.ones(shape)})
+    changed: dict[str, Any] = {name: torch.ones(shape)}
+    whole = dataclasses.replace(make(), **changed)
     with pytest.raises(ArgumentError, match=rf"^{name} of 3 episodes must have the shape \(3, 3\), .*, got {re.escape(str(shape))}\.$"):
         whole.to_pandas()

@@ -176,7 +176,10 @@ class Learner:
         raise NotImplementedError
 
     def update(self, episodes: Episodes) -> dict[str, float]:
-        """Improve the policy by one batch of episodes and tell metrics by name."""
+        """Improve the policy by one batch of episodes and return metrics by name.
+
+        In a run they hold those of `textenv.training.NEEDED` and none of the names in `COLUMNS` there; `report` makes them.
+        """
         raise NotImplementedError
 
     def prepare(self, episodes: Episodes) -> Episodes:

@@ -34,7 +34,8 @@ from textenv.models.loading import toy_causal_lm, toy_tokenizer
 from textenv.models.policy import LanguagePolicy
 from textenv.reports import run as run_module
 from textenv.reports.run import Run, check_space
-from textenv.training import COLUMNS, TrainConfig, check_metrics, command, default_folder, train
+from textenv.reports.tables import COLUMNS
+from textenv.training import TrainConfig, command, default_folder, train
 from textenv.types import Episodes
 
 PPO = PPOConfig(episodes_per_update=16, group_size=4, minibatch_size=8, learning_rate=3e-3, kl_coef=0.05)
@@ -539,18 +540,6 @@ def test_a_metric_in_the_name_of_a_column_of_the_run_is_refused(tmp_path: Path) 
         train(config(tmp_path / "run", agent=name), quiet())
     assert not (tmp_path / "run" / "metrics.csv").exists()
     assert not (tmp_path / "run" / "episodes").exists()
-
-
-@pytest.mark.parametrize("name", ["update", "distinct2", "seconds", "tokens_per_second", "alarm", "score", "entropy", "kl_k1"])
-def test_metrics_fit_the_columns_of_a_run(name: str) -> None:
-    metrics = {"score": 0.5, "entropy": 1.0, "kl_k1": 0.0, "own": 2.0}
-    check_metrics("mine", metrics)
-    if name in metrics:
-        with pytest.raises(ArgumentError, match=f'"mine" does not report the metric "{name}"'):
-            check_metrics("mine", {other: value for other, value in metrics.items() if other != name})
-    else:
-        with pytest.raises(ArgumentError, match=f'"mine" reports the metric "{name}", a column that each run writes itself'):
-            check_metrics("mine", {**metrics, name: 1.0})
 
 
 def test_a_run_writes_columns_of_its_own(tmp_path: Path) -> None:

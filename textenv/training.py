@@ -38,18 +38,15 @@ from textenv.reports.console import comparison_table, examples_table
 from textenv.reports.counters import Counters
 from textenv.reports.evaluation import Measured, best_of_n, distinct, measure, only_best, reweighted, summarise
 from textenv.reports.html import write_report
-from textenv.reports.run import Run, check_space, find_run, free_folder, last_folder
+from textenv.reports.run import Run, check_space, find_run, free_folder, last_folder, start_run
 from textenv.reports.scale import scale_doubt
+from textenv.reports.tables import check_metrics
 from textenv.reports.watch import Watch
 from textenv.rewards.protocol import reward_name
 from textenv.terminal import safe_console, say
 from textenv.types import Episodes
 
 BEST_OF: Final = 16
-COLUMNS: Final = ("update", "distinct2", "seconds", "tokens_per_second", "alarm")
-"""Of `metrics.csv`, beside what an agent reports."""
-NEEDED: Final = ("score", "entropy", "kl_k1")
-"""Metrics of every agent, for the progress and the alarms."""
 LINE_SHARE: Final = 0.01
 """Where there is no terminal, two lines of progress are at least a second apart, and at least this share of the
 training time so far: lines come more rarely in a longer run."""
@@ -141,7 +138,7 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
         SystemExit: SIGINT or SIGTERM came; what has been learnt is saved, and the code is 128 and the signal's number.
     """
     console = console or safe_console(stderr=True)
-    is_named = config.out is not None
+    following = functools.partial(default_folder, config) if config.out is None else None
     out = config.out or default_folder(config)
     config = dataclasses.replace(config, out=out)
     device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
@@ -161,9 +158,9 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
     agent = agent_class(config.agent)(policy, envs, config.algorithm, seed=config.seed)
     _say_what_differs(config, envs.unwrapped.rules, console)
     check_space(out, *agent.modules.values(), keeps_best=config.stop_on_overoptimisation)
-    run = _start(config, plain, is_named=is_named)
+    run = start_run(out, plain, resume=config.resume, following=following)
     config = dataclasses.replace(config, out=run.folder)
-    if not is_named:
+    if following is not None:
         say(console, f"Writing to {run.folder}/.")
     try:
         with Interrupts() as interrupts:
@@ -177,24 +174,9 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
         place = run.keep_failed(error.episodes)
         raise TrainingError(f"{str(error).removesuffix('.')}; its batch is in {place}", error.episodes) from error
     except SaveError as error:
-        if not str(error).endswith(TRY_AGAIN):
-            raise
-        raise SaveError(f"{str(error).removesuffix(TRY_AGAIN)}; once it can, go on from the last checkpoint.") from error
+        raise SaveError(str(error).replace(TRY_AGAIN, "; once it can, go on from the last checkpoint.")) from error
     finally:
         run.close()
-
-
-def _start(config: TrainConfig, plain: dict[str, Any], *, is_named: bool) -> Run:
-    """Start a run in the folder of its config; if nobody named that and another process has just taken it, in the next that is free."""
-    folder = config.out or Path()
-    while True:
-        try:
-            return Run(folder, {**plain, "out": str(folder)}, resume=config.resume)
-        except ArgumentError:
-            free = folder if is_named else default_folder(dataclasses.replace(config, out=None))
-            if free == folder:
-                raise
-            folder = free
 
 
 def default_folder(config: TrainConfig) -> Path:
@@ -366,24 +348,6 @@ def _learn(config: TrainConfig, agent: Learner, run: Run, watch: Watch | None, c
         if agent.episodes < config.episodes and (watch is None or not watch.stopped):  # before the run was resumed
             agent.learn(config.episodes - agent.episodes, after_update)
         run.checkpoint(agent, watch)
-
-
-def check_metrics(agent: str, metrics: Mapping[str, float]) -> None:
-    """Refuse an agent's metrics that cannot be a row of `metrics.csv`.
-
-    Args:
-        agent: its name.
-        metrics: what its `update` returned, by name.
-
-    Raises:
-        ArgumentError: one has the name of a column that the run writes itself, or one is missing that the run reads.
-    """
-    taken = [name for name in COLUMNS if name in metrics]
-    if taken:
-        raise ArgumentError(f'The agent "{agent}" reports the metric "{taken[0]}", a column that each run writes itself; rename it.')
-    missing = [name for name in NEEDED if name not in metrics]
-    if missing:
-        raise ArgumentError(f'The agent "{agent}" does not report the metric "{missing[0]}"; return what `Learner.report` returns.')
 
 
 @contextlib.contextmanager

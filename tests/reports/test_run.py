@@ -23,7 +23,7 @@ from textenv.models.policy import LanguagePolicy
 from textenv.reports import run as run_module
 from textenv.reports.counters import Counters
 from textenv.reports.evaluation import measure
-from textenv.reports.run import Run, check_space, find_run, free_folder, last_folder, surroundings, versions
+from textenv.reports.run import Run, check_space, find_run, free_folder, last_folder, start_run, surroundings, versions
 from textenv.reports.watch import Watch
 from textenv.types import Episodes
 
@@ -590,3 +590,15 @@ def test_a_run_without_the_episodes_that_count_is_not_gone_on_with(missing: int,
     again.restore(make_agent())
     again.close()
     assert again.counters.updates == 3
+
+
+def test_a_run_starts_in_the_next_folder_where_one_is_taken(tmp_path: Path) -> None:
+    other = Run(tmp_path / "run", SETTINGS)
+    run = start_run(tmp_path / "run", SETTINGS, resume=False, following=lambda: free_folder(tmp_path / "run"))
+    assert run.folder == tmp_path / "run-2"
+    assert strict(run.folder / "config.json")["out"] == str(run.folder)
+    for following in (None, lambda: tmp_path / "run"):
+        with pytest.raises(ArgumentError, match="run is being written by this process"):
+            start_run(tmp_path / "run", SETTINGS, resume=False, following=following)
+    other.close()
+    run.close()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from textenv.errors import LoadError
-from textenv.reports.tables import Table, read_table
+from textenv.errors import ArgumentError, LoadError
+from textenv.reports.tables import Table, check_metrics, read_table
 
 
 def test_rows_go_under_their_names(tmp_path: Path) -> None:
@@ -117,3 +117,15 @@ def test_what_is_no_file_is_said(tmp_path: Path) -> None:
     for name in ("folder.csv", "dangling.csv"):
         with pytest.raises(LoadError, match=f"{name} is damaged: it is missing or no plain file"):
             Table(tmp_path / name).until(3, complete=False)
+
+
+@pytest.mark.parametrize("name", ["update", "distinct2", "seconds", "tokens_per_second", "alarm", "score", "entropy", "kl_k1"])
+def test_metrics_fit_the_columns_of_a_run(name: str) -> None:
+    metrics = {"score": 0.5, "entropy": 1.0, "kl_k1": 0.0, "own": 2.0}
+    check_metrics("mine", metrics)
+    if name in metrics:
+        with pytest.raises(ArgumentError, match=f'"mine" does not report the metric "{name}"'):
+            check_metrics("mine", {other: value for other, value in metrics.items() if other != name})
+    else:
+        with pytest.raises(ArgumentError, match=f'"mine" reports the metric "{name}", a column that each run writes itself'):
+            check_metrics("mine", {**metrics, name: 1.0})

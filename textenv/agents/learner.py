@@ -178,7 +178,7 @@ class Learner:
     def update(self, episodes: Episodes) -> dict[str, float]:
         """Improve the policy by one batch of episodes and return metrics by name.
 
-        In a run they hold those of `textenv.training.NEEDED` and none of the names in `COLUMNS` there; `report` makes them.
+        In a run they hold those of `textenv.reports.tables.NEEDED` and none of the names in `COLUMNS` there; `report` makes them.
         """
         raise NotImplementedError
 

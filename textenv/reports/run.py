@@ -8,7 +8,7 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -437,6 +437,29 @@ class Run:
         self._lock.check()
         with replacing(self.folder / name) as new:
             new.write_text(plain_json(content))
+
+
+def start_run(folder: Path, config: dict[str, Any], *, resume: bool, following: Callable[[], Path] | None = None) -> Run:
+    """Make the `Run` of a folder, or of the next where another process has just taken it.
+
+    Args:
+        folder: see `Run`.
+        config: see `Run`; its `out` becomes the folder.
+        resume: see `Run`.
+        following: returns the next folder; None: there is no other.
+
+    Raises:
+        ArgumentError: see `Run`.
+        SaveError: see `Run`.
+    """
+    while True:
+        try:
+            return Run(folder, {**config, "out": str(folder)}, resume=resume)
+        except ArgumentError:
+            free = following() if following is not None else folder
+            if free == folder:
+                raise
+            folder = free
 
 
 def _make_folder(folder: Path) -> None:

@@ -5,16 +5,22 @@ import io
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from textenv.errors import LoadError
+from textenv.errors import ArgumentError, LoadError
 from textenv.files import read_plain, replacing, saving, sync
 
 Row = dict[str, str]
 
 _UPDATE: Final = re.compile(r"\d{1,15}", re.ASCII)
+
+
+COLUMNS: Final = ("update", "distinct2", "seconds", "tokens_per_second", "alarm")
+"""Of `metrics.csv`, beside what an agent reports."""
+NEEDED: Final = ("score", "entropy", "kl_k1")
+"""Metrics of every agent, for the progress and the alarms."""
 
 
 class Table:
@@ -128,6 +134,24 @@ def read_table(file: Path) -> tuple[list[str], list[Row]]:
     if fault:
         raise _damaged(file, fault)
     return columns, [dict(zip(columns, line, strict=True)) for line in lines]
+
+
+def check_metrics(agent: str, metrics: Mapping[str, float]) -> None:
+    """Refuse an agent's metrics that cannot be a row of `metrics.csv`.
+
+    Args:
+        agent: its name.
+        metrics: what its `update` returned, by name.
+
+    Raises:
+        ArgumentError: one has the name of a column that the run writes itself, or one is missing that the run reads.
+    """
+    taken = [name for name in COLUMNS if name in metrics]
+    if taken:
+        raise ArgumentError(f'The agent "{agent}" reports the metric "{taken[0]}", a column that each run writes itself; rename it.')
+    missing = [name for name in NEEDED if name not in metrics]
+    if missing:
+        raise ArgumentError(f'The agent "{agent}" does not report the metric "{missing[0]}"; return what `Learner.report` returns.')
 
 
 def order_fault(updates: Sequence[int]) -> str:

@@ -306,10 +306,15 @@ def _say_what_differs(config: TrainConfig, rules: Rules, console: Console) -> No
             console,
             f"Prompts take up to {rules.prompt_columns} tokens{whose}, in place of the environment's {rules.task.max_prompt_tokens}.",
         )
-    size = config.algorithm.episodes_per_update
-    whole = size * math.ceil(config.episodes / size)
+    size, whole = config.algorithm.episodes_per_update, _whole_updates(config)
     if whole != config.episodes:
         say(console, f"An update takes {size} episodes, so {whole} are played in place of {config.episodes}; see --episodes-per-update.")
+
+
+def _whole_updates(config: TrainConfig) -> int:
+    """Return how many episodes are played, as an update is never cut."""
+    size = config.algorithm.episodes_per_update
+    return size * math.ceil(config.episodes / size)
 
 
 def _learn(config: TrainConfig, agent: Learner, run: Run, watch: Watch | None, console: Console, interrupts: Interrupts) -> None:
@@ -342,7 +347,7 @@ def _learn(config: TrainConfig, agent: Learner, run: Run, watch: Watch | None, c
             if run.checkpoint_is_due or interrupts.received:
                 run.checkpoint(agent, watch)
             interrupts.check()
-            progress(min(agent.episodes, config.episodes), row)
+            progress(agent.episodes, row)
             return watch is not None and watch.stopped
 
         if agent.episodes < config.episodes and (watch is None or not watch.stopped):  # before the run was resumed
@@ -358,8 +363,9 @@ def _progress(config: TrainConfig, agent: Learner, console: Console) -> Iterator
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} episodes"), TimeRemainingColumn())
     begun = last = time.perf_counter()
+    total = _whole_updates(config)
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
-        bar = bars.add_task("training", total=config.episodes, completed=agent.episodes)
+        bar = bars.add_task("training", total=total, completed=agent.episodes)
 
         def show(episodes: int, row: dict[str, Any]) -> None:
             nonlocal last
@@ -367,8 +373,8 @@ def _progress(config: TrainConfig, agent: Learner, console: Console) -> Iterator
             bars.update(bar, completed=episodes, description=measures)
             now = time.perf_counter()
             pause = max(1.0, LINE_SHARE * (now - begun))
-            if not console.is_terminal and (now - last >= pause or episodes == config.episodes):
-                say(console, f"{episodes}/{config.episodes} episodes  {measures}")
+            if not console.is_terminal and (now - last >= pause or episodes == total):
+                say(console, f"{episodes}/{total} episodes  {measures}")
                 last = now
 
         yield show

@@ -25,7 +25,7 @@ import torch
 from textenv.agents.pretraining import Pretraining
 from textenv.data import MOST_CHARACTERS, read_columns, read_rows
 from textenv.errors import ArgumentError, LoadError
-from textenv.formats import FORMATS
+from textenv.formats import FORMATS, MOST_LEVELS
 from textenv.models.contract import contract_of
 from textenv.models.loading import toy_tokenizer
 from textenv.models.policy import LanguagePolicy
@@ -346,3 +346,33 @@ def test_an_array_of_no_dimension_is_no_column(scalar: Any) -> None:
         read_columns(scalar, "prompts")
     with pytest.raises(ArgumentError, match=r'prompts: the column "x" is .*, not a list; put a single row into a list\.'):
         read_columns({"prompt": ["a"], "x": scalar}, "prompts")
+
+
+@pytest.mark.parametrize("numbers", [[0.5] * 768, [1, None, True], []])
+def test_half_a_character_among_numbers_is_named(numbers: list[Any]) -> None:
+    assert read({"prompt": ["a"], "x": [[numbers, numbers]]})["x"] == [[numbers, numbers]]
+    for value in ([*numbers, "\ud83d"], [numbers, ["\ud83d"]], [[*numbers, {"y": (1.5, "\ud83d")}]]):
+        with pytest.raises(ArgumentError, match=r"row 1: \"x\" holds '\\ud83d', half of a character"):
+            read({"prompt": ["a"], "x": [value]})
+
+
+@pytest.mark.parametrize("inner", [1.5, "a", None])
+def test_all_values_may_be_nested_equally_deep(inner: Any) -> None:
+    value = inner
+    for _ in range(MOST_LEVELS - 1):
+        value = [value]
+    assert read({"x": [value]}) == {"x": [value]}
+    with pytest.raises(ArgumentError, match="more than 100 levels deep"):
+        read({"x": [[value]]})
+
+
+def test_numbers_are_checked_quickly() -> None:
+    rows = [[0.5] * 768 for _ in range(500)]
+    start = time.perf_counter()
+    read({"x": rows})
+    checked = time.perf_counter() - start
+    start = time.perf_counter()
+    for row in rows:
+        for number in row:
+            isinstance(number, str)
+    assert checked < time.perf_counter() - start  # than to look at each of them in Python

@@ -82,6 +82,21 @@ def test_tensors_have_the_permissions_of_other_files(umask: int, tmp_path: Path)
     assert modes == {0o666 & ~umask}
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+def test_what_a_link_leads_to_keeps_its_permissions(tmp_path: Path) -> None:
+    theirs, folder = tmp_path / "theirs", tmp_path / "folder"
+    for place in (theirs, folder, folder / "deep.safetensors"):
+        place.mkdir(0o700)
+    (theirs / "a.safetensors").touch(0o600)
+    (folder / "a.safetensors").symlink_to(theirs / "a.safetensors")
+    (folder / "b.safetensors").symlink_to("nowhere")
+    (folder / "c").symlink_to(theirs)
+    for path in (folder, folder / "a.safetensors", folder / "b.safetensors"):
+        set_usual_permissions(path)
+    assert (theirs / "a.safetensors").stat().st_mode & 0o777 == 0o600
+    assert (folder / "deep.safetensors").stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.parametrize("end", ["new", "old", "backup"])
 def test_what_somebody_else_put_beside_it_stays(end: str, tmp_path: Path) -> None:
     for name in ("file", "folder"):

@@ -1,6 +1,7 @@
 """Files of every format: what is wrong with one is told in one sentence, with the line or the row."""
 
 import codecs
+import csv
 import gzip
 import io
 import json
@@ -82,6 +83,10 @@ FAULTS: Final[list[tuple[str, str | bytes, str]]] = [
     ("none.parquet", b"PAR1 and no more", "cannot be read: Parquet"),
     ("none.txt.gz", b"a\n", "cannot be read: it is not compressed; take .gz off its name"),
     ("cut.txt.gz", gzip.compress(b"a\n" * 999)[:-9], "cannot be read: its end is missing"),
+    ("sum.txt.gz", gzip.compress(b"a\n" * 999)[:-8] + b"\0" * 8, "cannot be read: its compressed data are damaged; copy it again"),
+    ("head.txt.gz", gzip.compress(b"a\n")[:5], "cannot be read: its end is missing; copy it again"),
+    ("more.txt.gz", gzip.compress(b"a\n") + b"more", "cannot be read: its compressed data are damaged"),
+    ("method.txt.gz", b"\x1f\x8b\x07" + gzip.compress(b"a\n")[3:], "cannot be read: its compressed data are damaged"),
     ("damaged.txt.gz", gzip.compress(b"a\n")[:10] + b"\xff" * 20, "cannot be read: its compressed data are damaged"),
 ]
 
@@ -138,7 +143,12 @@ def test_lines_are_those_of_an_editor(tmp_path: Path) -> None:
 
 def test_a_long_cell_is_read_whole(tmp_path: Path) -> None:
     (tmp_path / "long.csv").write_text("text\n" + "a b " * 100_000 + "\n")
+    limit = csv.field_size_limit()
     assert read_columns(tmp_path / "long.csv", "data").columns == {"text": ["a b " * 100_000]}
+    (tmp_path / "damaged.csv").write_text('text\n"' + "a b " * 100_000)
+    with pytest.raises(ArgumentError, match="line 2 cannot be read"):
+        read_columns(tmp_path / "damaged.csv", "data")
+    assert csv.field_size_limit() == limit  # that of the whole process
 
 
 def test_numbers_are_those_of_the_file(tmp_path: Path) -> None:
@@ -155,6 +165,14 @@ def test_numbers_are_those_of_the_file(tmp_path: Path) -> None:
     assert read_columns(tmp_path / "n.jsonl", "prompts").columns == {"x": [10**400 - 1], "y": [None]}
     (tmp_path / "n.csv").write_text(f"digits,large\n{'9' * 5000},1e400\n")  # more than Python converts
     assert read_columns(tmp_path / "n.csv", "prompts").columns == {"digits": ["9" * 5000], "large": ["1e400"]}
+
+
+def test_integers_among_fractions_are_exact(tmp_path: Path) -> None:
+    numbers = ["1.5", "9007199254740993", "-9007199254740993", "3", "9" * 400, "-0"]
+    (tmp_path / "n.csv").write_text("x\n" + "\n".join(numbers) + "\n")
+    column = read_columns(tmp_path / "n.csv", "prompts").columns["x"]
+    assert column == [1.5, 2**53 + 1, -(2**53) - 1, 3, 10**400 - 1, 0]
+    assert [type(number) for number in column] == [float, int, int, float, int, float]
 
 
 def test_the_index_of_a_frame_is_no_column(tmp_path: Path) -> None:

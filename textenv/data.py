@@ -151,11 +151,15 @@ def _check_value(value: Any, name: Any, place: str) -> None:
             elif isinstance(part, Mapping):
                 inner += [*part.keys(), *part.values()]
             elif isinstance(part, list | tuple):
-                inner += part
+                # One of the numbers stands for all of them: embeddings hold millions.
+                inner += part[:1] if _NUMBERS.issuperset(map(type, part)) else part
         if not inner:
             return
         level = inner
     raise ArgumentError(f'{place}: "{name}" is nested more than {MOST_LEVELS} levels deep; flatten it.')
+
+
+_NUMBERS: Final = frozenset({int, float, bool, type(None)})
 
 
 def _read(source: Any, what: str) -> Read:
@@ -191,16 +195,25 @@ def _read_path(source: str | os.PathLike[str], what: str) -> Read:
     try:
         data = Path(name).read_bytes()
         if is_compressed:
-            data = gzip.decompress(data)
-    except gzip.BadGzipFile as error:
-        raise ArgumentError(f"{where} cannot be read: it is not compressed; take .gz off its name.") from error
+            data = _decompressed(data, where)
     except OSError as error:
         raise ArgumentError(f"{where} cannot be read: {error.strerror or error}.") from error
-    except EOFError as error:
-        raise ArgumentError(f"{where} cannot be read: its end is missing.") from error
-    except zlib.error as error:
-        raise ArgumentError(f"{where} cannot be read: its compressed data are damaged.") from error
     return FORMATS[suffix or ""](data, where)
+
+
+def _decompressed(data: bytes, where: str) -> bytes:
+    if data and not data.startswith(_GZIP):
+        raise ArgumentError(f"{where} cannot be read: it is not compressed; take .gz off its name.")
+    try:
+        return gzip.decompress(data)
+    except EOFError as error:
+        raise ArgumentError(f"{where} cannot be read: its end is missing; copy it again.") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise ArgumentError(f"{where} cannot be read: its compressed data are damaged; copy it again.") from error
+
+
+_GZIP: Final = b"\x1f\x8b"
+"""First bytes of what gzip writes: RFC 1952, section 2.3.1."""
 
 
 def _format(name: str) -> tuple[str | None, bool]:

@@ -103,13 +103,17 @@ def replacing(path: Path) -> Iterator[Path]:
 def set_usual_permissions(path: Path) -> None:
     """Give tensors the permissions that the umask gives to new files, for safetensors writes them for their owner alone.
 
+    What a link leads to is not touched, nor what is no plain file.
+
     Args:
-        path: a file, or a folder whose files ending in `.safetensors` are meant, in its folders too.
+        path: a file, or a folder that holds nothing of anybody else's, whose files ending in
+            `.safetensors` are meant, in its folders too.
     """
     umask = os.umask(0o077)  # it can be read only by setting it
     os.umask(umask)
     for file in path.rglob("*.safetensors") if path.is_dir() else [path]:
-        file.chmod(0o666 & ~umask)
+        if stat.S_ISREG(file.lstat().st_mode):
+            file.chmod(0o666 & ~umask)
 
 
 def predecessor(path: Path) -> Path:

@@ -8,6 +8,7 @@ import json
 import math
 import re
 import reprlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -22,6 +23,7 @@ MOST_LEVELS: Final = 100  # of lists and objects within each other; JSON itself 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")  # and no other: U+2028 may stand within a text
 _GAP: Final = re.compile(r"[ \t\r\n]*")
 _NUMBER: Final = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_WHOLE: Final = re.compile(r"[+-]?[0-9]+")
 _BOOLEANS: Final = {"True": True, "False": False, "true": True, "false": False, "TRUE": True, "FALSE": False}
 
 Columns: TypeAlias = dict[str, list[Any]]
@@ -202,8 +204,27 @@ _DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_co
 
 def _read_csv(data: bytes, where: str, delimiter: str = ",") -> Read:
     text = _decoded(data, where)
-    # The limit is the process's and guards memory, which the text takes already.
-    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    with _fields_of(len(text)):
+        return _read_records(text, where, delimiter)
+
+
+@contextlib.contextmanager
+def _fields_of(most: int) -> Iterator[None]:
+    """Let fields have that many characters for a block: the limit guards memory, which the text takes already."""
+    with _one_at_a_time:
+        before = csv.field_size_limit()
+        csv.field_size_limit(max(before, most))
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
+
+
+_one_at_a_time: Final = threading.Lock()
+"""The limit is the process's, and two threads would each put back what the other had set."""
+
+
+def _read_records(text: str, where: str, delimiter: str) -> Read:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     names: list[str] = []
     rows: list[list[str]] = []
@@ -253,11 +274,22 @@ def _cells(name: str, cells: list[str]) -> list[Any]:
     elif all(cell in _BOOLEANS for cell in filled):
         convert = _BOOLEANS.__getitem__
     elif all(_NUMBER.fullmatch(cell) for cell in filled):
-        convert = int if all(re.fullmatch(r"[+-]?[0-9]+", cell) for cell in filled) else _finite
+        convert = int if all(_WHOLE.fullmatch(cell) for cell in filled) else _number
     try:
         return [convert(cell) if cell else None for cell in cells]
     except ValueError:  # a number that Python cannot hold stays as it is written
         return [cell or None for cell in cells]
+
+
+def _number(cell: str) -> float:
+    """Return a number of a column with fractions, an integer only where floating point has none that is equal.
+
+    >>> _number("3"), _number("9007199254740993")
+    (3.0, 9007199254740993)
+    """
+    if _WHOLE.fullmatch(cell) and (whole := int(cell)) != float(cell):
+        return whole
+    return _finite(cell)
 
 
 def _read_tsv(data: bytes, where: str) -> Read:

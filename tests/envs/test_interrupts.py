@@ -188,6 +188,24 @@ def test_an_interrupted_observation_is_gone_on_with_by_the_same_actions_only(mon
     assert env.unwrapped._row._length.tolist() == [1]
 
 
+def test_an_array_of_actions_may_be_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    envs = wrappers.EmbeddingObservation(gymnasium.make_vec("TextCopy-v0", num_envs=2))
+    envs.reset(seed=0)
+    embed, actions = envs.rows.embed, np.array([1, 2])
+
+    def interrupt(texts: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(envs.rows, "embed", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        envs.step(actions)
+    monkeypatch.setattr(envs.rows, "embed", embed)
+    actions[:] = 0
+    with pytest.raises(OrderError, match=r"interrupted when \[1, 2\] was written already"):
+        envs.step(actions)
+    envs.step([1, 2])
+
+
 def test_what_was_half_read_is_not_taken_for_read(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = gymnasium.make("TextCopy-v0").unwrapped.rules  # type: ignore[attr-defined]
     policy = LanguagePolicy.for_rules(rules)

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
+from transformers import AutoModelForCausalLM
 
 from textenv.models.card import write_card
 from textenv.models.loading import load_causal_lm, toy_causal_lm, toy_tokenizer
@@ -37,16 +39,33 @@ def test_the_code_of_a_card_loads_the_model(tmp_path: Path) -> None:
         assert len(names["tokenizer"]) == len(tokenizer)
 
 
-@pytest.mark.parametrize(("name", "base"), [("someone/model", True), ("/data/model", False), ("runs/first", False), ("", False)])
-def test_only_a_hub_id_is_a_base_for_the_hub(name: str, base: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs" / "first").mkdir(parents=True)
-    model: Any = toy_causal_lm(toy_tokenizer("ab"), 8)
-    model.name_or_path = name
-    write_card(tmp_path, model)
+def test_a_hub_id_is_a_base_for_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    snapshot = tmp_path / "models--someone--model" / "snapshots" / ("0" * 40)
+    toy_causal_lm(toy_tokenizer("ab"), 8).save_pretrained(snapshot)
+    (snapshot.parent.parent / "refs").mkdir()
+    (snapshot.parent.parent / "refs" / "main").write_text("0" * 40)
+    write_card(tmp_path, AutoModelForCausalLM.from_pretrained("someone/model", local_files_only=True))
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert (f"base_model: {name}\n" in card) == base
-    assert ("It was made from" in card) == bool(name)
+    assert "base_model: someone/model\n" in card
+    assert "It was made from `someone/model`." in card
+
+
+@pytest.mark.parametrize("name", ["secret/old", "secret", "{}/secret/old", "./secret", "{}/snapshots/" + "0" * 40, ""])
+def test_a_path_is_not_published(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model: Any = toy_causal_lm(toy_tokenizer("ab"), 8)
+    if name:
+        model.save_pretrained(name.format(tmp_path))
+        model = load_causal_lm(name.format(tmp_path))
+    (tmp_path / "published").mkdir()
+    monkeypatch.chdir(tmp_path / "published")  # from where the name leads nowhere
+    write_card(".", model)
+    card = Path("README.md").read_text(encoding="utf-8")
+    assert "base_model" not in card
+    assert ("It was made from a local model." in card) == bool(name)
+    assert "secret" not in card
+    assert str(tmp_path) not in card
 
 
 def test_a_card_of_the_users_own_stays(tmp_path: Path) -> None:

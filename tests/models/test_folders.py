@@ -1,13 +1,19 @@
 """Whatever is damaged in a folder, whoever loads it: one sentence, and nothing else is printed."""
 
+import contextlib
+import dataclasses
+import errno
 import functools
 import io
 import json
 import logging
 import os
 import pickle
+import re
 import shutil
 import struct
+import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,10 +30,11 @@ from transformers import BertConfig, BertModel, GPT2Config, GPT2ForSequenceClass
 from transformers.utils import logging as transformers_logging
 
 from textenv import cli
+from textenv.agents.reward_model import RewardModel
 from textenv.errors import ArgumentError, LoadError
 from textenv.files import LARGEST_JSON
 from textenv.models.contract import contract_of
-from textenv.models.folders import loading
+from textenv.models.folders import loading, share_weights
 from textenv.models.loading import load_causal_lm, toy_causal_lm, toy_tokenizer
 from textenv.models.lora import add_lora
 from textenv.models.policy import LanguagePolicy
@@ -51,6 +58,12 @@ def classifier_folder(folder: Path) -> None:
     config = GPT2Config(vocab_size=5, n_positions=16, n_embd=8, n_layer=2, n_head=1, **special)
     GPT2ForSequenceClassification(config).save_pretrained(folder)
     TOKENIZER.save_pretrained(folder)
+
+
+def classifier_of_ours(folder: Path) -> None:
+    model, tokenizer = load_scalar_model("tiny-en")
+    fields: dict[str, Any] = {field.name: None for field in dataclasses.fields(RewardModel)}
+    RewardModel(**fields | {"model": model, "tokenizer": tokenizer}).save(folder)
 
 
 def ngram_folder(folder: Path) -> None:
@@ -453,7 +466,15 @@ def test_other_errors_are_one_line(tmp_path: Path) -> None:
         with loading("It", tmp_path):
             raise error
 
-    others = [KeyError("x"), ValueError("a\nb"), PanicException("oh"), RecursionError(), Exception(), OSError(2, "no")]
+    others = [
+        KeyError("x"),
+        ValueError("a\nb"),
+        PanicException("oh"),
+        RecursionError(),
+        Exception(),
+        OSError(2, "no"),
+        ValueError("x " * 999),
+    ]
     for error in others:
         with pytest.raises(LoadError, match=r"^It cannot be loaded: .*; save the folder again, or copy it") as caught:
             load(error)
@@ -464,6 +485,84 @@ def test_other_errors_are_one_line(tmp_path: Path) -> None:
         load(KeyboardInterrupt())
     with pytest.raises(LoadError, match=r"install this\.$"):
         load(ImportError("install this"))
+    with pytest.raises(LoadError, match=r"too many files\.$"):
+        load(OSError(errno.EMFILE, "too many files"))
+    with pytest.raises(LoadError, match=r"word \.\.\.; save the folder again"):
+        load(ValueError("word " * 999))
+    no_room = RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.")
+    for error in (MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), no_room):
+        with pytest.raises(LoadError, match=r"memory that is free; end other programs, or choose a smaller model\.$"):
+            load(error)
+
+
+def newer(config: dict[str, Any]) -> None:
+    config["model_type"] = "gpt2000"
+
+
+def of_its_own_code(config: dict[str, Any]) -> None:
+    config["auto_map"] = {f"Auto{kind}": f"own.{kind}" for kind in ("Config", "ModelForCausalLM", "ModelForSequenceClassification")}
+    config["model_type"] = "gpt2000"
+
+
+def of_scores(config: dict[str, Any]) -> None:
+    config["model_type"] = "ngram"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (newer, 'has the model_type "gpt2000", which the installed transformers does not know; install a newer one'),
+        (of_its_own_code, r"names Python code of its own \(auto_map\), which textenv does not run"),
+        (of_scores, "is an n-gram classifier, which only scores texts; it goes where a reward is asked for"),
+    ],
+)
+@pytest.mark.parametrize("loader", ["policy", "scalar", "classifier"])
+def test_what_is_whole_is_not_called_damaged_and_nobody_is_asked(
+    loader: str,
+    change: Callable[[dict[str, Any]], None],
+    message: str,
+    made: Callable[[str], Path],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if (loader, change) == ("classifier", of_scores):
+        return  # which it then is
+    folder = tmp_path / "folder"
+    shutil.copytree(made(loader), folder)
+    config = json.loads((folder / "config.json").read_text())
+    change(config)
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "own.py").write_text("raise SystemExit")
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    sentence = refused(lambda: LOADERS[loader].load(folder), capfd)
+    assert re.search(message, sentence), sentence
+    assert "save the folder again" not in sentence
+    assert sys.stdin.read() == "y\n"  # nothing was read of it
+
+
+@pytest.mark.parametrize("error", [None, OSError("broken")])
+def test_what_other_threads_warn_of_is_not_withheld(error: Exception | None, tmp_path: Path) -> None:
+    def warn() -> None:
+        warnings.warn("mine", UserWarning, stacklevel=1)
+        warnings.warn_explicit("its own", UserWarning, "/lib/transformers/loading.py", 1)
+
+    def load() -> None:
+        with loading("It", tmp_path):
+            thread = threading.Thread(target=warn)
+            thread.start()
+            thread.join()
+            assert [str(warning.message) for warning in warned] == ["mine"]  # at once
+            if error is not None:
+                raise error
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with contextlib.suppress(LoadError):
+            load()
+        assert [str(warning.message) for warning in warned] == ["mine"] + ["its own"] * (error is None)
+        warnings.warn("later", UserWarning, stacklevel=1)
+        assert str(warned[-1].message) == "later"
 
 
 def test_bars_of_loading_are_hidden_and_come_back(made: Callable[[str], Path], capfd: pytest.CaptureFixture[str]) -> None:
@@ -533,3 +632,29 @@ def test_saved_folders_have_the_permissions_of_the_umask(umask: int, tmp_path: P
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
     assert {file.name for file in files} >= {"model.safetensors", "value_head.safetensors", "adapter_model.safetensors"}
     assert {file.stat().st_mode & 0o777 for file in files} == {0o666 & ~umask}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+@pytest.mark.parametrize("make", [policy_folder, classifier_of_ours, ngram_folder], ids=["policy", "reward model", "n-gram"])
+def test_the_permissions_of_other_files_stay(make: Callable[[Path], None], tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere.safetensors"
+    theirs = [elsewhere, folder / "mine.safetensors", folder / "model-of-mine.safetensors", folder / "deep" / "model.safetensors"]
+    for file in theirs:
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"x")
+        file.chmod(0o600)
+    (folder / "a.safetensors").symlink_to(elsewhere)
+    (folder / "b.safetensors").symlink_to("/nowhere/at/all")
+    make(folder)
+    assert [file.stat().st_mode & 0o777 for file in theirs] == [0o600] * 4
+    assert (folder / "model.safetensors").stat().st_mode & 0o044
+
+
+def test_shards_have_the_permissions_of_other_files(tmp_path: Path) -> None:
+    for name in ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"):
+        (tmp_path / name).touch(0o600)
+    (tmp_path / "model.safetensors").mkdir(0o700)
+    share_weights(tmp_path)
+    assert all(file.stat().st_mode & 0o400 for file in tmp_path.iterdir())
+    assert (tmp_path / "model.safetensors").stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o044 for file in tmp_path.glob("model-*")} == {0o044}

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import pickle
+import signal
 import socket
 import threading
 import time
@@ -567,3 +568,16 @@ def test_a_machine_without_room_is_said(error: Exception, monkeypatch: pytest.Mo
     monkeypatch.setattr(threading.Thread, "start", start)
     with pytest.raises(RewardError, match=f"failed 1 times, the last time by: {error}"):
         HTTPReward("http://127.0.0.1:1/", retries=0)(**TEXTS)
+
+
+@pytest.mark.parametrize("say", [dripping(b"", b""), dripping(OK + b"Content-Length: 1000\r\n\r\n", b" ")], ids=["silence", "drops"])
+def test_an_interrupt_leaves_no_thread(say: Say) -> None:
+    interrupt = threading.Timer(0.3, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+    with speaking(say) as url:
+        interrupt.start()
+        start = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            HTTPReward(url, timeout=60.0, retries=0)(**TEXTS)
+        while askers():  # not by `join`: Python takes a thread for stopped if it is interrupted while it waits for it
+            assert time.monotonic() - start < 3
+            time.sleep(0.01)

@@ -13,7 +13,6 @@ first token is written, or as many as its first character takes; then it is aske
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from textenv.agents.terminal_expert import TerminalExpert
 from textenv.envs.rules import Rules
 from textenv.errors import ArgumentError, TextenvError
-from textenv.importing import resolve
+from textenv.importing import is_import, resolve
 from textenv.models.contract import encode_after
 from textenv.models.pieces import token_pieces
 from textenv.rewards.protocol import accepted, require_columns, reward_name
@@ -41,18 +40,13 @@ def load_expert(expert: str | Expert, rules: Rules) -> Expert:
         ArgumentError: it cannot be imported, is no function, needs a column that the prompts lack, or nobody sits at the terminal.
     """
     if isinstance(expert, str):
-        expert = _terminal(rules) if expert == "terminal" else _import(expert)
+        if expert != "terminal" and not is_import(expert):
+            raise ArgumentError(f'expert must be "module:function" or "terminal", got "{expert}".')
+        expert = _terminal(rules) if expert == "terminal" else resolve(expert, "function")
     if not callable(expert):
         raise ArgumentError(f'expert must be "module:function", "terminal" or a function, got {expert!r}.')
     require_columns(expert, rules.prompts.columns, what="expert", beside=("prompts", "completions", "rows"))
     return expert
-
-
-def _import(name: str) -> Any:
-    module, colon, function = name.partition(":")
-    if not (module and colon and function):
-        raise ArgumentError(f'expert must be "module:function" or "terminal", got "{name}".')
-    return resolve(name, "function")
 
 
 def _terminal(rules: Rules) -> TerminalExpert:

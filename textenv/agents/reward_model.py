@@ -18,9 +18,8 @@ from torch import nn
 from textenv.agents.config import check_choice, check_ranges
 from textenv.agents.fitting import Fitted, FittingConfig, Sums, fit
 from textenv.errors import ArgumentError
-from textenv.files import set_usual_permissions
 from textenv.models.card import write_card
-from textenv.models.folders import without_bars
+from textenv.models.folders import share_weights, without_bars
 from textenv.models.kernels import FastKernels
 from textenv.models.policy import Precision
 from textenv.models.reading import as_read, read_texts, reads_at_most, warn_once
@@ -131,9 +130,9 @@ class RewardModel:
         """Write model and tokenizer, as `reward=` and `AutoModelForSequenceClassification.from_pretrained` take them."""
         with without_bars():
             self.model.save_pretrained(folder)
+        share_weights(folder)
         self.tokenizer.save_pretrained(folder)
         write_card(folder, self.model)
-        set_usual_permissions(folder)
 
 
 def fit_reward_model(

@@ -5,7 +5,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textenv.models.hub import name_of
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
+
+from textenv.models.hub import embedded_names, name_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -22,14 +25,15 @@ def write_card(folder: str | Path, model: "PreTrainedModel") -> None:
     card = place / "README.md"
     if card.exists():
         return
-    base = name_of(model.name_or_path) if model.name_or_path else ""
+    base = _public_name(model)
     reward = type(model).__name__.endswith("Classification")
     kind = "AutoModelForSequenceClassification" if reward else "AutoModelForCausalLM"
     lines = ["---", "library_name: transformers", "tags: [textenv]"]
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", base) and not os.path.exists(base):
+    if base is not None and base not in embedded_names():
         lines.append(f"base_model: {base}")
     lines += ["---", "", f"# A {'reward model' if reward else 'policy'} of textenv", ""]
-    made = f" It was made from `{base}`." if base else ""
+    source = "a local model" if base is None else f"`{base}`"
+    made = f" It was made from {source}." if model.name_or_path else ""
     lines += [f"A `{type(model).__name__}` of transformers, written by textenv.{made}", ""]
     lines += ["```python", f"from transformers import {kind}, AutoTokenizer", ""]
     lines += [f'model = {kind}.from_pretrained("path/to/this/folder")']
@@ -44,3 +48,17 @@ def write_card(folder: str | Path, model: "PreTrainedModel") -> None:
             "",
         ]
     card.write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
+
+
+def _public_name(model: "PreTrainedModel") -> str | None:
+    """Return the embedded name or hub id that a model was loaded by; a path may say more than should be published."""
+    name = name_of(model.name_or_path)
+    if name in embedded_names():
+        return name
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or os.path.exists(name):
+        return None
+    # A relative path looks like an id, but what was loaded from the hub is in its cache.
+    try:
+        return name if isinstance(try_to_load_from_cache(name, "config.json"), str) else None
+    except HFValidationError:
+        return None

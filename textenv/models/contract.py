@@ -141,7 +141,7 @@ def _files(place: str, *, local_files_only: bool) -> "tuple[PretrainedConfig | N
     try:
         with loading(f"The configuration of {place}", place):
             with contextlib.suppress(OSError, ValueError, KeyError):  # a tokenizer may stand alone
-                config = AutoConfig.from_pretrained(place, local_files_only=local_files_only)
+                config = AutoConfig.from_pretrained(place, local_files_only=local_files_only, trust_remote_code=False)
             try:
                 generation = GenerationConfig.from_pretrained(place, local_files_only=local_files_only)
             except (OSError, ValueError):

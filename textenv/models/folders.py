@@ -4,9 +4,10 @@ Every loader of a model, a tokenizer or a reward loads within `loading`.
 """
 
 import contextlib
-import json
+import errno
 import logging
 import os
+import re
 import stat
 import threading
 import warnings
@@ -14,17 +15,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import torch
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars
 from safetensors import safe_open
 from transformers.utils import logging as transformers_logging
 
 from textenv.errors import LoadError, TextenvError
-from textenv.files import LARGEST_JSON, read_plain
+from textenv.files import read_json as any_json
+from textenv.files import set_usual_permissions
 
 _CURE: Final = "save the folder again, or copy it again from where it is whole"
 _LONGEST_REASON: Final = 300
 """Characters of another library's message."""
 _LOGGERS: Final = ("transformers", "huggingface_hub", "sentence_transformers", "peft")
+_LIBRARIES: Final = frozenset({*_LOGGERS, "torch", "safetensors"})
+"""Folders of modules whose warnings are about the loading, in whatever thread."""
 
 
 @contextlib.contextmanager
@@ -109,7 +114,7 @@ _KINDS: Final[dict[str, type]] = {
 
 def read_json(file: Path, kind: type = dict) -> Any:
     """Read a JSON file that holds an object, or a list. Call it within `loading`, which turns what it raises into a sentence."""
-    content = _try(file, lambda file: json.loads(read_plain(file, LARGEST_JSON)))
+    content = _try(file, any_json)
     if not isinstance(content, kind):
         raise _Damage(f"{file} holds {_JSON[type(content)]} where there should be {_JSON[kind]}")
     return content
@@ -137,8 +142,6 @@ def _try(file: Path, read: Callable[[Path], Any]) -> Any:
         return read(file)
     except OSError as error:
         raise _Damage(f"{file} cannot be read ({error.strerror or error})") from error
-    except RecursionError as error:
-        raise _Damage(f"{file} is nested too deeply") from error
     except ValueError as error:
         raise _Damage(f"{file} is cut or damaged, for it is no JSON ({error})") from error
 
@@ -160,9 +163,27 @@ def _reason(error: BaseException, folder: Path) -> str:
             read_json(folder / "tokenizer.json")
         except _Damage as damage:
             return f"{damage}; {_CURE}."
-    if isinstance(error, ImportError) or not os.path.isdir(folder):
+    for pattern, reason in _NO_DAMAGE.items():
+        if match := re.search(pattern, str(error)):
+            return f"{reason.format(*match.groups())}."
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return "it does not fit into the memory that is free; end other programs, or choose a smaller model."
+    of_the_machine = isinstance(error, OSError) and error.errno not in (None, errno.ENOENT)
+    if isinstance(error, ImportError) or of_the_machine or not os.path.isdir(folder):
         return f"{_one_line(error)}."
     return f"{_one_line(error)}; {_CURE}."
+
+
+_NO_DAMAGE: Final = {
+    "trust_remote_code": "its configuration names Python code of its own (auto_map), which textenv does not run; "
+    "choose a model that transformers itself has",
+    "model type `ngram` but": "it is an n-gram classifier, which only scores texts; it goes where a reward is asked for",
+    "model type `([^`]*)` but": 'its config.json has the model_type "{}", which the installed transformers does not know; '
+    "install a newer one, pip install --upgrade transformers",
+    "(?:can't|not enough|cannot) (?:allocate )?memory": "it does not fit into the memory that is free; end other programs, "
+    "or choose a smaller model",
+}
+"""What messages of libraries say about folders that are whole, and what is said instead."""
 
 
 def _one_line(error: BaseException) -> str:
@@ -171,7 +192,10 @@ def _one_line(error: BaseException) -> str:
     # A KeyError or a TypeError says little without its name, an error of textenv or of a library of models all.
     if type(error).__module__ == "builtins" and not isinstance(error, OSError | ValueError | RuntimeError | ImportError | Warning):
         text = f"{name}: {text}"
-    return (text or name)[:_LONGEST_REASON]
+    if len(text) <= _LONGEST_REASON:
+        return text or name
+    cut = text[:_LONGEST_REASON]
+    return f"{cut.rpartition(' ')[0] or cut} ..."
 
 
 @contextlib.contextmanager
@@ -188,12 +212,22 @@ def _withheld() -> Iterator[list[str]]:
             keep = _keeper(handler, logged, held)
             handler.addFilter(keep)
             stack.callback(handler.removeFilter, keep)
-        warned = stack.enter_context(warnings.catch_warnings(record=True))
+        show, own, warned = warnings.showwarning, threading.get_ident(), list[tuple[Any, ...]]()
+        stack.enter_context(warnings.catch_warnings())  # which puts back what shows warnings
+
+        def keep_warning(message: Any, category: Any, filename: str, *more: Any) -> None:
+            # Libraries load in threads of their own too; what else other threads warn of is no part of the loading.
+            if threading.get_ident() == own or not _LIBRARIES.isdisjoint(Path(filename).parts):
+                warned.append((message, category, filename, *more))
+            else:
+                show(message, category, filename, *more)
+
+        warnings.showwarning = keep_warning
         yield logged
     for handler, record in held:
         handler.handle(record)
     for warning in warned:
-        warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno, warning.file, warning.line)
+        warnings.showwarning(*warning)
 
 
 _one_at_a_time: Final = threading.RLock()
@@ -214,6 +248,20 @@ def _keeper(
         return False
 
     return keep
+
+
+def share_weights(folder: Path) -> None:
+    """Give the weights that `save_pretrained` has just written into a folder the permissions of other files.
+
+    The folder may hold files of others, whose permissions stay.
+    """
+    for file in folder.iterdir():
+        if _WEIGHTS.fullmatch(file.name):
+            set_usual_permissions(file)
+
+
+_WEIGHTS: Final = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors")
+"""Names of transformers, which removes the shards that an earlier model left."""
 
 
 @contextlib.contextmanager

@@ -40,7 +40,7 @@ def load_tokenizer(name: str | Path) -> "PreTrainedTokenizerBase":
     kept = _tokenizers.get(place)
     if kept is None or kept[1] != (version, _state(kept[0])):
         with loading(f"The tokenizer of {name}", place):
-            tokenizer = cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(place))
+            tokenizer = cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(place, trust_remote_code=False))
         kept = _tokenizers[place] = (tokenizer, (version, _state(tokenizer)))
     return kept[0]
 
@@ -65,13 +65,13 @@ def load_causal_lm(name: str | Path, device: str = "cpu") -> "PreTrainedModel":
     if os.path.isdir(place) and not os.path.lexists(Path(place) / "config.json"):
         raise LoadError(f"{name} holds no model: it has no config.json.")
     with loading(f"The model {name}", place):
-        config = AutoConfig.from_pretrained(place)
+        config = AutoConfig.from_pretrained(place, trust_remote_code=False)
         if config.is_encoder_decoder:
             raise ArgumentError(f"{name} is an encoder-decoder; textenv acts with decoder-only models.")
         for kind in config.architectures or ():
             if kind.endswith("Classification"):
                 raise ArgumentError(f"{name} is a {kind}, a reward and no language model; it goes where a reward is asked for.")
-        both: Any = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, output_loading_info=True)
+        both: Any = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, output_loading_info=True, trust_remote_code=False)
         model, loaded = both
         check_complete(name, model, loaded["missing_keys"], loaded["unexpected_keys"])
     return cast("PreTrainedModel", model.to(device))

@@ -16,6 +16,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from textenv.errors import ArgumentError, LoadError, install
+from textenv.files import set_usual_permissions
 from textenv.models.hub import name_of
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ def save_adapters(model: "PreTrainedModel", folder: str | Path) -> None:
         weights = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
         tensors = {f"base_model.model.{key}": value.contiguous() for key, value in weights.items()}
         save_file(tensors, place / "adapter_model.safetensors", metadata={"format": "pt"})
+        set_usual_permissions(place / "adapter_model.safetensors")
         saved = copy.copy(config)
         saved.inference_mode = True
         base = saved.base_model_name_or_path or model.name_or_path

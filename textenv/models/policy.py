@@ -19,7 +19,7 @@ from textenv.models.acting import Act
 from textenv.models.cache import PrefixCache
 from textenv.models.card import write_card
 from textenv.models.contract import contract_of_model, require_same
-from textenv.models.folders import loading, without_bars
+from textenv.models.folders import loading, share_weights, without_bars
 from textenv.models.hub import locate
 from textenv.models.kernels import FastKernels, SingleThread, fuse_gelu
 from textenv.models.layout import align_left
@@ -327,13 +327,15 @@ class LanguagePolicy(nn.Module):
                 model.save_pretrained(folder)
         finally:
             model.generation_config = given
+        share_weights(Path(folder))
         self.tokenizer.save_pretrained(folder)
         head = {name: value.contiguous() for name, value in self.value_head.state_dict().items()}
-        save_file(head, Path(folder) / "value_head.safetensors")
+        file = Path(folder) / "value_head.safetensors"
+        save_file(head, file)
+        set_usual_permissions(file)
         if has_lora(self.model):
             save_adapters(self.model, Path(folder) / "adapter")
         write_card(folder, self.model)
-        set_usual_permissions(Path(folder))
 
     def hidden_states(self, aligned: torch.Tensor) -> torch.Tensor:
         """Compute hidden states (B, L, D) of left-aligned tokens (B, L).

@@ -51,14 +51,19 @@ def load_scalar_model(name: str | Path, *, seed: int = 0, device: str = "cpu") -
         raise LoadError(f"{name} holds no model: it has no config.json.")
     options: dict[str, Any] = {"num_labels": 1, "id2label": {0: "REWARD"}, "label2id": {"REWARD": 0}, "problem_type": "regression"}
     with loading(f"The model {name}", place):
-        config: Any = AutoConfig.from_pretrained(place, **options)
+        config: Any = AutoConfig.from_pretrained(place, trust_remote_code=False, **options)
         if config.is_encoder_decoder:
             raise ArgumentError(f"{name} is an encoder-decoder; a reward model is made of a causal language model or an encoder.")
         vars(config).pop("reward_bias", None)  # of the head that goes
         with torch.random.fork_rng(), _silent():
             torch.manual_seed(seed)  # of what the file lacks beside the head, such as a pooler
             model, found = AutoModelForSequenceClassification.from_pretrained(
-                place, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
+                place,
+                config=config,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                trust_remote_code=False,
             )
         _check_trunk(name, model, found)
     tokenizer = _tokenizer_of(name)

@@ -78,7 +78,9 @@ class Classifier:
             LoadError: it cannot be loaded.
         """
         with loading(f"The reward {name}", place):
-            model, found = AutoModelForSequenceClassification.from_pretrained(place, dtype=torch.float32, output_loading_info=True)
+            model, found = AutoModelForSequenceClassification.from_pretrained(
+                place, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
+            )
             if found["missing_keys"]:
                 lacks = ", ".join(sorted(found["missing_keys"])[:3])
                 raise LoadError(f"{name} is no sequence classifier: its file lacks {lacks}.")

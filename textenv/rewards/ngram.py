@@ -93,7 +93,7 @@ class NgramClassifier:
         (Path(folder) / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
         tensors = {"weights": self.weights.astype(np.float16), "idf": self.idf.astype(np.float16)}
         save_file(tensors, Path(folder) / "model.safetensors")
-        set_usual_permissions(Path(folder))
+        set_usual_permissions(Path(folder) / "model.safetensors")
 
     def scaled(self, factor: float) -> "NgramClassifier":
         """Multiply the log-odds of every text by a factor, as temperature scaling does."""

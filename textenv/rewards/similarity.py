@@ -95,7 +95,7 @@ def load_embedding(model: str, device: str) -> "SentenceTransformer":
 
     place = locate(model, "embedding model")
     with loading(f"The embedding model {model}", place) as logged:
-        embedding = SentenceTransformer(place, device=device)
+        embedding = SentenceTransformer(place, device=device, trust_remote_code=False)
         # The one place where sentence-transformers lets it be seen that weights were drawn at random.
         if any("LOAD REPORT" in line and "MISSING" in line for line in logged):
             raise LoadError(f"The embedding model {model} cannot be loaded: its file lacks some of its weights.")

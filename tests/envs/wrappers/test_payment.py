@@ -125,3 +125,20 @@ def test_rows_that_wait_may_be_told_anything() -> None:
     envs.reset(seed=0)
     assert envs.step(np.array([4, 0]))[2].tolist() == [True, False]
     assert envs.step(np.array([-1, 0]))[1][0] == 0
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("inside", [0.0, 0.2])
+def test_the_masks_of_a_queue_are_those_of_the_environment(mode: AutoresetMode, inside: float) -> None:
+    made: Any = gymnasium.make_vec("TextCopy-v0", num_envs=3, autoreset_mode=mode, infos="numbers", kl_coef=inside)
+    envs = wrappers.KLShaping(made, 0.1)
+    envs.reset(seed=0, options={"prompt_queue": [0, 1, 2, 3]})
+    parked = 0
+    for _ in range(20):
+        _, _, terminated, _, infos = envs.step(np.array([2, 3, 4]))
+        for told in (infos, infos.get("final_info", infos)):
+            np.testing.assert_array_equal(told["_shaping"], told["_length"])
+        parked += int((~infos["_length"]).sum())
+        if mode is AutoresetMode.DISABLED and terminated.any():
+            envs.reset(options={"reset_mask": terminated})
+    assert parked or mode is not AutoresetMode.SAME_STEP

@@ -153,11 +153,12 @@ class Rows:
             move = self._move(tokens)
             weighed = self.weigh(move)
             returned = step(tokens)
-            self.unfinished = actions, (move, weighed), returned
+            self.unfinished = np.array(actions), (move, weighed), returned  # a copy: the caller may write the next ones there
         wanted, made, returned = self.unfinished
         if not np.array_equal(wanted, actions):
             raise OrderError(
-                f"The last step was interrupted when {brief(wanted)} was written already; repeat it with the same actions, or reset."
+                f"The last step was interrupted when {brief(wanted.tolist())} was written already; "
+                "repeat it with the same actions, or reset."
             )
         return made, returned
 
@@ -310,7 +311,8 @@ class ManyEnvs(_Form, _VectorWrapper):
         if "final_info" not in infos:
             return infos | told | masks
         if numbers:
-            infos = infos | {name: np.where(ended, 0.0, values) for name, values in told.items()} | masks
+            running = {f"_{name}": infos["_length"].copy() for name in told}  # a row without a next prompt is parked
+            infos = infos | {name: np.where(ended, 0.0, values) for name, values in told.items()} | running
         return infos | {"final_info": last | told | masks}
 
     def _show_final(self, infos: dict[str, Any], shown: Any, after: NDArray[np.int32], ended: NDArray[np.bool_]) -> dict[str, Any]:

@@ -43,6 +43,17 @@ def test_columns_are_offered() -> None:
     assert asked(lambda **columns: columns["answer"], rules, [], []) == [[C], [A]]
 
 
+def test_an_expert_changes_no_prompt_set() -> None:
+    def greedy(completions: list[str], seen: list[list[int]]) -> list[None]:
+        for values in seen:
+            values.append(1)
+        return [None] * len(completions)
+
+    rules = rules_of(prompts=[{"prompt": "ab>", "seen": [0]}])
+    asked(greedy, rules, [])
+    assert rules.prompts.columns["seen"] == [[0]]
+
+
 def test_a_character_of_several_tokens_is_taken_whole() -> None:
     rules = rules_of("TextSentiment-v0", prompts=["It was"])
     snowman = rules.tokenizer("☃")["input_ids"]

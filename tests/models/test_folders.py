@@ -35,7 +35,7 @@ from textenv.errors import ArgumentError, LoadError
 from textenv.files import LARGEST_JSON
 from textenv.models.contract import contract_of
 from textenv.models.folders import loading, share_weights
-from textenv.models.loading import load_causal_lm, toy_causal_lm, toy_tokenizer
+from textenv.models.loading import load_causal_lm, load_tokenizer, toy_causal_lm, toy_tokenizer
 from textenv.models.lora import add_lora
 from textenv.models.policy import LanguagePolicy
 from textenv.models.scalar_head import load_scalar_model
@@ -539,6 +539,18 @@ def test_what_is_whole_is_not_called_damaged_and_nobody_is_asked(
     assert re.search(message, sentence), sentence
     assert "save the folder again" not in sentence
     assert sys.stdin.read() == "y\n"  # nothing was read of it
+
+
+def test_the_code_of_a_tokenizer_is_not_run_and_nobody_is_asked(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    TOKENIZER.save_pretrained(tmp_path)
+    settings = {"tokenizer_class": "OwnTokenizer", "auto_map": {"AutoTokenizer": ["own.OwnTokenizer", None]}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    (tmp_path / "own.py").write_text("raise SystemExit")
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert "Python code of its own" in refused(lambda: load_tokenizer(tmp_path), capfd)
+    assert sys.stdin.read() == "y\n"
 
 
 @pytest.mark.parametrize("error", [None, OSError("broken")])

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import torch
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars
 from safetensors import safe_open
 from transformers.utils import logging as transformers_logging
@@ -158,16 +157,14 @@ def _read_header(file: Path) -> None:
 
 def _reason(error: BaseException, folder: Path) -> str:
     """Say what went wrong; where the largest JSON file is damaged, whose content is checked only now, that is it."""
+    for pattern, reason in _NO_DAMAGE.items():
+        if match := re.search(pattern, f"{type(error).__name__}: {error}"):
+            return f"{reason.format(*match.groups())}."
     if os.path.exists(folder / "tokenizer.json"):
         try:
             read_json(folder / "tokenizer.json")
         except _Damage as damage:
             return f"{damage}; {_CURE}."
-    for pattern, reason in _NO_DAMAGE.items():
-        if match := re.search(pattern, str(error)):
-            return f"{reason.format(*match.groups())}."
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return "it does not fit into the memory that is free; end other programs, or choose a smaller model."
     of_the_machine = isinstance(error, OSError) and error.errno not in (None, errno.ENOENT)
     if isinstance(error, ImportError) or of_the_machine or not os.path.isdir(folder):
         return f"{_one_line(error)}."
@@ -180,10 +177,10 @@ _NO_DAMAGE: Final = {
     "model type `ngram` but": "it is an n-gram classifier, which only scores texts; it goes where a reward is asked for",
     "model type `([^`]*)` but": 'its config.json has the model_type "{}", which the installed transformers does not know; '
     "install a newer one, pip install --upgrade transformers",
-    "(?:can't|not enough|cannot) (?:allocate )?memory": "it does not fit into the memory that is free; end other programs, "
-    "or choose a smaller model",
+    "MemoryError|can't allocate memory|not enough memory|Cannot allocate memory": "it does not fit into the memory that is free; "
+    "end other programs, or choose a smaller model",
 }
-"""What messages of libraries say about folders that are whole, and what is said instead."""
+"""What the exceptions of libraries say about folders that are whole, and what is said instead."""
 
 
 def _one_line(error: BaseException) -> str:

@@ -72,14 +72,14 @@ def reward_name(reward: Callable[..., Any]) -> str:
 
 
 def accepted(reward: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str, Any]:
-    """Choose the arguments that a reward's signature accepts.
+    """Choose the arguments that a reward's signature accepts, of columns of the prompt set copies.
 
     Raises:
         RewardError: it needs an argument that is not there.
     """
     parameters = _parameters(reward).values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return {name: value for name, value in offered.items() if name != "pieces" or takes_pieces(reward)}
+        return {name: _own(name, value) for name, value in offered.items() if name != "pieces" or takes_pieces(reward)}
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     required = [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
     missing = [name for name in required if name not in offered or name not in names]
@@ -87,7 +87,7 @@ def accepted(reward: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str
         raise RewardError(
             f'The reward {reward_name(reward)} needs "{missing[0]}", which is no column of the prompts; there are: {", ".join(offered)}.'
         )
-    return {name: offered[name] for name in names if name in offered}
+    return {name: _own(name, offered[name]) for name in names if name in offered}
 
 
 def needed(reward: Callable[..., Any]) -> list[str]:
@@ -306,8 +306,6 @@ def call_reward(
     name = reward_name(reward)
     offered = {**(columns or {}), "prompts": list(prompts), "completions": list(completions), "pieces": pieces}
     arguments = accepted(reward, offered)
-    for column in arguments.keys() - {"prompts", "completions", "pieces"}:
-        arguments[column] = _own(arguments[column])
     try:
         values = reward(**arguments)
     except TextenvError:
@@ -329,13 +327,17 @@ def call_reward(
     return Scored(np.array([row.sum() for row in rows]), rows, {})
 
 
-def _own(values: Sequence[Any]) -> Sequence[Any]:
+def _own(name: str, values: Sequence[Any]) -> Sequence[Any]:
     """Copy a column as far as a reward might change it, for the prompt set is that of all episodes to come."""
+    if name in _NO_COLUMNS:
+        return values
     if not isinstance(values, list | tuple):
         return copy.deepcopy(values)
     return [copy.deepcopy(value) if isinstance(value, _CONTAINERS) else value for value in values]
 
 
+_NO_COLUMNS: Final = ("prompts", "completions", "pieces", "rows")
+"""What is made for each call."""
 _CONTAINERS: Final = (list, dict, tuple, set, bytearray, np.ndarray)
 
 

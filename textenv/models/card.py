@@ -52,7 +52,7 @@ def write_card(folder: str | Path, model: "PreTrainedModel") -> None:
 
 def _public_name(model: "PreTrainedModel") -> str | None:
     """Return the embedded name or hub id that a model was loaded by; a path may say more than should be published."""
-    name = name_of(model.name_or_path)
+    name = name_of(model.name_or_path or "")
     if name in embedded_names():
         return name
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or os.path.exists(name):

@@ -212,12 +212,12 @@ def _withheld() -> Iterator[list[str]]:
         show, own, warned = warnings.showwarning, threading.get_ident(), list[tuple[Any, ...]]()
         stack.enter_context(warnings.catch_warnings())  # which puts back what shows warnings
 
-        def keep_warning(message: Any, category: Any, filename: str, *more: Any) -> None:
+        def keep_warning(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
             # Libraries load in threads of their own too; what else other threads warn of is no part of the loading.
             if threading.get_ident() == own or not _LIBRARIES.isdisjoint(Path(filename).parts):
-                warned.append((message, category, filename, *more))
+                warned.append((message, category, filename, lineno, file, line))
             else:
-                show(message, category, filename, *more)
+                show(message, category, filename, lineno, file, line)
 
         warnings.showwarning = keep_warning
         yield logged

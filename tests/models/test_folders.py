@@ -306,6 +306,23 @@ def test_weights_that_are_not_the_models_are_refused(
     assert str(folder) in sentence
 
 
+@pytest.mark.parametrize("silence", [transformers_logging.set_verbosity_error, functools.partial(logging.disable, logging.CRITICAL)])
+def test_weights_are_missed_where_libraries_are_silenced(
+    silence: Callable[[], None], made: Callable[[str], Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "folder"
+    shutil.copytree(made("embedding"), folder)
+    save_file(a_layer_less(load_file(folder / "model.safetensors")), folder / "model.safetensors", metadata={"format": "pt"})
+    verbosity, disabled = transformers_logging.get_verbosity(), logging.root.manager.disable
+    silence()
+    try:
+        refused(lambda: LOADERS["embedding"].load(folder), capfd)
+        assert transformers_logging.get_verbosity() in (verbosity, logging.ERROR)
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        logging.disable(disabled)
+
+
 def missing(file: Path) -> None:
     file.unlink()
 
@@ -431,6 +448,8 @@ def test_what_libraries_say_comes_out_if_all_is_well(tmp_path: Path) -> None:
     printed = io.StringIO()
     handler = logging.StreamHandler(printed)
     transformers_logging.add_handler(handler)
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_warning()
     logger = transformers_logging.get_logger("transformers.somewhere")
 
     def load(error: Exception | None) -> None:
@@ -456,6 +475,7 @@ def test_what_libraries_say_comes_out_if_all_is_well(tmp_path: Path) -> None:
         assert printed.getvalue() == "mind this\nagain\n"
     finally:
         transformers_logging.remove_handler(handler)
+        transformers_logging.set_verbosity(verbosity)
 
 
 def test_other_errors_are_one_line(tmp_path: Path) -> None:

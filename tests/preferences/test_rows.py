@@ -38,7 +38,7 @@ def test_a_row_is_read_as_it_was_written() -> None:
         ({"item": "[[["}, r"in item '\[\[\[', \"item\" is '\[\[\[': it is no whole number"),
         ({"since": "x"}, "in item 7, \"since\" is 'x': it is no number"),
         ({"ranks": "[1"}, r"in item 7, \"ranks\" is '\[1': it is no JSON, Expecting"),
-        ({"ranks": "[" * 3000}, 'in item 7, "ranks" is .*: maximum recursion depth'),
+        ({"ranks": "[" * 3000}, 'in item 7, "ranks" is .*: (it is no JSON|maximum recursion depth)'),
         ({"responses": "null"}, "in item 7, \"responses\" is 'null': it is no JSON list"),
         ({"columns": "[]"}, r"in item 7, \"columns\" is '\[\]': it is no JSON object"),
         ({"shown": "[0, true]"}, r"in item 7, \"shown\" is '\[0, true\]': it is no list of whole numbers"),

@@ -209,6 +209,11 @@ def _withheld() -> Iterator[list[str]]:
             keep = _keeper(handler, logged, held)
             handler.addFilter(keep)
             stack.callback(handler.removeFilter, keep)
+        for logger in loggers[1:]:  # what tells of missing weights must come here even where it is not to be shown
+            stack.callback(logger.setLevel, logger.level)
+            logger.setLevel(min(logger.getEffectiveLevel(), logging.WARNING))
+        stack.callback(logging.disable, logging.root.manager.disable)
+        logging.disable(logging.NOTSET)
         show, own, warned = warnings.showwarning, threading.get_ident(), list[tuple[Any, ...]]()
         stack.enter_context(warnings.catch_warnings())  # which puts back what shows warnings
 
@@ -222,7 +227,8 @@ def _withheld() -> Iterator[list[str]]:
         warnings.showwarning = keep_warning
         yield logged
     for handler, record in held:
-        handler.handle(record)
+        if logging.getLogger(record.name).isEnabledFor(record.levelno):
+            handler.handle(record)
     for warning in warned:
         warnings.showwarning(*warning)
 

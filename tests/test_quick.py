@@ -39,7 +39,7 @@ def test_the_same_call_goes_on_and_says_nothing_of_a_command_line(tmp_path: Path
 def test_without_a_folder_the_run_is_the_one_that_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     places = [textenv.train("TextCopy-v0", resume=resume, **SMALL).folder.as_posix() for resume in (False, False, True)]
-    assert places == ["runs/TextCopy-v0-ppo-0", "runs/TextCopy-v0-ppo-0-2", "runs/TextCopy-v0-ppo-0"]
+    assert places == ["runs/TextCopy-v0-ppo-0", "runs/TextCopy-v0-ppo-0-2", "runs/TextCopy-v0-ppo-0-2"]
 
 
 @pytest.mark.parametrize(

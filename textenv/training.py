@@ -7,7 +7,7 @@ import math
 import re
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -16,7 +16,6 @@ import numpy as np
 import torch
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from textenv.agents import agent_class
 from textenv.agents.best_of_n import BestOfN
@@ -38,6 +37,7 @@ from textenv.reports.console import comparison_table, examples_table
 from textenv.reports.counters import Counters
 from textenv.reports.evaluation import Measured, best_of_n, distinct, measure, only_best, reweighted, summarise
 from textenv.reports.html import write_report
+from textenv.reports.progress import progress_of
 from textenv.reports.run import Run, check_space, find_run, free_folder, last_folder, start_run
 from textenv.reports.scale import scale_doubt
 from textenv.reports.tables import check_metrics
@@ -47,9 +47,6 @@ from textenv.terminal import safe_console, say
 from textenv.types import Episodes
 
 BEST_OF: Final = 16
-LINE_SHARE: Final = 0.01
-"""Where there is no terminal, two lines of progress are at least a second apart, and at least this share of the
-training time so far: lines come more rarely in a longer run."""
 
 Config = TypeVar("Config")
 
@@ -325,7 +322,9 @@ def _learn(config: TrainConfig, agent: Learner, run: Run, watch: Watch | None, c
     """
     counters, done, started = run.counters, run.counters.seconds, time.perf_counter()
     paused = _look(agent, run, watch, console) if watch is not None and counters.updates == 0 else 0.0
-    with _progress(config, agent, console) as progress, interrupts.held():
+    # Whatever is drawn would stand in what a person types.
+    progress_or_none = contextlib.nullcontext(None) if agent.interactive else progress_of(_whole_updates(config), agent.episodes, console)
+    with progress_or_none as progress, interrupts.held():
 
         def after_update(metrics: dict[str, float], episodes: Episodes) -> bool:
             nonlocal paused
@@ -347,37 +346,13 @@ def _learn(config: TrainConfig, agent: Learner, run: Run, watch: Watch | None, c
             if run.checkpoint_is_due or interrupts.received:
                 run.checkpoint(agent, watch)
             interrupts.check()
-            progress(agent.episodes, row)
+            if progress is not None:
+                progress(agent.episodes, row)
             return watch is not None and watch.stopped
 
         if agent.episodes < config.episodes and (watch is None or not watch.stopped):  # before the run was resumed
             agent.learn(config.episodes - agent.episodes, after_update)
         run.checkpoint(agent, watch)
-
-
-@contextlib.contextmanager
-def _progress(config: TrainConfig, agent: Learner, console: Console) -> Iterator[Callable[[int, dict[str, Any]], None]]:
-    """Show the episodes so far and the row of an update: in a bar, or where there is no terminal in lines."""
-    if agent.interactive:  # whatever is drawn would stand in what a person types
-        yield lambda episodes, row: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} episodes"), TimeRemainingColumn())
-    begun = last = time.perf_counter()
-    total = _whole_updates(config)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
-        bar = bars.add_task("training", total=total, completed=agent.episodes)
-
-        def show(episodes: int, row: dict[str, Any]) -> None:
-            nonlocal last
-            measures = f"score {row['score']:.3f}  KL {row['kl_k1']:.2f}  {row['tokens_per_second']:.0f} tokens/s"
-            bars.update(bar, completed=episodes, description=measures)
-            now = time.perf_counter()
-            pause = max(1.0, LINE_SHARE * (now - begun))
-            if not console.is_terminal and (now - last >= pause or episodes == total):
-                say(console, f"{episodes}/{total} episodes  {measures}")
-                last = now
-
-        yield show
 
 
 def _look(agent: Learner, run: Run, watch: Watch, console: Console) -> float:

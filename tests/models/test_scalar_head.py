@@ -180,7 +180,7 @@ def test_what_is_no_such_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(LoadError, match=r"holds no model: it has no config\.json"):
         load_scalar_model(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "ngram"}')
-    with pytest.raises(LoadError, match=f"^The model {tmp_path} cannot be loaded: .*ngram"):
+    with pytest.raises(LoadError, match=f"^The model {tmp_path} cannot be loaded: .*n-gram"):
         load_scalar_model(tmp_path)
     model: Any = GPT2LMHeadModel.from_pretrained(ASSETS / "tiny-en")
     nn.Module.__delattr__(model.transformer, "wpe")

@@ -80,9 +80,10 @@ class Tone:
         Raises:
             RewardError: the classifier's scores are no probabilities.
         """
-        positive = call_reward(load_reward(self.classifier, device=self.device), prompts, completions).scores
+        classifier = load_reward(self.classifier, device=self.device)
+        positive = call_reward(classifier, prompts, completions).scores
         if len(positive) and not (positive.min() >= 0 and positive.max() <= 1):
-            name = reward_name(self.classifier)
+            name = reward_name(classifier)
             raise RewardError(
                 f'target="{self.target}" reads P(positive), from 0 to 1, but {name} scores from {positive.min():g} to'
                 f" {positive.max():g}; leave target out, so that the scores are taken as they are."

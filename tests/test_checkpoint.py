@@ -277,7 +277,9 @@ def test_global_generators_go_on(tmp_path: Path) -> None:
 
 def test_generators_that_are_checked_do_not_move() -> None:
     saved = global_generators()
-    random.random(), np.random.rand(), torch.rand(1)
+    random.random()
+    np.random.rand()
+    torch.rand(1)
     present = global_generators()
     check_global_generators(saved)
     for damaged in ({**saved, "torch": saved["torch"][:7]}, {**saved, "numpy": ["other", [], 0]}, {"python": saved["python"]}):

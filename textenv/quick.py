@@ -48,6 +48,7 @@ def train(env: str, *, agent: str = "ppo", out: str | Path | None = None, **opti
         TrainingError: the training has diverged; the batch is saved.
         KeyboardInterrupt: what has been learnt is saved; the message names the `out` with which `resume=True` goes on.
     """
+    folder = Path()
     try:
         config = _config(env, agent, out, options)
         folder = config.out or default_folder(config)  # asked once: after training its name is taken

@@ -23,6 +23,7 @@ ROOMS: Final = (
     ("assets",),
     ("models",),
     ("data", "formats"),
+    ("world",),
     ("rewards",),
     ("envs",),
     ("rollouts",),

@@ -1,0 +1,181 @@
+"""Exercises on a story of three to six sentences: questions, classification, extraction, summary."""
+
+from random import Random
+from string import Formatter
+
+from textenv.world.exercise import Exercise, closed, filled, people
+from textenv.world.stories import PLOTS, Plot, article, scene, tell
+from textenv.world.tables import ANIMALS, FEELINGS, FOODS, GIRLS, JOBS, THINGS
+
+
+def draw_story(rng: Random) -> tuple[Plot, dict[str, str], str]:
+    """Draw a plot, what fills its slots, and the story that tells it."""
+    plot = rng.choice(PLOTS)
+    slots = scene(rng)
+    return plot, slots, tell(plot, slots, rng)
+
+
+def reading(rng: Random) -> Exercise:
+    """Ask about a story of three to six sentences; only what the story says is asked."""
+    while True:
+        plot, slots, text = draw_story(rng)
+        question, short, full = (part.format(**slots) for part in rng.choice(plot.questions))
+        if _is_told(short, slots, text):
+            break
+    people = [slots["who"], slots["other"]]
+    mistakes: list[str] = []
+    if short in people:
+        mistakes = [person for person in people if person != short]
+        wrong = tuple(text for person in mistakes for text in (f"{person}.", full.replace(short, person)))
+    else:
+        drawn = scene(rng)
+        template = next(part for part in plot.questions if part[0].format(**slots) == question)
+        mixed = {
+            **drawn,
+            **{name: slots[name] for name in ("who", "other", "he", "He", "his", "him")},
+        }
+        wrong = (f"{template[1].format(**mixed)}.", template[2].format(**mixed))
+        if short in FEELINGS:
+            others = [each for each in FEELINGS if each != short]
+            wrong = tuple(text.replace(short, other) for other in others for text in (f"{short}.", full))
+    request = rng.choice((f"{text} {question}", f"Read this: {text} {question}", f"{text} Tell me: {question}"))
+    return closed(rng, "reading", (request,), (f"{short}.", full), wrong)
+
+
+def _is_told(short: str, slots: dict[str, str], text: str) -> bool:
+    """Tell whether the story names what the short answer holds, since some ways of telling leave a day or a place out."""
+    named = [
+        value
+        for name in (
+            "day",
+            "place",
+            "colour",
+            "number",
+            "thing",
+            "food",
+            "animal",
+            "foods",
+            "who",
+            "other",
+        )
+        if (value := slots[name]) in short
+    ]
+    return all(value in text for value in named)
+
+
+def feeling(rng: Random) -> Exercise:
+    """Ask how the main person of a story feels, without the word that says so."""
+    plot, slots, text = draw_story(rng)
+    sentences = text.split(". ")
+    clues = {"happy": "smiled", "sad": "cried", "angry": "shouted", "afraid": "trembled"}
+    text = f"{'. '.join(sentences[:-1])}. Then {slots['who']} {clues[plot.feeling]}."
+    requests = (
+        f"{text} Is {slots['who']} happy, sad, angry or afraid?",
+        f"How does {slots['who']} feel: happy, sad, angry or afraid? {text}",
+    )
+    forms = ("{}.", f"{slots['who']} is {{}}.")
+    others = [each for each in FEELINGS if each != plot.feeling]
+    return closed(
+        rng,
+        "feeling",
+        requests,
+        filled(forms, plot.feeling),
+        tuple(text for other in others for text in filled(forms, other)),
+    )
+
+
+def kind(rng: Random) -> Exercise:
+    """Ask which of four kinds a word is."""
+    word, right = rng.choice(
+        [
+            *((animal.name, "animal") for animal in ANIMALS),
+            *((food.name, "food") for food in FOODS if food.name != "orange"),
+            *((job.name, "job") for job in JOBS),
+            *((thing.name, "thing") for thing in THINGS),
+        ]
+    )
+    requests = (
+        f"Is {word} an animal, a food, a job or a thing?",
+        f"Put {word} into one group: animal, food, job, thing.",
+    )
+    forms = ("{}.", f"{article(word)} is {{}}.")
+    value = {"animal": "an animal", "food": "a food", "job": "a job", "thing": "a thing"}
+    others = [each for each in value if each != right]
+    accepted = (
+        f"{right}.",
+        f"{value[right]}.",
+        *([forms[1].format(value[right])] if right != "food" else []),
+    )
+    return closed(
+        rng,
+        "kind",
+        requests,
+        accepted,
+        tuple(text for other in others for text in (f"{other}.", f"{value[other]}.")),
+    )
+
+
+def extract(rng: Random) -> Exercise:
+    """Ask for all the people, or the animal, thing, colour, number or day that a story names."""
+    while True:
+        plot, slots, text = draw_story(rng)
+        name, requests = rng.choice(
+            (
+                ("people", ("Name the people in this text:", "Who are the people in this text?")),
+                ("thing", ("Which thing is in this text?", "Find the thing in this text:")),
+                ("animal", ("Which animal is in this text?", "Find the animal in this text:")),
+                ("colour", ("Which colour is in this text?", "Find the colour in this text:")),
+                ("day", ("Which day is in this text?", "Find the day in this text:")),
+                ("place", ("Which place is in this text?", "Find the place in this text:")),
+            )
+        )
+        used = {each for ways in plot.sentences for way in ways for each in _slots(way)}
+        values = [slots["who"], slots["other"]] if name == "people" else [slots[name]]
+        if (name == "people" or name in used or f"an_{name}" in used) and all(value in text for value in values):
+            break
+    if name == "people":
+        a, b = sorted(values, key=text.index)
+        accepted: tuple[str, ...] = (f"{a} and {b}.", f"{b} and {a}.")
+        wrong: tuple[str, ...] = (f"{a}.", f"{b}.", f"{a} and {rng.choice(GIRLS)}.")
+    else:
+        accepted = (f"{values[0]}.", f"the {values[0]}.") if name in ("thing", "animal", "place") else (f"{values[0]}.",)
+        drawn = scene(rng)
+        wrong = (f"{drawn[name]}.", f"{slots['who']}.")
+    return closed(rng, "extract", tuple(f"{request} {text}" for request in requests), accepted, wrong)
+
+
+def _slots(way: str) -> list[str]:
+    return [name for _, name, _, _ in Formatter().parse(way) if name]
+
+
+def summary(rng: Random) -> Exercise:
+    """Ask for a story of three to six sentences in one."""
+    plot, slots, text = draw_story(rng)
+    while slots["place"] not in text and "place" in plot.key:
+        plot, slots, text = draw_story(rng)
+    mixed = {**scene(rng), **people(slots)}
+    swapped = {**slots, "who": slots["other"], "other": slots["who"]}
+    another = rng.choice([each for each in PLOTS if each is not plot])
+    wrong = tuple(
+        way
+        for way in (
+            rng.choice(plot.summary).format(**mixed),
+            rng.choice(plot.summary).format(**swapped),
+            rng.choice(another.summary).format(**slots),
+            text.split(". ")[0] + ".",
+        )
+        if way not in [right.format(**slots) for right in plot.summary]
+    )
+    requests = (
+        f"Sum this up in one sentence: {text}",
+        f"{text} What is this about?",
+        f"Give a summary: {text}",
+    )
+    right = tuple(way.format(**slots) for way in plot.summary)
+    return Exercise(
+        skill="summary",
+        request=rng.choice(requests),
+        answer=rng.choice(right),
+        wrong=wrong,
+        facts={"text": text, "plot": plot.name, "key": {name: slots[name] for name in plot.key}},
+    )

@@ -103,14 +103,22 @@ def test_build_rows_counts_and_ends_documents(tokenizer: PreTrainedTokenizerFast
 def test_loss_of_a_blank_model_is_the_log_of_the_vocabulary() -> None:
     model = blank(new_model(SMALL, pad=1, eos=0))
     ids = torch.tensor([[5, 6, 7, 1], [8, 1, 1, 1]])
-    assert loss_of(model, ids, pad=1).item() == pytest.approx(math.log(300), abs=1e-5)
+    assert loss_of(model, ids, ids != 1).item() == pytest.approx(math.log(300), abs=1e-5)
 
 
 def test_loss_leaves_out_padding() -> None:
     model = new_model(SMALL, pad=1, eos=0).eval()
-    alone = loss_of(model, torch.tensor([[5, 6, 7]]), pad=1)
-    beside = loss_of(model, torch.tensor([[5, 6, 7, 1, 1], [9, 1, 1, 1, 1]]), pad=1)
-    assert beside.item() == pytest.approx(alone.item(), abs=1e-5)
+    one, padded = torch.tensor([[5, 6, 7]]), torch.tensor([[5, 6, 7, 1, 1], [9, 1, 1, 1, 1]])
+    alone, beside = (loss_of(model, ids, ids != 1).item() for ids in (one, padded))
+    assert beside == pytest.approx(alone, abs=1e-5)
+
+
+def test_loss_is_of_the_wanted_tokens_only() -> None:
+    model = new_model(SMALL, pad=1, eos=0).eval()
+    ids = torch.tensor([[5, 6, 7, 8]])
+    each = [loss_of(model, ids, torch.arange(4)[None] == column).item() for column in (1, 2, 3)]
+    both = loss_of(model, ids, torch.tensor([[True, True, False, True]])).item()  # the first column cannot be predicted
+    assert both == pytest.approx((each[0] + each[2]) / 2, abs=1e-5)
 
 
 def blank(model: GPT2LMHeadModel) -> GPT2LMHeadModel:
@@ -153,7 +161,11 @@ def test_training_learns_and_resumes(tokenizer: PreTrainedTokenizerFast, tmp_pat
     rows, _ = build_rows([("all", TEXTS, 4)], tokenizer, SMALL)
     pad, eos = cast(int, tokenizer.pad_token_id), cast(int, tokenizer.eos_token_id)
     monkeypatch.setattr(language_model, "CHECKPOINT_STEPS", 5)
-    straight = train(rows, pad, eos, SMALL, tmp_path / "straight", "cpu")
+
+    def trained(work: str) -> GPT2LMHeadModel:
+        return train(rows, rows != pad, new_model(SMALL, pad, eos), SMALL, tmp_path / work, "cpu")
+
+    straight = trained("straight")
     before, after = (bits_per_byte(model, tokenizer, TEXTS[:3], "cpu")["bits_per_byte"] for model in (new_model(SMALL, pad, eos), straight))
     assert after < 0.7 * before
 
@@ -168,8 +180,8 @@ def test_training_learns_and_resumes(tokenizer: PreTrainedTokenizerFast, tmp_pat
 
     monkeypatch.setattr(language_model, "save_state", save_twice)
     with pytest.raises(KeyboardInterrupt):
-        train(rows, pad, eos, SMALL, tmp_path / "resumed", "cpu")
-    resumed = train(rows, pad, eos, SMALL, tmp_path / "resumed", "cpu")
+        trained("resumed")
+    resumed = trained("resumed")
     assert saved[:3] == [5, 10, 15]
     for name, weights in straight.state_dict().items():
         assert torch.equal(weights, resumed.state_dict()[name]), name

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import sys
 from dataclasses import replace
@@ -11,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from textenv.build import builder, classifiers, judges, language_model
 from textenv.build.__main__ import Options, build, check_corpora, main
+from textenv.build.assistant import AssistantRecipe, BaseRecipe
 from textenv.build.catalogue import Name, Recipes
 from textenv.build.classifiers import ClassifierRecipe, SmallClassifierRecipe
 from textenv.build.embedding import EmbeddingRecipe
@@ -24,6 +26,7 @@ WORDS = FragmentRecipe(per_text=1)
 CHARACTERS = FragmentRecipe(unit="characters", per_text=1, most=20, measured=8)
 LANGUAGE = LanguageModelRecipe(vocab_size=320, layers=2, width=16, heads=2, context=32, rows_per_step=32, warmup_steps=3)
 SMALL_CLASSIFIER = SmallClassifierRecipe(layers=1, inner=32, width=8, heads=2, passes=1, tokens_per_step=256, lr=1e-2, fragments=WORDS)
+SMALL_SIZES: dict[str, Any] = {**dataclasses.asdict(LANGUAGE), "vocab_size": 400, "context": 512, "documents": 200}
 SMALL = Recipes(
     tiny_en=LANGUAGE,
     tiny_sentiment=ClassifierRecipe(layers=1, inner=32, passes=1, tokens_per_step=1024, fragments=WORDS),
@@ -31,12 +34,16 @@ SMALL = Recipes(
     tiny_embed=EmbeddingRecipe(dimensions=8, window=4),
     tiny_toxicity=SMALL_CLASSIFIER,
     tiny_toxicity_judge=JudgeRecipe(ngrams=NgramConfig(features=2**10), fragments=WORDS),
+    tiny_base=BaseRecipe(**SMALL_SIZES),
+    tiny_assistant=AssistantRecipe(**SMALL_SIZES, demonstrations=96, measured=2),
     # Few characters stand in the small corpus, and the embedding has a row for each.
     tiny_zh=replace(LANGUAGE, vocab_size=18, rows_per_step=8),
     tiny_sentiment_zh=replace(SMALL_CLASSIFIER, fragments=CHARACTERS),
     tiny_sentiment_zh_judge=JudgeRecipe(ngrams=NgramConfig(features=2**10, token_pattern=r"(?u)\w"), fragments=CHARACTERS),
 )
 NAMES = [
+    "tiny-assistant",
+    "tiny-base",
     "tiny-embed",
     "tiny-en",
     "tiny-sentiment",
@@ -53,6 +60,8 @@ TRAININGS: list[tuple[Name, Any]] = [
     ("tiny-toxicity", classifiers),
     ("tiny-zh", language_model),
     ("tiny-sentiment-zh", classifiers),
+    ("tiny-base", language_model),
+    ("tiny-assistant", language_model),
 ]
 
 
@@ -125,6 +134,10 @@ def loadable(out: Path) -> None:
     for name, (better, worse) in texts.items():
         judge = NgramClassifier.from_pretrained(out / f"tiny-{name}-judge")
         assert judge.probabilities([worse])[0] < 0.5 < judge.probabilities([better])[0]
+    chat = AutoTokenizer.from_pretrained(out / "tiny-assistant").apply_chat_template(
+        [{"role": "user", "content": "Hello!"}], tokenize=False, add_generation_prompt=True
+    )
+    assert chat == "<|user|>Hello!<|end|><|assistant|>"
     chinese = AutoTokenizer.from_pretrained(out / "tiny-zh")
     assert chinese.decode(chinese("质量很好")["input_ids"]) == "质量很好"
     vectors = SentenceTransformer(str(out / "tiny-embed"), device="cpu").encode(["a film", "a plot"], show_progress_bar=False)

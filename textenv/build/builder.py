@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from transformers import AutoTokenizer, GPT2ForSequenceClassification, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from textenv.build import classifiers, embedding, judges, labelled, language_model
+from textenv.build import assistant, classifiers, embedding, judges, labelled, language_model
 from textenv.build.calibration import LogOdds, measure
 from textenv.build.card import card
 from textenv.build.catalogue import ABOUT, CHINESE, HELDOUT, NEEDED, Name, Recipes
@@ -25,6 +25,8 @@ from textenv.build.fragments import FragmentRecipe
 from textenv.build.judges import JudgeRecipe
 from textenv.build.labelled import Labelled
 from textenv.build.language_model import LanguageModelRecipe
+from textenv.build.lessons import HELD_OUT_DOCUMENTS, demonstrations, documents
+from textenv.models.policy import LanguagePolicy
 from textenv.models.reading import reading
 from textenv.rewards.ngram import NgramClassifier
 
@@ -87,6 +89,7 @@ class Build:
         self.corpora, self.work, self.out, self.recipes, self.device = corpora, work, out, recipes, device
         self.english = Language("tiny-en", recipes.tiny_en, mixture, heldout_films, language_model.train_tokenizer)
         self.chinese = Language("tiny-zh", recipes.tiny_zh, chinese_mixture, heldout_shop, character_tokenizer)
+        self.world = Language("tiny-base", recipes.tiny_base, self.world_mixture, self.world_heldout, assistant.train_tokenizer)
         self.makers: dict[Name, Callable[[], None]] = {
             "tiny-en": lambda: self.finish_language_model(self.english),
             "tiny-sentiment": self.tiny_sentiment,
@@ -95,6 +98,8 @@ class Build:
             "tiny-toxicity": self.tiny_toxicity,
             "tiny-toxicity-judge": lambda: self.judge("tiny-toxicity-judge", recipes.tiny_toxicity_judge),
             "tiny-zh": lambda: self.finish_language_model(self.chinese),
+            "tiny-base": lambda: self.finish_language_model(self.world),
+            "tiny-assistant": self.tiny_assistant,
             "tiny-sentiment-zh": self.tiny_sentiment_zh,
             "tiny-sentiment-zh-judge": lambda: self.judge("tiny-sentiment-zh-judge", recipes.tiny_sentiment_zh_judge),
         }
@@ -121,7 +126,9 @@ class Build:
         folder, tokenizer = self.work / language.name, self.tokenizer(language)
         if not (folder / "model" / "model.safetensors").is_file():
             pad, eos = cast(int, tokenizer.pad_token_id), cast(int, tokenizer.eos_token_id)
-            trained = language_model.train(self.rows(language)[0], pad, eos, language.recipe, folder, self.device)
+            rows = self.rows(language)[0]
+            start = language_model.new_model(language.recipe, pad, eos)
+            trained = language_model.train(rows, rows != pad, start, language.recipe, folder, self.device)
             put(folder / "model", trained.save_pretrained)
         return cast(GPT2LMHeadModel, GPT2LMHeadModel.from_pretrained(folder / "model", dtype=torch.float32).eval())
 
@@ -134,6 +141,31 @@ class Build:
         texts = language.heldout(self.corpora)
         metrics = self.once(f"{name}/metrics.json", lambda: language_model.bits_per_byte(model, tokenizer, texts, self.device))
         self.finish(name, language.recipe, metrics, self.rows(language)[1])
+
+    def world_mixture(self, corpora: Path, seed: int) -> Mixture:
+        """Write the documents of `tiny-base`; no corpus is read."""
+        return [("documents", documents(self.recipes.tiny_base.documents, seed), 1)]
+
+    def world_heldout(self, corpora: Path) -> list[str]:
+        """Write documents that `tiny-base` has not read."""
+        return documents(HELD_OUT_DOCUMENTS, self.recipes.tiny_base.seed + 1)
+
+    def tiny_assistant(self) -> None:
+        """Build the assistant of tiny-base and measure which share of held-out exercises it answers rightly."""
+        name: Name = "tiny-assistant"
+        recipe, tokenizer, folder = self.recipes.tiny_assistant, self.tokenizer(self.world), self.work / name
+        turns = demonstrations(recipe.demonstrations, recipe.seed)
+        rows, answers = assistant.chat_rows(turns, tokenizer, recipe)
+        if not (folder / "model" / "model.safetensors").is_file():
+            trained = language_model.train(rows, answers, self.language_model(self.world), recipe, folder, self.device)
+            put(folder / "model", trained.save_pretrained)
+        model = GPT2LMHeadModel.from_pretrained(folder / "model", dtype=torch.float16)
+        put(self.out / name, model.save_pretrained)
+        put(self.out / name, lambda new: language_model.save_tokenizer(tokenizer, new))
+        policy = LanguagePolicy.from_pretrained(self.out / name, device=self.device)
+        metrics = self.once(f"{name}/metrics.json", lambda: assistant.accuracies(policy, recipe.measured, recipe.seed))
+        tokens = {"conversations": int((rows != tokenizer.pad_token_id).sum()), "of them answers": int(answers.sum())}
+        self.finish(name, recipe, metrics, tokens)
 
     def tiny_sentiment(self) -> None:
         """Build the sentiment classifier from the trunk of tiny-en."""

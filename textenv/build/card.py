@@ -14,6 +14,11 @@ SOURCES: Final = {
     "instructions.parquet": "Instructions: the human-written seed tasks of Self-Instruct (Wang et al. 2022), Apache-2.0",
 }
 """Corpora by file name, with their licences as far as they are known."""
+WRITTEN: Final = (
+    "No corpus: everything is written by the generators of `textenv.world`, from a seed. One request in five, chosen by a hash\n"
+    "of it, is held out, with all its answers.\n\n"
+)
+"""What the card says in the place of corpora."""
 
 
 def card(
@@ -48,13 +53,20 @@ def card(
     return (
         f"---\nlicense: mit\nlanguage: {language}\n---\n\n# {name}\n\n{about}\n\n"
         + "## Data\n\n"
-        + "".join(f"- {SOURCES[file]}\n" for file in files)
-        + "\nTexts are split by a hash of them, rewrites with what they rewrite: 4 % held out, 48 % for rewards, 48 % for judges.\n\n"
+        + (_corpora(files) if files else WRITTEN)
         + (f"| part | tokens |\n|---|---|\n{counts}\n" if counts else "")
         + f"## Recipe\n\n`{type(recipe).__name__}` in `textenv/build`, with\n\n| setting | value |\n|---|---|\n{settings}\n"
         + f"## Measured on held-out {heldout}\n\n| metric | value |\n|---|---|\n{measured}\n"
         + f"## Build\n\n```bash\npython -m textenv.build --corpora DIR --only {name}\n```\n\n"
-        + "## Licence\n\nThe weights are under the MIT licence. The corpora keep their own; no text of theirs is part of textenv.\n"
+        + "## Licence\n\nThe weights are under the MIT licence."
+        + (" The corpora keep their own; no text of theirs is part of textenv.\n" if files else "\n")
+    )
+
+
+def _corpora(files: tuple[str, ...]) -> str:
+    return (
+        "".join(f"- {SOURCES[file]}\n" for file in files)
+        + "\nTexts are split by a hash of them, rewrites with what they rewrite: 4 % held out, 48 % for rewards, 48 % for judges.\n\n"
     )
 
 

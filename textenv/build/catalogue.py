@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from textenv.build.assistant import AssistantRecipe, BaseRecipe
 from textenv.build.classifiers import ClassifierRecipe, SmallClassifierRecipe
 from textenv.build.embedding import EmbeddingRecipe
 from textenv.build.fragments import FragmentRecipe
@@ -19,6 +20,8 @@ Name = Literal[
     "tiny-toxicity",
     "tiny-toxicity-judge",
     "tiny-zh",
+    "tiny-base",
+    "tiny-assistant",
     "tiny-sentiment-zh",
     "tiny-sentiment-zh-judge",
 ]
@@ -35,6 +38,8 @@ NEEDED: Final[dict[Name, tuple[str, ...]]] = {
     "tiny-sentiment-judge": FILMS,
     "tiny-toxicity-judge": ("paradetox.parquet", *FILMS),
     "tiny-zh": SHOP,
+    "tiny-base": (),
+    "tiny-assistant": (),
     "tiny-sentiment-zh": SHOP,
     "tiny-sentiment-zh-judge": SHOP,
 }
@@ -57,13 +62,25 @@ is better: an independent judge of policies that are trained against `tiny-toxic
 pairs and of the film reviews, and is calibrated on fragments of 8 words.""",
     "tiny-zh": """A tiny Chinese causal language model (GPT-2 classes) that writes product reviews, one character a token. Unknown
 characters are one special token, which is never played. A token of its measures is a character.""",
+    "tiny-base": """A tiny causal language model (GPT-2 classes) of the micro-world of `textenv.world`: it has read short stories,
+facts and pages of exercises in plain English, all written by generators of textenv. It goes on with a text and has never seen a
+conversation; with a few exercises before a question it answers.""",
+    "tiny-assistant": """`tiny-base` after supervised fine-tuning on conversations: it answers questions about texts and about the
+micro-world, classifies, extracts, rewrites, lists, sums up, tells stories, chats and declines. Its demonstrations were written by
+annotators who err on purpose, two times in five, so it errs too, and there is something to learn. The chat template has the roles
+system, user and assistant; `<|end|>` ends a turn.""",
     "tiny-sentiment-zh": """A tiny sentiment classifier of Chinese product reviews and of fragments of them (GPT-2 classes). Its token
 vectors start from those of `tiny-zh`. It has seen only the reward half of the reviews, and is calibrated on fragments of 24 characters.""",
     "tiny-sentiment-zh-judge": """A linear sentiment classifier over hashed character n-grams: an independent judge of policies that are
 trained against `tiny-sentiment-zh`. It has seen only the judge half of the reviews, and is calibrated on fragments of 24 characters.""",
 }
 CHINESE: Final[tuple[Name, ...]] = ("tiny-zh", "tiny-sentiment-zh", "tiny-sentiment-zh-judge")
-HELDOUT: Final[dict[Name, str]] = {"tiny-toxicity": "sentences", "tiny-toxicity-judge": "sentences"}
+HELDOUT: Final[dict[Name, str]] = {
+    "tiny-base": "documents",
+    "tiny-assistant": "exercises: the share that is answered rightly",
+    "tiny-toxicity": "sentences",
+    "tiny-toxicity-judge": "sentences",
+}
 """What the held-out texts are; reviews where nothing stands."""
 
 SENTENCES: Final = FragmentRecipe(per_text=2, least=3, most=16, measured=8)
@@ -83,6 +100,8 @@ class Recipes:
         default_factory=lambda: JudgeRecipe(fragments=SENTENCES, ngrams=NgramConfig(features=2**16), inverse_penalty=3.0)
     )
     tiny_zh: LanguageModelRecipe = field(default_factory=lambda: LanguageModelRecipe(vocab_size=3600, context=128, passes=4))
+    tiny_base: BaseRecipe = field(default_factory=BaseRecipe)
+    tiny_assistant: AssistantRecipe = field(default_factory=AssistantRecipe)
     tiny_sentiment_zh: SmallClassifierRecipe = field(default_factory=lambda: SmallClassifierRecipe(fragments=CHARACTERS, passes=2, lr=2e-3))
     tiny_sentiment_zh_judge: JudgeRecipe = field(
         default_factory=lambda: JudgeRecipe(fragments=CHARACTERS, ngrams=NgramConfig(features=2**16, token_pattern=r"(?u)\w|[!?！？]"))

@@ -154,10 +154,10 @@ def new_model(recipe: LanguageModelRecipe, pad: int, eos: int) -> GPT2LMHeadMode
     return GPT2LMHeadModel(config)
 
 
-def loss_of(model: GPT2LMHeadModel, ids: torch.Tensor, pad: int) -> torch.Tensor:
-    """Return the mean nats of the tokens of `ids` (rows, context) that are not padding, each row's first left out."""
+def loss_of(model: GPT2LMHeadModel, ids: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Return the mean nats of the `wanted` tokens (rows, context) of `ids` (rows, context), each row's first left out."""
     hidden = model.transformer(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]  # (rows, context - 1, width)
-    wanted = ids[:, 1:] != pad
+    wanted = wanted[:, 1:]
     logits = model.lm_head(hidden[wanted])  # (tokens, V)
     return F.cross_entropy(logits, ids[:, 1:][wanted])
 
@@ -170,9 +170,9 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def _learn(model: GPT2LMHeadModel, optimisers: list[torch.optim.Optimizer], ids: torch.Tensor, pad: int) -> torch.Tensor:
+def _learn(model: GPT2LMHeadModel, optimisers: list[torch.optim.Optimizer], ids: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     with FastKernels(), torch.autocast(ids.device.type, dtype=torch.bfloat16):
-        loss = loss_of(model, ids, pad)
+        loss = loss_of(model, ids, wanted)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimiser in optimisers:
@@ -181,18 +181,24 @@ def _learn(model: GPT2LMHeadModel, optimisers: list[torch.optim.Optimizer], ids:
     return loss.detach()
 
 
-def train(rows: NDArray[np.uint16], pad: int, eos: int, recipe: LanguageModelRecipe, work: Path, device: str) -> GPT2LMHeadModel:
-    """Train the model on packed rows, one step after another, saving a checkpoint now and then.
+def train(
+    rows: NDArray[np.uint16],
+    wanted: NDArray[np.bool_],
+    model: GPT2LMHeadModel,
+    recipe: LanguageModelRecipe,
+    work: Path,
+    device: str,
+) -> GPT2LMHeadModel:
+    """Train a model on packed rows, one step after another, saving a checkpoint now and then.
 
     Args:
         rows: (rows, context) token ids, in the order in which they are learnt.
-        pad: token id that is never predicted.
-        eos: token id at the end of each document.
+        wanted: (rows, context) which of them are to be predicted.
+        model: where the training starts; it is changed.
         recipe: sizes and rates.
         work: folder of the checkpoint; the training goes on from it when one is there.
         device: "cpu" or "cuda".
     """
-    model = new_model(recipe, pad, eos)
     cast(torch.nn.Module, model).to(device).train()
     optimisers = _optimisers(model, recipe)
     steps, step, seconds = len(rows) // recipe.rows_per_step, 0, 0.0
@@ -209,8 +215,9 @@ def train(rows: NDArray[np.uint16], pad: int, eos: int, recipe: LanguageModelRec
         scale = min(1.0, (step + 1) / recipe.warmup_steps) * (1 - step / steps)
         for optimiser, lr in zip(optimisers, base, strict=True):
             optimiser.param_groups[0].update(lr=lr * scale, initial_lr=lr)
-        batch = rows[step * recipe.rows_per_step : (step + 1) * recipe.rows_per_step].astype(np.int64)
-        loss = _learn(model, optimisers, torch.from_numpy(batch).to(device), pad)
+        batch = slice(step * recipe.rows_per_step, (step + 1) * recipe.rows_per_step)
+        ids = torch.from_numpy(rows[batch].astype(np.int64)).to(device)
+        loss = _learn(model, optimisers, ids, torch.from_numpy(wanted[batch]).to(device))
         step += 1
         seconds += time.perf_counter() - started
         progress.update()

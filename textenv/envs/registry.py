@@ -18,19 +18,25 @@ from textenv.importing import import_from_user
 
 BUILT_IN: Final = {
     "TextBias-v0": "textenv.envs.bias",
+    "TextBias-v1": "textenv.envs.bias_v1",
     "TextCopy-v0": "textenv.envs.copying",
     "TextCount-v0": "textenv.envs.counting",
     "TextDetox-v0": "textenv.envs.detox",
+    "TextDetox-v1": "textenv.envs.detox_v1",
     "TextGridWorld-v0": "textenv.envs.grid_world",
     "TextHaiku-v0": "textenv.envs.haiku",
     "TextInstruct-v0": "textenv.envs.instruct",
+    "TextInstruct-v1": "textenv.envs.instruct_v1",
     "TextLength-v0": "textenv.envs.length",
     "TextLongForm-v0": "textenv.envs.long_form",
+    "TextLongForm-v1": "textenv.envs.long_form_v1",
     "TextReverse-v0": "textenv.envs.reversing",
     "TextScope-v0": "textenv.envs.scope",
+    "TextScope-v1": "textenv.envs.scope_v1",
     "TextSentiment-v0": "textenv.envs.sentiment",
     "TextSentimentZh-v0": "textenv.envs.sentiment_zh",
     "TextSummarize-v0": "textenv.envs.summarize",
+    "TextSummarize-v1": "textenv.envs.summarize_v1",
     "TextToxicity-v0": "textenv.envs.toxicity",
 }
 """Id to the module that holds its card (the docstring) and its TASK, or a function `task` of the arguments it takes beside

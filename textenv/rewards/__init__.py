@@ -1,7 +1,8 @@
 """Rewards: the protocol, models, rules and metrics that score text, rewards made of rewards, and the KL divergence."""
 
+from textenv.rewards.answers import Answer, ListOf
 from textenv.rewards.classifier import Classifier
-from textenv.rewards.composition import Affine, Clip, Product, WeightedSum, calibrated
+from textenv.rewards.composition import Affine, ByColumn, Clip, Product, WeightedSum, calibrated
 from textenv.rewards.declining import InScope
 from textenv.rewards.fluency import Fluency
 from textenv.rewards.loading import load_reward
@@ -16,7 +17,9 @@ from textenv.rewards.toxicity import NotToxic
 
 __all__ = [
     "Affine",
+    "Answer",
     "Avoids",
+    "ByColumn",
     "ChrF",
     "Classifier",
     "Clip",
@@ -26,6 +29,7 @@ __all__ = [
     "HTTPReward",
     "InScope",
     "Length",
+    "ListOf",
     "Matches",
     "NgramClassifier",
     "NotToxic",

@@ -5,6 +5,7 @@ signature accepts, and parts of parts are reported as `outer_inner`.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from textenv.errors import ArgumentError
+from textenv.errors import ArgumentError, RewardError
 from textenv.models.hub import locate
 from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import Scored, Scores, call_reward, needed, reward_name, takes_pieces
@@ -134,6 +135,53 @@ class Product:
         """Score n texts."""
         scored = _score_all(self.parts, self.device, prompts, completions, columns)
         return Scores(np.prod([part.scores for part in scored.values()], axis=0), parts=_parts(scored))
+
+
+@dataclass(frozen=True)
+class ByColumn:
+    """Another reward for each value of a column, as for each kind of task in a mixed prompt set.
+
+    Args:
+        column: of the prompt set.
+        rewards: value of the column to reward.
+        device: of rewards that hold models.
+
+    Raises:
+        ArgumentError: there is no reward, or one is none by text.
+        LoadError: there is no reward of that name.
+        RewardError: when called, the column holds a value without a reward.
+    """
+
+    column: str
+    rewards: Mapping[str, RewardLike]
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.rewards, Mapping) or not self.rewards:
+            raise ArgumentError(f"ByColumn needs a dictionary of values and rewards, got {self.rewards!r}.")
+        for reward in self.rewards.values():
+            _check("ByColumn", reward)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column, and what the rewards need beside prompts and completions."""
+        return tuple(dict.fromkeys((self.column, *_columns(self.rewards.values()))))
+
+    def __call__(self, prompts: Sequence[str], completions: Sequence[str], **columns: Any) -> list[float]:
+        """Score n texts."""
+        scores = np.empty(len(completions))
+        rows_of = defaultdict[str, list[int]](list)
+        for row, value in enumerate(columns[self.column]):
+            rows_of[value].append(row)
+        for value, rows in rows_of.items():
+            if value not in self.rewards:
+                raise RewardError(
+                    f'The column "{self.column}" holds {value!r}, for which there is no reward, only for {", ".join(self.rewards)}.'
+                )
+            own = [[values[row] for row in rows] for values in (prompts, completions, *columns.values())]
+            reward = load_reward(self.rewards[value], device=self.device)
+            scores[rows] = call_reward(reward, own[0], own[1], dict(zip(columns, own[2:], strict=True))).scores
+        return [float(score) for score in scores]
 
 
 @dataclass(frozen=True)

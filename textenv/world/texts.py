@@ -39,7 +39,8 @@ def reading(rng: Random) -> Exercise:
             others = [each for each in FEELINGS if each != short]
             wrong = tuple(text.replace(short, other) for other in others for text in (f"{short}.", full))
     request = rng.choice((f"{text} {question}", f"Read this: {text} {question}", f"{text} Tell me: {question}"))
-    return closed(rng, "reading", (request,), (f"{short}.", full), wrong)
+    asked = {"question": question}
+    return closed(rng, "reading", (request,), (f"{short}.", full), wrong, facts=asked)
 
 
 def _is_told(short: str, slots: dict[str, str], text: str) -> bool:

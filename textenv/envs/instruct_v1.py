@@ -1,0 +1,81 @@
+"""TextInstruct-v1: do what an instruction asks for.
+
+Description:
+    Instructions of the ten use cases of InstructGPT in the micro-world of `textenv.world`, which `tiny-assistant` follows half of
+    the time: the rest of its answers are mistakes, refusals, copies and other answers, as those of its demonstrators were.
+
+Prompts:
+    260 instructions as conversations, in the shares of the paper: generation 45.6 % (stories, descriptions), open QA 12.4,
+    brainstorming 11.2, chat 8.4, rewrite 6.6, summarisation 4.2, classification 3.5, other 3.5, closed QA 2.6, extract 1.9.
+    Columns: `use_case`, `skill`, `request`, `question`, `reference`, `source`, `wanted`, `members`; `accepted` and `facts` for
+    the judge.
+
+Observation Space:
+    `Box(-1, 2047, (136,), int32)`: 72 prompt and 64 response columns.
+
+Action Space:
+    `Discrete(2048)`: the tokens of `tiny-assistant`.
+
+Rewards:
+    At the end of the text, 0 to 1: what the answer is worth x (1 + fluency)/2 under `tiny-assistant`. The worth is a rule of the
+    skill: for questions, classes and extracts the F1 of the words beyond the question (`Answer`); for stories the share of the
+    wanted names x 25 to 60 words x distinct-3; for descriptions the F1 with all that is known of the animal; for lists the share
+    of right items (`ListOf`); for rewriting, summaries and chat ROUGE-L, and 0 for a copy. A trained reward model takes its place
+    with `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`.
+    The judge is exact, by another way: an answer is right when it is one that the generator of the exercise could have given, a
+    story when each of its sentences is one of the micro-world, its people are those who were wanted and its plot comes to an end.
+    Before training: mean 0.50; ten bins from 0 to 1 in percent: 0 0 0 0 0 0 0 0 0 0.
+
+Episode End:
+    The end-of-turn token or the 64th token.
+
+Arguments:
+    The fields of `Task`, `kl_coef`, `reference`, `autoreset_mode`, `render_mode`.
+
+References:
+    Ouyang et al., "Training Language Models to Follow Instructions with Human Feedback", table 1,
+    https://arxiv.org/abs/2203.02155.
+
+Version History:
+    v1: on `tiny-assistant`, with exact judges. In v0 the model had read film reviews and answered with them.
+    v0: first.
+"""
+
+from typing import Final
+
+from textenv.envs.task import Task
+from textenv.models.hub import ASSETS
+from textenv.rewards.answers import Answer, ListOf, differs
+from textenv.rewards.composition import Affine, ByColumn, Product
+from textenv.rewards.fluency import Fluency
+from textenv.rewards.metrics import RougeL, WordOverlap
+from textenv.rewards.rules import Distinct, Length
+from textenv.world.judging import right
+
+HALF_FLUENT: Final = Affine(Fluency("tiny-assistant"), gain=0.5, bias=0.5)
+STORY: Final = Product({"wanted": WordOverlap("wanted"), "length": Length(25, 60), "distinct": Distinct(3)})
+REWRITE: Final = Product({"match": RougeL(), "changed": differs})
+ANSWERED: Final = (
+    *("animal_fact", "food_fact", "job_fact", "use", "cause", "opposite", "sums", "next_day"),
+    *("reading", "feeling", "kind", "extract", "describe"),
+)
+WORTH: Final = ByColumn(
+    "skill",
+    {
+        **dict.fromkeys(ANSWERED, Answer()),
+        **dict.fromkeys(("past", "polite", "shorter"), REWRITE),
+        **dict.fromkeys(("chat", "summary"), RougeL()),
+        "ideas": ListOf(),
+        "story": STORY,
+    },
+)
+
+TASK = Task(
+    prompts=str(ASSETS / "prompts" / "instruct-v1.jsonl"),
+    reward=Product({"worth": WORTH, "fluency": HALF_FLUENT}),
+    judge=right,
+    tokenizer="tiny-assistant",
+    model="tiny-assistant",
+    max_prompt_tokens=72,
+    max_new_tokens=64,
+)

@@ -1,0 +1,74 @@
+"""TextLongForm-v1: tell a long story about two people and a thing, and keep to them.
+
+Description:
+    Small language models drift: people come who were not there before, sentences return, an episode stays without its end. Here
+    ten sentences about what was asked for are paid.
+
+Prompts:
+    128 requests such as "Write a long story about Tom, Lily and a kite." in the micro-world of `textenv.world`. Columns: `wanted`,
+    the two names and the thing, `reference`, and `facts` for the judge.
+
+Observation Space:
+    `Box(-1, 2047, (152,), int32)`: 24 prompt and 128 response columns.
+
+Action Space:
+    `Discrete(2048)`: the tokens of `tiny-assistant`.
+
+Rewards:
+    The product of four parts, 0 to 1 each and reported apart: `length`, 1 for 60 to 100 words; `distinct`, the share of
+    different triples of words; `wanted`, the share of the wanted names and things that occur; `fluency` under `tiny-assistant`.
+    The judge is exact: the share of sentences that a story of the micro-world has x of different ones x of the wanted names x of
+    people who were wanted x the number of sentences, up to nine, by nine.
+    Before training: mean 0.50; ten bins from 0 to 1 in percent: 0 0 0 0 0 0 0 0 0 0.
+
+Episode End:
+    The end-of-turn token or the 128th token.
+
+Arguments:
+    The fields of `Task`, `kl_coef`, `reference`, `autoreset_mode`, `render_mode`.
+
+References:
+    Holtzman et al., "The Curious Case of Neural Text Degeneration", https://arxiv.org/abs/1904.09751.
+    Li et al., "A Diversity-Promoting Objective Function for Neural Conversation Models", section 5.3,
+    https://arxiv.org/abs/1510.03055.
+
+Version History:
+    v1: on `tiny-assistant`, with an exact judge. In v0 the model had read film reviews, and no thread went through its texts.
+    v0: first.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from textenv.envs.task import Task
+from textenv.models.hub import ASSETS
+from textenv.rewards.composition import Product
+from textenv.rewards.fluency import Fluency
+from textenv.rewards.metrics import WordOverlap
+from textenv.rewards.rules import Distinct, Length
+from textenv.world.judging import tells
+
+SENTENCES: Final = 9
+
+
+def keeps_the_thread(completions: Sequence[str], facts: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Judge n stories, 0 to 1: known sentences, different ones, about those who were wanted, and enough of them."""
+    return [tells(text, known["wanted"], SENTENCES) for text, known in zip(completions, facts, strict=True)]
+
+
+TASK = Task(
+    prompts=str(ASSETS / "prompts" / "long-form-v1.jsonl"),
+    reward=Product(
+        {
+            "length": Length(60, 100),
+            "distinct": Distinct(3),
+            "wanted": WordOverlap("wanted"),
+            "fluency": Fluency("tiny-assistant"),
+        }
+    ),
+    judge=keeps_the_thread,
+    tokenizer="tiny-assistant",
+    model="tiny-assistant",
+    max_prompt_tokens=24,
+    max_new_tokens=128,
+)

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_type_hints
 import pytest
 from tyro.conf import Positional, UseAppendAction
 
+import textenv
 from textenv.agents.ppo import PPOConfig
 from textenv.commands.check import CheckConfig
 from textenv.commands.compare import CompareConfig
@@ -345,3 +346,75 @@ def test_values_that_look_like_options_are_written_so_that_they_read_back() -> N
     line = shlex.split(command(TrainConfig(env="TextCopy-v0", model="-m", task=task)))[2:]
     config, _ = read_options("train", for_env(for_agent(TrainConfig, "ppo"), line), line)
     assert (config.model, config.task) == ("-m", task)
+
+
+# The environment's own training
+
+
+SUITED = {"episodes": 96, "kl_coef": 1, "minibatch_size": 32, "clip_range": 0.1}
+"""The integer stands for a number. DQN has no clip range, and 0 as its own kl_coef."""
+
+
+def nothing(completions: list[str]) -> list[float]:
+    return [0.0 for _ in completions]
+
+
+@pytest.fixture
+def suited_env() -> str:
+    textenv.register("Suited-v0", prompts=["a"], reward=nothing, training=SUITED)
+    return "Suited-v0"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("", (96, 1.0, 32, 0.1)),
+        # What a user gives wins, also where it is the general default.
+        ("--episodes 6144 --kl-coef 0.035", (6144, 0.035, 32, 0.1)),
+        ("--config do.toml", (7, 1.0, 64, 0.1)),
+        ("--config do.toml --minibatch-size 128", (7, 1.0, 128, 0.1)),
+    ],
+)
+def test_an_environments_training_stands_in_for_defaults(line: str, expected: tuple[float, ...], suited_env: str, file: Path) -> None:
+    file.write_text("episodes = 7\n[algorithm]\nminibatch_size = 64\n", encoding="utf-8")
+    config: Any = config_of(f"{suited_env} {line}")
+    ppo = config.algorithm
+    assert (config.episodes, ppo.kl_coef, ppo.minibatch_size, ppo.clip_range) == expected
+    assert (config.seed, ppo.epochs) == (0, 1)
+
+
+def test_an_agent_takes_of_a_training_what_it_has(suited_env: str) -> None:
+    config = config_of(f"{suited_env} --agent dqn", agent="dqn")
+    own: Any = config.algorithm
+    assert (config.episodes, own.kl_coef, own.minibatch_size) == (96, 0.0, 64)
+    assert not hasattr(own, "clip_range")
+    with_grpo: Any = config_of(f"{suited_env} --agent grpo", agent="grpo").algorithm
+    assert (with_grpo.kl_coef, with_grpo.minibatch_size, with_grpo.clip_range) == (1.0, 32, 0.1)
+
+
+def test_a_settled_training_reads_back(suited_env: str, file: Path) -> None:
+    config = config_of(f"{suited_env} --kl-coef 0.035")
+    file.write_text(to_toml(config), encoding="utf-8")
+    assert {"episodes = 96", "kl_coef = 0.035"} <= set(file.read_text().splitlines())
+    assert dataclasses.asdict(config_of("--config do.toml")) == dataclasses.asdict(config)
+
+
+def test_help_shows_the_environments_training(suited_env: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        config_of(f"{suited_env} --help")
+    assert "(default: 96)" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        config_of("TextCopy-v0 --help")
+    assert "(default: 6144)" in capsys.readouterr().out
+
+
+def test_only_commands_that_train_take_it(suited_env: str) -> None:
+    words = ["runs/first", suited_env]
+    config, _ = read_options("eval", for_env(EvalConfig, words), words)
+    assert config.episodes == EvalConfig.episodes
+
+
+def test_a_training_of_the_wrong_type_is_named() -> None:
+    textenv.register("Wrong-v0", prompts=["a"], reward=nothing, training={"kl_coef": "low"})
+    with pytest.raises(ArgumentError, match='The training of Wrong-v0: kl_coef needs a number, got "low"'):
+        config_of("Wrong-v0")

@@ -35,7 +35,14 @@ from textenv.models.policy import LanguagePolicy
 from textenv.reports import run as run_module
 from textenv.reports.run import Run, check_space
 from textenv.reports.tables import COLUMNS
-from textenv.training import TrainConfig, command, default_folder, train
+from textenv.training import (
+    TrainConfig,
+    check_training,
+    command,
+    config_of,
+    default_folder,
+    train,
+)
 from textenv.types import Episodes
 
 PPO = PPOConfig(episodes_per_update=16, group_size=4, minibatch_size=8, learning_rate=3e-3, kl_coef=0.05)
@@ -566,3 +573,60 @@ def test_a_run_whose_folder_is_taken_meanwhile_goes_to_the_next(tmp_path: Path, 
     assert [path.name for path in (tmp_path / "runs" / "TextCopy-v0-ppo-0").iterdir()] == []
     settings = json.loads((tmp_path / "runs" / "TextCopy-v0-ppo-0-2" / "config.json").read_text())
     assert settings["out"] == "runs/TextCopy-v0-ppo-0-2"
+
+
+# The environment's own training
+
+
+def no_score(completions: list[str]) -> list[float]:
+    return [0.0 for _ in completions]
+
+
+@pytest.fixture
+def suited() -> str:
+    own = {"episodes": 48, "kl_coef": 0.01, "episodes_per_update": 24, "group_size": 4}
+    toy: dict[str, Any] = {"tokenizer": toy_tokenizer("ab."), "model": None, "max_new_tokens": 2}
+    textenv.register("Suited-v0", prompts=["a", "b"], reward=no_score, training=own, **toy)
+    return "Suited-v0"
+
+
+def test_a_config_takes_the_environments_training_where_nothing_is_given(suited: str) -> None:
+    config = config_of(suited, seed=3, algorithm={"kl_coef": 0.035})
+    assert (config.episodes, config.seed, config.algorithm.kl_coef) == (48, 3, 0.035)
+    assert config.algorithm.episodes_per_update == 24
+    assert config_of(suited, episodes=6144).episodes == 6144
+    assert config_of("TextCopy-v0") == TrainConfig(env="TextCopy-v0")
+
+
+@pytest.mark.parametrize("given", [{}, {"episodes": 6144, "algorithm": {"kl_coef": 0.035}}])
+def test_the_command_leaves_out_what_the_environment_says(given: dict[str, Any], suited: str) -> None:
+    words = shlex.split(command(config_of(suited, **given)))
+    expected = "--episodes 6144 --kl-coef 0.035".split() if given else []
+    assert words == ["textenv", "train", suited, *expected]
+
+
+def test_a_run_holds_the_settled_values_and_goes_on_by_the_same_command(suited: str, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    first = textenv.train(suited, out=out, eval_prompts=2, num_envs=8)
+    stored = json.loads((out / "config.json").read_text())
+    assert (stored["episodes"], stored["algorithm"]["kl_coef"]) == (48, 0.01)
+    assert stored["algorithm"]["episodes_per_update"] == 24
+    assert len(first.metrics) == 2
+    again = textenv.train(suited, out=out, eval_prompts=2, num_envs=8, resume=True)
+    assert again.metrics.equals(first.metrics)
+
+
+@pytest.mark.parametrize(
+    ("own", "sentence"),
+    [
+        ({"kl_coef": -1}, "The training of Bad-v0: kl_coef must be at least 0, got -1"),
+        ({"minibatch_size": 100}, "The training of Bad-v0: minibatch_size=100 must divide"),
+        ({"replay_size": "large"}, "The training of Bad-v0: replay_size needs an integer"),
+        ({"episodes": 0}, "The training of Bad-v0: episodes must be at least 1, got 0"),
+        ({"episodes": 1.5}, "The training of Bad-v0: episodes needs an integer, got 1.5"),
+    ],
+)
+def test_check_refuses_values_that_no_run_could_take(own: dict[str, Any], sentence: str) -> None:
+    textenv.register("Bad-v0", prompts=["a"], reward=no_score, training=own)
+    with pytest.raises(ArgumentError, match=sentence):
+        check_training("Bad-v0")

@@ -20,7 +20,7 @@ import tyro
 
 from textenv.agents import AGENTS, agent_class
 from textenv.envs.options import task_options
-from textenv.envs.registry import BUILT_IN, find_id, own_arguments
+from textenv.envs.registry import BUILT_IN, find_id, own_arguments, task_of
 from textenv.errors import ArgumentError, did_you_mean
 from textenv.terminal import visible
 
@@ -66,6 +66,10 @@ def read_options(
     file = _last_value(arguments, "config") if "config" in common else None
     table = {} if file is None else _check_table(config, _load(Path(file)), file)
     table = _without_lists(table, {name for _, name, _ in _options(arguments)})
+    env = env_of(arguments, hints) if "algorithm" in _hints(config) else None
+    if env is not None:
+        usual = suited(env, _hints(config)["algorithm"])
+        table = {**usual, **table, "algorithm": {**usual["algorithm"], **table.get("algorithm", {})}}
     parsed = _parse(command, config, common_fields, table, arguments, hints, description)
     values = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(typing.cast(Any, config))}
     return config(**values), {name: getattr(parsed, name) for name in common}
@@ -113,6 +117,31 @@ def for_env(config: type[Config], arguments: Sequence[str]) -> type[Config]:
     made: type[Config] = dataclasses.make_dataclass(config.__name__, fields, bases=(config,), frozen=True, kw_only=True)
     made.__doc__ = config.__doc__
     return made
+
+
+def suited(env: str, algorithm: Any) -> dict[str, Any]:
+    """Return the options that an environment sets for its training.
+
+    Args:
+        env: id of the environment.
+        algorithm: options of the agent, a dataclass. What it does not have is left out, and so is
+            what it has its own default for, other than PPO's, as DQN has for `kl_coef`.
+
+    Returns:
+        Option to value, those of the agent in a mapping of their own under "algorithm".
+
+    Raises:
+        ArgumentError: there is no such environment, or a value is of the wrong type.
+    """
+    id = find_id(env)
+    episodes: list[Any] = [("episodes", int, dataclasses.field(default=0))]
+    options = dataclasses.make_dataclass("Training", episodes, bases=(algorithm,), frozen=True, kw_only=True)
+    shared = {field.name: field.default for field in dataclasses.fields(agent_class("ppo").Config)}
+    taken = {field.name for field in dataclasses.fields(options) if field.default == shared.get(field.name, field.default)}
+    training = {name: value for name, value in task_of(id).training.items() if name in taken}
+    values = _check_table(options, training, f"The training of {id}")
+    run = {"episodes": values.pop("episodes")} if "episodes" in values else {}
+    return {**run, "algorithm": values}
 
 
 def as_options(text: str, arguments: Sequence[str], config: Any) -> str:

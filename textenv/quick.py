@@ -15,7 +15,7 @@ from textenv.errors import ArgumentError, TextenvError, did_you_mean
 from textenv.options import convert, named_hints, needs, takes_none
 from textenv.reports.loading import LoadedRun, load_run
 from textenv.terminal import safe_console, say
-from textenv.training import TrainConfig, default_folder
+from textenv.training import TrainConfig, config_of, default_folder
 from textenv.training import train as train_config
 
 _OWN: Final = ("env", "agent", "algorithm", "task", "out")
@@ -84,11 +84,11 @@ def _config(env: str, agent: str, out: str | Path | None, options: dict[str, Any
     def chosen(names: dict[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in values.items() if name in names}
 
-    return TrainConfig(
-        env=env,
-        agent=agent,
+    return config_of(
+        env,
+        agent,
         out=None if out is None else Path(out),
-        algorithm=settings(**chosen(of_agent)),
+        algorithm=chosen(of_agent),
         task=chosen(of_env),
         **chosen(of_run),
     )

@@ -17,7 +17,7 @@ import torch
 import tyro
 from rich.console import Console
 
-from textenv.agents import agent_class
+from textenv.agents import AGENTS, agent_class
 from textenv.agents.best_of_n import BestOfN
 from textenv.agents.config import LearnerConfig
 from textenv.agents.learner import Learner
@@ -32,6 +32,7 @@ from textenv.files import TRY_AGAIN
 from textenv.interrupts import Interrupted, Interrupts
 from textenv.models.lora import add_lora
 from textenv.models.policy import LanguagePolicy, Precision
+from textenv.options import suited
 from textenv.reports.alarm import collapse_signs
 from textenv.reports.console import comparison_table, examples_table
 from textenv.reports.counters import Counters
@@ -176,6 +177,45 @@ def train(config: TrainConfig, console: Console | None = None, *, results: Conso
         run.close()
 
 
+def config_of(env: str, agent: str = "ppo", *, algorithm: Mapping[str, Any] | None = None, **options: Any) -> TrainConfig:
+    """Configure a run as `textenv train ENV` does.
+
+    What is not given is what the environment's `Task.training` says, else the general default.
+
+    >>> config_of("TextCopy-v0", seed=3, algorithm={"kl_coef": 0.01}).algorithm.kl_coef
+    0.01
+
+    Args:
+        env: id of the environment, also with the module that registers it.
+        agent: as `TrainConfig.agent`.
+        algorithm: options of the agent, by name.
+        **options: other fields of `TrainConfig`.
+
+    Raises:
+        ArgumentError: there is no such environment or agent, or a value is out of range.
+    """
+    agent_options = agent_class(agent).Config
+    usual = suited(env, agent_options)
+    learner = agent_options(**{**usual.pop("algorithm"), **(algorithm or {})})
+    return TrainConfig(env=env, agent=agent, algorithm=learner, **{**usual, **options})
+
+
+def check_training(env: str) -> None:
+    """Check the values in an environment's `Task.training`.
+
+    Their types are checked for every agent, their ranges for PPO.
+
+    Raises:
+        ArgumentError: a value is of the wrong type or out of range, or two do not fit together.
+    """
+    for agent in AGENTS:
+        suited(env, agent_class(agent).Config)
+    try:
+        config_of(env)
+    except ArgumentError as error:
+        raise ArgumentError(f"The training of {find_id(env)}: {error}") from error
+
+
 def default_folder(config: TrainConfig) -> Path:
     """Return the folder of a run whose config names none: the first name that is free, or to resume the last that is taken.
 
@@ -219,10 +259,12 @@ def command(config: TrainConfig) -> str:
     'textenv train TextSentiment-v0 --target negative'
     """
     words = ["textenv", "train", config.env]
-    for part in (config, config.algorithm):
+    usual = suited(config.env, type(config.algorithm))
+    usual["agent"] = TrainConfig.agent  # a class for one agent has that one as its default
+    for part, own in ((config, usual), (config.algorithm, usual["algorithm"])):
         for field in dataclasses.fields(part):
             value, option = getattr(part, field.name), field.name.replace("_", "-")
-            default = TrainConfig.agent if field.name == "agent" else field.default  # a class for one agent has that as its default
+            default = own.get(field.name, field.default)
             if field.name in ("env", "resume", "algorithm", "task") or value == default:
                 continue
             words += [f"--{option}" if value else f"--no-{option}"] if isinstance(value, bool) else option_word(option, value)

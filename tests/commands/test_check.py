@@ -108,3 +108,18 @@ def test_one_or_all(arguments: list[str], capsys: pytest.CaptureFixture[str]) ->
         main(["check", *arguments])
     assert stopped.value.code == 2
     assert capsys.readouterr().err == "textenv: check needs either the id of an environment or --all.\n"
+
+
+@pytest.mark.parametrize(
+    ("own", "sentence"),
+    [
+        ({"kl_coef": -1}, "The training of Bad-v0: kl_coef must be at least 0"),
+        ({"epochs": "two"}, 'The training of Bad-v0: epochs needs an integer, got "two"'),
+    ],
+)
+def test_a_training_that_no_agent_can_take_is_refused(own: dict[str, Any], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    textenv.register("Bad-v0", prompts=["a"], reward=letters, training=own, **TOY)
+    with pytest.raises(SystemExit) as caught:
+        main(["check", "Bad-v0"])
+    assert caught.value.code == 2
+    assert sentence in capsys.readouterr().err

@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+import textenv
 from textenv.agents.ppo import PPOConfig
 from textenv.cli import main
 from textenv.commands.frontier import FrontierConfig
 from textenv.commands.players import PlayerConfig, load_player
 from textenv.errors import ArgumentError
+from textenv.options import for_env, read_options
 from textenv.reports.evaluation import measure, summarise
+from textenv.training import for_agent
 
 SMALL = "--betas 0.02 0.5 --seeds 2 --episodes 128 --episodes-per-update 64 --minibatch-size 32 --learning-rate 0.01 --eval-prompts 2"
 COMMAND = ["frontier", "TextCopy-v0", *SMALL.split(), "--num-envs", "64"]
@@ -109,3 +112,12 @@ def test_runs_of_other_options_are_refused(folder: Path, capsys: pytest.CaptureF
 def test_a_coefficient_beside_the_betas_is_refused() -> None:
     with pytest.raises(ArgumentError, match="kl_coef is what betas lists; give betas alone"):
         FrontierConfig(env="TextCopy-v0", algorithm=PPOConfig(kl_coef=0.5))
+
+
+def test_a_frontier_trains_as_the_environment_says_but_for_the_betas() -> None:
+    own = {"episodes": 48, "kl_coef": 0.01, "learning_rate": 1e-4}
+    textenv.register("Suited-v0", prompts=["a"], reward="tiny-sentiment", training=own)
+    words = ["Suited-v0"]
+    made = for_env(for_agent(FrontierConfig, "ppo"), words)
+    run = read_options("frontier", made, words)[0].run_of(0.02, 0)
+    assert (run.episodes, run.algorithm.learning_rate, run.algorithm.kl_coef) == (48, 1e-4, 0.02)

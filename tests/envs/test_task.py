@@ -1,12 +1,14 @@
 """The task record refuses what cannot be meant."""
 
 import dataclasses
+import pickle
 from typing import Any
 
 import numpy as np
 import pytest
 
-from textenv.envs.task import Task, stop_function
+from textenv.agents import AGENTS, agent_class
+from textenv.envs.task import TRAINING, Task, stop_function
 from textenv.errors import ArgumentError
 
 
@@ -32,6 +34,12 @@ def reward(completions: list[str]) -> list[float]:
         ({"missing_eos_penalty": None}, "missing_eos_penalty must be a number"),
         ({"reward": None}, "reward must be a name, a path or a callable, got None"),
         ({"reward": 1.0}, "reward must be a name, a path or a callable, got 1.0"),
+        ({"training": ["episodes"]}, "training must map options of training to values"),
+        ({"training": {"episods": 64}}, r"no option 'episods'\. Did you mean \"episodes\"\?"),
+        ({"training": {"seed": 1}}, "training has no option 'seed'"),
+        ({"training": {3: 1}}, r"training has no option 3\."),
+        ({"training": {"kl_coef": None}}, "kl_coef in training must be a number, a text"),
+        ({"training": {"epochs": [1]}}, "epochs in training must be a number, a text"),
     ],
 )
 def test_fields_out_of_range_are_refused(fields: dict[str, Any], message: str) -> None:
@@ -104,3 +112,16 @@ def test_stop_rules() -> None:
 def test_stop_rules_that_mean_nothing_are_refused(stop: Any) -> None:
     with pytest.raises(ArgumentError, match="stop must be a string, several, or a function"):
         stop_function(stop)
+
+
+def test_training_takes_the_options_of_all_agents_and_no_others() -> None:
+    options = {field.name for name in AGENTS for field in dataclasses.fields(agent_class(name).Config)}
+    assert {"episodes", *options} == TRAINING
+
+
+def test_whoever_made_the_training_changes_no_task_by_it() -> None:
+    training = {"episodes": 64}
+    task = Task(prompts=["x"], reward=reward, training=training)
+    training["episodes"] = 1
+    assert task.training == {"episodes": 64}
+    assert pickle.loads(pickle.dumps(task)) == task

@@ -87,7 +87,9 @@ def run(config: CheckConfig) -> None:
         return
     name = find_id(config.env)
     from textenv.envs.checker import check
+    from textenv.training import check_training
 
+    check_training(name)
     check(name, **config.task)
     warnings = doubts(name, **config.task)
     for text in (f"{config.env} keeps the contract.", *(f"Warning: {warning}" for warning in warnings)):
@@ -96,11 +98,13 @@ def run(config: CheckConfig) -> None:
 
 def _check_all() -> None:
     from textenv.envs.checker import check
+    from textenv.training import check_training
 
     failures = warnings = 0
     for id in BUILT_IN:
         begun = time.perf_counter()
         try:
+            check_training(id)
             check(id)
             found = [f"warning: {warning}" for warning in doubts(id)]
             warnings += len(found)

@@ -19,6 +19,7 @@ from textenv.envs.registry import find_id
 from textenv.errors import ArgumentError
 from textenv.files import own_folder, replacing
 from textenv.models.policy import Precision
+from textenv.options import suited
 from textenv.reports.console import comparison_table
 from textenv.reports.evaluation import measure, summarise
 from textenv.reports.frontier import best_of_curve, draw_frontier, reweighted_curve, write_points
@@ -72,7 +73,8 @@ class FrontierConfig:
             raise ArgumentError(f"betas must be positive and different, got {' '.join(f'{beta:g}' for beta in self.betas) or 'none'}.")
         if self.seeds < 1:
             raise ArgumentError(f"seeds must be at least 1, got {self.seeds}.")
-        if self.algorithm.kl_coef != type(self.algorithm).kl_coef:
+        usual = suited(self.env, type(self.algorithm))["algorithm"]
+        if self.algorithm.kl_coef != usual.get("kl_coef", type(self.algorithm).kl_coef):
             raise ArgumentError("kl_coef is what betas lists; give betas alone.")
         settle_task(self)
         self.run_of(self.betas[0], 0)  # refuses the other fields as training does

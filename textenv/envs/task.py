@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -19,6 +19,18 @@ RewardLike: TypeAlias = str | Path | Callable[..., Any]
 MOST_COLUMNS: Final = 2**20
 """Of prompt or response: more than any model reads, and so a slip rather than a wish."""
 StopRule: TypeAlias = str | Sequence[str] | Callable[[str], bool]
+TRAINING: Final = frozenset(
+    "advantage baseline bc_coef bc_minibatch_size bc_steps clip_range conjugate_gradients critic"
+    " critic_epochs damping demonstrations double dr_grpo entropy_coef episodes"
+    " episodes_per_update epochs epsilon expert expert_decay exploration final_epsilon"
+    " fisher_episodes form gamma group_size intervention_rate judge_temperature kl_coef"
+    " kl_horizon kl_in kl_target lam layers learning_rate linear_decay max_grad_norm max_kl"
+    " mean_decay micro_batch_size minibatch_size n n_steps penalty_coef penalty_target"
+    " ptx_batch_size ptx_coef ptx_corpus replay_size returns rl separate_critic softness"
+    " steps_per_update target_kl target_steps top_k value_clip_range value_coef"
+    " whiten_advantages win_score".split()
+)
+"""Options of training that a task may set: `episodes`, and those of any agent of textenv."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,6 +75,11 @@ class Task:
     """An independent scorer, used only in evaluation."""
     model: str | None = "tiny-en"
     """The policy that acts here by default; None is a small, randomly initialised model over the vocabulary."""
+    training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Options of training that suit the environment, such as {"episodes": 12288, "kl_coef": 0.008},
+    by the names of `textenv train`. They stand in for the defaults, and what a user gives comes
+    before them. They are meant for PPO; another agent takes those that it has, but keeps a default
+    that differs from PPO's."""
 
     def __post_init__(self) -> None:
         for name, least in (("max_prompt_tokens", 1), ("max_new_tokens", 1), ("min_new_tokens", 0)):
@@ -88,6 +105,9 @@ class Task:
             value = getattr(self, name)
             if not (value is None or isinstance(value, str | Path) or callable(value)):
                 raise ArgumentError(f"{name} must be None, a name, a path or a callable, got {brief(value)}.")
+        _check_training(self.training)
+        # A copy, so that whoever made the mapping can no longer change the task by it.
+        object.__setattr__(self, "training", dict(self.training))
 
     def replace(self, **fields: Any) -> "Task":
         """Copy the task with other values in some fields.
@@ -97,6 +117,17 @@ class Task:
         """
         check_names(fields)
         return dataclasses.replace(self, **fields)
+
+
+def _check_training(training: Any) -> None:
+    """Refuse what is no mapping of options of training to plain data."""
+    if not isinstance(training, Mapping):
+        raise ArgumentError(f'training must map options of training to values, such as {{"kl_coef": 0.01}}, got {brief(training)}.')
+    for name, value in training.items():
+        if name not in TRAINING:
+            raise ArgumentError(f"training has no option {brief(name)}.{did_you_mean(str(name), TRAINING)}")
+        if not isinstance(value, bool | int | float | str):
+            raise ArgumentError(f"{name} in training must be a number, a text, True or False, got {brief(value)}.")
 
 
 def check_names(names: Iterable[str], own: Sequence[str] = ()) -> None:

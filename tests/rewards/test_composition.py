@@ -13,8 +13,9 @@ import textenv
 from textenv.envs.registry import task_of
 from textenv.envs.vector import text_envs
 from textenv.errors import ArgumentError, LoadError, RewardError
-from textenv.rewards.composition import Affine, Clip, Product, WeightedSum, calibrated
+from textenv.rewards.composition import Affine, ByColumn, Clip, Product, WeightedSum, calibrated
 from textenv.rewards.loading import load_reward
+from textenv.rewards.metrics import RougeL, WordOverlap
 from textenv.rewards.protocol import call_reward, require_columns
 from textenv.rewards.rules import Contains, Length
 
@@ -177,3 +178,27 @@ def test_bad_arguments_are_refused_at_construction(make: Callable[[], Any], mess
 def test_an_unknown_name_is_refused_at_construction() -> None:
     with pytest.raises(LoadError, match='"tiny-sentimnt" is no embedded reward and no local path'):
         Product({"sentiment": "tiny-sentimnt"})
+
+
+def test_each_value_of_a_column_has_its_reward() -> None:
+    reward = ByColumn("kind", {"long": Length(3, 5), "short": Length(1, 1)})
+    assert reward.columns == ("kind",)
+    kinds = ["long", "short", "long"]
+    scores = call_reward(reward, ["p"] * 3, ["a b c", "a", "a"], {"kind": kinds})
+    assert scores.scores == pytest.approx([1, 1, 1 / 3])
+
+
+def test_the_rewards_of_a_column_get_their_own_rows_of_the_others() -> None:
+    reward = ByColumn("kind", {"a": RougeL(), "b": WordOverlap("topic")})
+    assert set(reward.columns) == {"kind", "reference", "topic"}
+    columns = {"kind": ["b", "a"], "reference": ["x", "one two"], "topic": ["sea", "y"]}
+    assert call_reward(reward, ["p", "p"], ["the sea", "one two"], columns).scores == pytest.approx([1, 1])
+
+
+def test_a_value_without_a_reward_is_named() -> None:
+    with pytest.raises(RewardError, match="\"kind\" holds 'c', for which there is no reward, only for a"):
+        call_reward(ByColumn("kind", {"a": RougeL()}), ["p"], ["t"], {"kind": ["c"], "reference": ["r"]})
+    with pytest.raises(ArgumentError, match="ByColumn needs a dictionary"):
+        ByColumn("kind", {})
+    with pytest.raises(ArgumentError, match="ByColumn is made of rewards"):
+        ByColumn("kind", {"a": 3})  # type: ignore[dict-item]

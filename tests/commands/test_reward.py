@@ -16,7 +16,7 @@ from textenv.agents.reward_model import RewardModelConfig
 from textenv.cli import main
 from textenv.commands.output import messages
 from textenv.commands.players import PlayerConfig, load_player
-from textenv.commands.reward import RewardConfig, make_reward_model
+from textenv.commands.reward import RewardConfig, make_reward_model, parted, unlearnt
 from textenv.errors import ArgumentError
 from textenv.preferences.comparison import Comparison
 from textenv.preferences.loading import load_comparisons, write_comparisons
@@ -66,6 +66,35 @@ def test_the_folder_is_a_reward_of_mean_0_and_deviation_1(
     assert (scores.mean(), scores.std()) == (pytest.approx(0, abs=1e-4), pytest.approx(1, abs=1e-4))
     assert json.loads((out / "config.json").read_text())["fitting"]["epochs"] == 1
     assert pd.read_csv(out / "metrics.csv")["held_out_accuracy"].iloc[-1] > 0.6
+
+
+def test_annotators_who_are_held_out_are_predicted_and_not_learnt_from(
+    comparisons: Path, backbone: Path, tmp_path: Path, call: Callable[..., str]
+) -> None:
+    model = ("--model", str(backbone), *QUICK)
+    both, one = (
+        json.loads(call("reward", str(comparisons), *model, "--out", str(tmp_path / name), *more, "--json"))
+        for name, more in (("both", ()), ("one", ("--hold-out-annotators", "two")))
+    )
+    assert both["others"] is None
+    assert one["comparisons"] == 120
+    assert one["learnt"] == both["learnt"] / 2
+    # The second annotator agrees with the first about half of the prompts and else always says the same.
+    assert one["others"]["accuracy"] < one["accuracy"]
+    assert one["others"]["pairs"] >= one["pairs"] - 10
+    assert one["people_agree"] == both["people_agree"]
+    with pytest.raises(ArgumentError, match='No comparison is by the annotator "tow"'):
+        parted(load_comparisons(str(comparisons)), ["tow"])
+    with pytest.raises(ArgumentError, match="All annotators are held out"):
+        parted(load_comparisons(str(comparisons)), ["one", "two"])
+
+
+def test_held_out_annotators_are_asked_about_prompts_that_were_not_learnt_from() -> None:
+    own, unseen, other = (
+        [Comparison(prompt=prompt, responses=("a", "b"), ranks=(1, 2), annotator=name) for prompt in prompts]
+        for name, prompts in (("one", "xyz"), ("one", "z"), ("two", "xzw"))
+    )
+    assert [comparison.prompt for comparison in unlearnt(other, own, unseen)] == ["z", "w"]
 
 
 def test_tables_and_the_learning_curve(

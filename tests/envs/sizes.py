@@ -6,7 +6,7 @@ import pytest
 
 from textenv.envs.registry import BUILT_IN
 
-LONG = ("TextInstruct-v0", "TextLongForm-v0", "TextSummarize-v0")
+LONG = ("TextInstruct-v0", "TextInstruct-v1", "TextLongForm-v0", "TextLongForm-v1", "TextSummarize-v0", "TextSummarize-v1")
 
 
 def by_id(function: Any) -> Any:

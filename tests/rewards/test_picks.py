@@ -2,7 +2,7 @@
 
 import pytest
 
-from textenv.rewards.picks import even_picks, none_or_both, picked
+from textenv.rewards.picks import even_picks, fair_choice, none_or_both, picked
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,31 @@ def test_pairs_in_one_order_count_as_the_mean_of_those_in_both() -> None:
     texts = ["Amy", "Bob", "Bob", "Cy"]  # of Amy and Bob each is picked where named first
     assert even_picks(texts, *names, ["cook"] * 4) == [1, 1, 1, 1]
     assert even_picks(["Cy"], ["Cy"], ["Dee"], ["cook"]) == [0]
+
+
+@pytest.mark.parametrize(
+    ("text", "better", "fair"),
+    [
+        ("I cannot tell.", "", True),
+        ("Both of them could be good at it.", "", True),
+        ("Amy and Adam could both do it.", "", True),
+        ("Amy.", "", False),
+        ("She is better at it.", "", False),
+        ("A boy should get the job.", "", False),
+        ("Lily should get the job.", "", False),
+        ("It is Max's.", "", False),
+        ("I think that Bertram is better.", "", False),
+        ("", "", False),
+        (" ", "", False),
+        ("Amy should get the job.", "Amy", True),
+        ("Amy.", "Amy", True),
+        ("Adam.", "Amy", False),
+        ("Amy and Adam.", "Amy", False),
+        ("Amy, not Lily.", "Amy", False),
+        ("I cannot tell.", "Amy", False),
+        ("She should.", "Amy", False),
+    ],
+)
+def test_a_fair_choice_goes_by_the_evidence(text: str, better: str, fair: bool) -> None:
+    assert fair_choice([text], ["Amy"], ["Adam"], [better]) == [float(fair)]
+    assert fair_choice([text], ["Adam"], ["Amy"], [better]) == [float(fair)]

@@ -16,7 +16,7 @@ from textenv.agents.reward_model import RewardModel, RewardModelConfig, fit_rewa
 from textenv.commands.doubts import UNFITTED, warn
 from textenv.commands.output import hide_loading_bars, messages, print_json, results
 from textenv.commands.players import PlayerConfig, load_player
-from textenv.errors import ArgumentError
+from textenv.errors import ArgumentError, did_you_mean
 from textenv.models.policy import Precision
 from textenv.preferences.accuracy import human_agreement, judged
 from textenv.preferences.calibration import ENOUGH_GROUPS
@@ -46,6 +46,8 @@ class RewardConfig:
     """Reference policy in `env`; by default the model."""
     episodes: int = 256
     """Episodes that it plays."""
+    hold_out_annotators: tuple[str, ...] = ()
+    """Annotators whose judgements are not learnt from: whether the model predicts people who gave it no training data."""
     curve: bool = False
     """Fit to 1/8, 1/4 and 1/2 of the comparisons as well: accuracy against their number, for twice the time."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -76,25 +78,27 @@ def make_reward_model(config: RewardConfig, console: Console) -> dict[str, Any]:
 
     Returns:
         What stands in `summary.json`: `comparisons` given, those `learnt` from, `loss`, `steps`, `best_step`, `seconds`, `nu`, `gain` and
-        `bias`; of what was held out all of `textenv.preferences.accuracy.judged`, and `scale_error`; `people_agree` with its interval
-        where annotators overlap; the rows of the `curve`; and `doubts`, sentences that say why not to trust it.
+        `bias`; of what was held out all of `textenv.preferences.accuracy.judged`, and `scale_error`; `others`, the same of the annotators
+        that were held out, None without them; `people_agree` with its interval where annotators overlap; the rows of the
+        `curve`; and `doubts`, sentences that say why not to trust it.
 
     Raises:
-        ArgumentError: the folder is taken, there are no comparisons that say something, or environment and policy do not fit.
+        ArgumentError: the folder is taken, there are no comparisons that say something, an annotator who is to be held out
+            is not among them or is alone, or environment and policy do not fit.
         LoadError: the store or a model cannot be loaded.
         SaveError: the folder cannot be written.
     """
-    comparisons = load_comparisons(config.comparisons)
+    comparisons, others = parted(load_comparisons(config.comparisons), config.hold_out_annotators)
     seen = _texts(config, comparisons)
     rows = _curve(config, comparisons, console) if config.curve else []
     console.print(f"Fitting {config.model} to {len(comparisons)} comparisons …", soft_wrap=True, markup=False)
     made = _fitted(config, comparisons, console)
-    measured = _measured(made)
+    measured = _measured(made, made.unseen)
     doubts = _doubts(made, measured, config.fitting.held_out)
     for doubt in doubts:
         warn(console, doubt)
     made.set_mean_and_sd(np.asarray(made.reward(*seen)))
-    agree = human_agreement(comparisons)
+    agree = human_agreement([*comparisons, *others])
     summary = {
         "comparisons": len(comparisons),
         "learnt": made.learnt,
@@ -107,6 +111,7 @@ def make_reward_model(config: RewardConfig, console: Console) -> dict[str, Any]:
         "bias": made.bias,
         "scale_error": made.scale_error,
         **measured,
+        "others": _measured(made, unlearnt(others, comparisons, made.unseen)) if others else None,
         "people_agree": None if agree is None else agree._asdict(),
         "curve": [*rows, _point(made, measured)] if rows else [],
         "doubts": doubts,
@@ -115,6 +120,28 @@ def make_reward_model(config: RewardConfig, console: Console) -> dict[str, Any]:
     write_fitted(config.out, config=dataclasses.asdict(config), history=history, summary=summary, save_model=made.save)
     console.print(f"Written to {config.out}; it is what --reward {config.out} takes.", soft_wrap=True, markup=False)
     return summary
+
+
+def parted(comparisons: Sequence[Comparison], held_out: Sequence[str]) -> tuple[list[Comparison], list[Comparison]]:
+    """Part comparisons into those to learn from and those of annotators who are held out.
+
+    Raises:
+        ArgumentError: an annotator has judged nothing, or nobody else has.
+    """
+    annotators = {comparison.annotator for comparison in comparisons}
+    for name in held_out:
+        if name not in annotators:
+            raise ArgumentError(f'No comparison is by the annotator "{name}".{did_you_mean(name, sorted(annotators))}')
+    if held_out and annotators <= set(held_out):
+        raise ArgumentError("All annotators are held out, so there is nobody to learn from; name fewer.")
+    others = [comparison for comparison in comparisons if comparison.annotator in held_out]
+    return [comparison for comparison in comparisons if comparison.annotator not in held_out], others
+
+
+def unlearnt(others: Sequence[Comparison], own: Sequence[Comparison], unseen: Sequence[Comparison]) -> list[Comparison]:
+    """Keep those of others' comparisons whose prompt a model has not learnt from: nobody judged it for training, or it was held out."""
+    prompts = {comparison.prompt for comparison in own} - {comparison.prompt for comparison in unseen}
+    return [comparison for comparison in others if comparison.prompt not in prompts]
 
 
 def _doubts(made: RewardModel, measured: dict[str, Any], held_out: float) -> list[str]:
@@ -168,8 +195,8 @@ def _fitted(config: RewardConfig, comparisons: Sequence[Comparison], console: Co
 _TOLD: Final = {"loss": "loss", "held_out_loss": "held-out loss", "held_out_accuracy": "held-out accuracy"}
 
 
-def _measured(made: RewardModel) -> dict[str, Any]:
-    pairs = made.pairs(made.unseen)
+def _measured(made: RewardModel, comparisons: Sequence[Comparison]) -> dict[str, Any]:
+    pairs = made.pairs(comparisons)
     return judged(pairs) if len(pairs.differences) else {}
 
 
@@ -178,7 +205,7 @@ def _curve(config: RewardConfig, comparisons: Sequence[Comparison], console: Con
     for share in SHARES:
         console.print(f"Fitting {config.model} to {share:g} of the comparisons …", soft_wrap=True, markup=False)
         made = _fitted(config, part_of(comparisons, config.fitting.held_out, share), console)
-        rows.append(_point(made, _measured(made)))
+        rows.append(_point(made, _measured(made, made.unseen)))
     return rows
 
 
@@ -210,6 +237,13 @@ def _tables(summary: dict[str, Any], name: str) -> list[Table]:
         for found in summary["reliability"]:
             second.add_row(str(found["n"]), f"{found['expected']:.3f}", f"{found['right']:.3f}")
         tables.append(second)
+    if summary["others"]:
+        others = summary["others"]
+        first.add_row(
+            f"the same of held-out annotators, {others['pairs']} pairs",
+            share(others["accuracy"]),
+            interval(others, "accuracy_low", "accuracy_high"),
+        )
     if summary["people_agree"] is not None:
         first.add_row(
             "two annotators agree, share of pairs",

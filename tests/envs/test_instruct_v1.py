@@ -1,0 +1,31 @@
+"""TextInstruct-v1: instructions of ten use cases, each with its rule and its exact judge."""
+
+from tests.envs.micro_world import mediocre, rules_of, scored
+from textenv.reports.probe import check_gaming
+
+ID = "TextInstruct-v1"
+
+
+def test_the_right_answers_are_right_and_well_paid() -> None:
+    columns = rules_of(ID).prompts.columns
+    score, judge = scored(ID, columns["reference"])
+    assert (judge == 1).all()
+    assert score.mean() > 0.7
+
+
+def test_what_games_it_earns_less_than_a_mediocre_answer() -> None:
+    check_gaming(
+        ID,
+        mediocre,
+        {
+            "the wanted words": lambda row: row["wanted"] or " ".join(row["members"]) or row["source"],
+            "a story to every prompt": "Tom lost his ball at the park. Lily found it. Tom was happy and thanked Lily.",
+        },
+    )
+
+
+def test_every_use_case_has_skills_with_a_reward() -> None:
+    columns = rules_of(ID).prompts.columns
+    assert len(set(columns["use_case"])) == 10
+    empty, judge = scored(ID, [""] * len(columns["skill"]))
+    assert empty.max() == judge.max() == 0

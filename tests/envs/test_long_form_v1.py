@@ -1,0 +1,36 @@
+"""TextLongForm-v1: long stories, and the thread that goes through them."""
+
+from tests.envs.micro_world import mediocre, rules_of, scored
+from textenv.envs.long_form_v1 import keeps_the_thread
+from textenv.reports.probe import check_gaming
+
+ID = "TextLongForm-v1"
+
+
+def test_the_right_answers_are_right_and_well_paid() -> None:
+    columns = rules_of(ID).prompts.columns
+    score, judge = scored(ID, columns["reference"])
+    assert (judge == 1).all()
+    assert score.mean() > 0.7
+
+
+def test_what_games_it_earns_less_than_a_mediocre_answer() -> None:
+    check_gaming(
+        ID,
+        mediocre,
+        {
+            "the wanted words over and over": lambda row: " ".join([row["wanted"]] * 25),
+            "half of a story twice": lambda row: " ".join([" ".join(row["reference"].split(" ")[:40])] * 2),
+        },
+    )
+
+
+def test_the_judge_wants_known_sentences_about_the_wanted_people() -> None:
+    story = (
+        "On Monday, Tom and Lily met at the park. Both of them wanted the red ball. Lily took it and ran away. Tom was angry and went home."
+    )
+    facts = [{"wanted": ["Lily", "Tom", "ball"]}] * 3
+    scores = keeps_the_thread([story, story.replace("Lily", "Emma"), f"{story} {story}"], facts)
+    assert scores[0] == 4 / 9
+    assert scores[1] < scores[0]
+    assert scores[2] == 8 / 9 / 2

@@ -41,6 +41,8 @@ def test_a_reference_of_the_questions_own_words_counts_whole() -> None:
 def test_columns_may_have_other_names() -> None:
     reward = Answer(reference="gold", question="asked")
     assert reward.columns == ("gold", "asked")
+    assert Answer(question=None).columns == ("reference",)
+    assert Answer(question=None)(["a red ball"], reference=["the red kite"]) == [0.5]
     scores = call_reward(reward, ["p"], ["Two."], {"gold": ["Two."], "asked": [""]})
     assert scores.scores.tolist() == [1.0]
 

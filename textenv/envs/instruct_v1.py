@@ -20,8 +20,8 @@ Rewards:
     At the end of the text, 0 to 1: what the answer is worth x (1 + fluency)/2 under `tiny-assistant`. The worth is a rule of the
     skill: for questions, classes and extracts the F1 of the words beyond the question (`Answer`); for stories the share of the
     wanted names x 25 to 60 words x distinct-3; for descriptions the F1 with all that is known of the animal; for lists the share
-    of right items (`ListOf`); for rewriting, summaries and chat ROUGE-L, and 0 for a copy. A trained reward model takes its place
-    with `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`.
+    of right items (`ListOf`); for rewriting and chat ROUGE-L, and 0 for a copy; for summaries as in `TextSummarize-v1`. A trained
+    reward model takes its place with `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`.
     The judge is exact, by another way: an answer is right when it is one that the generator of the exercise could have given, a
     story when each of its sentences is one of the micro-world, its people are those who were wanted and its plot comes to an end.
     Before training: mean 0.50; ten bins from 0 to 1 in percent: 0 0 0 0 0 0 0 0 0 0.
@@ -43,6 +43,7 @@ Version History:
 
 from typing import Final
 
+from textenv.envs.summarize_v1 import CONTENT
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
 from textenv.rewards.answers import Answer, ListOf, differs
@@ -64,7 +65,8 @@ WORTH: Final = ByColumn(
     {
         **dict.fromkeys(ANSWERED, Answer()),
         **dict.fromkeys(("past", "polite", "shorter"), REWRITE),
-        **dict.fromkeys(("chat", "summary"), RougeL()),
+        "chat": RougeL(),
+        "summary": CONTENT,
         "ideas": ListOf(),
         "story": STORY,
     },

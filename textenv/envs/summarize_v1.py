@@ -15,7 +15,8 @@ Action Space:
     `Discrete(2048)`: the tokens of `tiny-assistant`.
 
 Rewards:
-    The product of four parts, 0 to 1 each and reported apart: `content`, ROUGE-L to the reference; `length`, 1 for 5 to 18 words;
+    The product of four parts, 0 to 1 each and reported apart: `content`, the mean of ROUGE-L to the reference and of the F1
+    of the words (`Answer`), of which the first sees the order and the second no wording; `length`, 1 for 5 to 18 words;
     `novelty`, the share of runs of five words that are not copied from the text; `fluency`, (1 + fluency)/2 under
     `tiny-assistant`. A preference model takes its place with `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`.
     The judge is exact: which share of the key facts (who, what, where, with whom) the summary states, and 0 for one of another
@@ -41,13 +42,15 @@ from typing import Any, Final
 
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
-from textenv.rewards.composition import Affine, Product
+from textenv.rewards.answers import Answer
+from textenv.rewards.composition import Affine, Product, WeightedSum
 from textenv.rewards.fluency import Fluency
 from textenv.rewards.metrics import RougeL
 from textenv.rewards.novelty import Novelty
 from textenv.rewards.rules import Length
 from textenv.world.judging import sums_up
 
+CONTENT: Final = WeightedSum({"order": (0.5, RougeL()), "words": (0.5, Answer(question=None))})
 HALF_FLUENT: Final = Affine(Fluency("tiny-assistant"), gain=0.5, bias=0.5)
 
 
@@ -58,7 +61,7 @@ def states_the_facts(completions: Sequence[str], facts: Sequence[Mapping[str, An
 
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "summarize-v1.jsonl"),
-    reward=Product({"content": RougeL(), "length": Length(5, 18), "novelty": Novelty(5, of="text"), "fluency": HALF_FLUENT}),
+    reward=Product({"content": CONTENT, "length": Length(5, 18), "novelty": Novelty(5, of="text"), "fluency": HALF_FLUENT}),
     judge=states_the_facts,
     tokenizer="tiny-assistant",
     model="tiny-assistant",

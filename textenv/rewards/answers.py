@@ -27,21 +27,21 @@ class Answer:
 
     Args:
         reference: column of the prompt set with a right answer each.
-        question: column with the question each, "" for none.
+        question: column with the question each; None where there is none.
     """
 
     reference: str = "reference"
-    question: str = "question"
+    question: str | None = "question"
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of the references and the questions."""
-        return (self.reference, self.question)
+        return (self.reference,) if self.question is None else (self.reference, self.question)
 
     def __call__(self, completions: Sequence[str], **columns: Any) -> list[float]:
         """Score n texts."""
         references = texts_of(columns[self.reference], self.reference)
-        questions = texts_of(columns[self.question], self.question)
+        questions = [""] * len(references) if self.question is None else texts_of(columns[self.question], self.question)
         rows = zip(completions, references, questions, strict=True)
         return [_answer_f1(*row) for row in rows]
 

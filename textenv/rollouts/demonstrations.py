@@ -41,7 +41,7 @@ def load_demonstrations(source: Any, rules: Rules) -> Episodes:
         there = ", ".join(["prompt", *found.columns])
         raise ArgumentError(f'demonstrations has no column "completion", only {there}; rename the one that holds the answer.')
     completions = Table(found.columns, found.places).texts("completion", MOST_CHARACTERS)
-    rows = [_written(found.places[index], text, found.tokens[index], rules) for index, text in enumerate(completions)]
+    rows = [write_completion(text, found.tokens[index], rules, found.places[index]) for index, text in enumerate(completions)]
     tokens = np.stack([row for row, _, _ in rows])  # (B, P+T)
     for index, ids in enumerate(tokens.tolist()):
         rules.contract.check_readable(ids, found.places[index])
@@ -52,7 +52,7 @@ def load_demonstrations(source: Any, rules: Rules) -> Episodes:
             stacklevel=2,
         )
     lengths = (tokens[:, rules.prompt_columns :] >= 0).sum(1)
-    allowed = np.stack([_allowed(found.places[index], row, rules) for index, row in enumerate(tokens)]) if rules.restricted else None
+    allowed = np.stack([allowed_tokens(row, rules, found.places[index]) for index, row in enumerate(tokens)]) if rules.restricted else None
     index_of = {row.tobytes(): index for index, row in reversed(list(enumerate(rules.prompts.tokens)))}
     nothing = torch.zeros(len(tokens), rules.response_columns)
     return Episodes(
@@ -70,8 +70,21 @@ def load_demonstrations(source: Any, rules: Rules) -> Episodes:
     )
 
 
-def _written(place: str, text: str, prompt: NDArray[np.int32], rules: Rules) -> tuple[NDArray[np.int32], str, int]:
-    """Write a completion after its prompt (P,): the row (P+T,), how it ends, and how many tokens the whole completion has."""
+def write_completion(text: str, prompt: NDArray[np.int32], rules: Rules, place: str) -> tuple[NDArray[np.int32], str, int]:
+    """Write a completion token by token after its prompt, as far as the environment lets it go on.
+
+    Args:
+        text: without an end of text, which is added by itself.
+        prompt: (P,) tokens.
+        rules: of the environment.
+        place: of the text, as messages name it.
+
+    Returns:
+        The observation (P+T,); how it ends, "eos", "stop" or "length"; and how many tokens the whole text has.
+
+    Raises:
+        ArgumentError: it cannot be written with the environment's tokens, or holds an end of text.
+    """
     try:
         ids = encode_after(rules.tokenizer, prompt[prompt >= 0].tolist(), text)
     except ArgumentError as error:
@@ -94,8 +107,20 @@ def _written(place: str, text: str, prompt: NDArray[np.int32], rules: Rules) -> 
     return row, "length", len(ids)
 
 
-def _allowed(place: str, row: NDArray[np.int32], rules: Rules) -> NDArray[np.uint8]:
-    """Ask the task which tokens it allows in every state of a row (P+T,), and check that the row keeps to them: (T, ⌈V/8⌉) bits."""
+def allowed_tokens(row: NDArray[np.int32], rules: Rules, place: str) -> NDArray[np.uint8]:
+    """Ask the task which tokens it allows in every state of an episode, and check that the episode keeps to them.
+
+    Args:
+        row: (P+T,) the last observation.
+        rules: of the environment.
+        place: of the text, as messages name it.
+
+    Returns:
+        (T, ⌈V/8⌉) packed bits.
+
+    Raises:
+        ArgumentError: a token is forbidden where it stands.
+    """
     response = row[rules.prompt_columns :]
     steps = np.arange((response >= 0).sum())
     before = np.where(np.arange(rules.width) < rules.prompt_columns + steps[:, None], row, -1).astype(np.int32)  # (L, P+T)

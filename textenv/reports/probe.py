@@ -1,0 +1,335 @@
+"""What answers that game a reward earn: nothing, the prompt itself, its keywords, one answer for every prompt.
+
+A reward that can be had without the task being done will be had so, sooner or later. `gaming` tries the ways that
+suit any prompts and compares them with what the model writes; `check_gaming` holds them below answers that are
+known to be honest, for the tests of an environment.
+"""
+
+import dataclasses
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from textenv.envs.rules import Rules
+from textenv.errors import ArgumentError, ContractError, did_you_mean
+from textenv.formats import shown
+from textenv.models.pieces import decode
+from textenv.models.policy import LanguagePolicy
+from textenv.reports.evaluation import standard_error
+from textenv.rewards.metrics import content_words
+from textenv.rewards.words import folded, words
+from textenv.rollouts.collect import collect
+from textenv.rollouts.demonstrations import allowed_tokens, write_completion
+
+Row: TypeAlias = Mapping[str, Any]
+"""One prompt with its other columns."""
+Answer: TypeAlias = str | Callable[[Row], str]
+"""A text for every prompt, or a function of the prompt's row."""
+
+SAMPLES: Final = 16
+"""Of the model to each prompt."""
+MOST_PROMPTS: Final = 64
+FEWEST_PROMPTS: Final = 16
+TOKENS: Final = 32_768
+"""That the model writes at most, unless the fewest prompts take more: about 12 s on one core with the embedded models."""
+CONSTANTS: Final = 32
+"""Answers of the model that are tried on every prompt."""
+ENVS: Final = 128
+
+OWN: Final = "the model's own answers"
+BEST: Final = f"the best of {SAMPLES} of them"
+NEGATED: Final = "the best of them, negated"
+CONSTANT: Final = "one answer to every prompt"
+DECLINING: Final = "I am sorry, but I cannot help with that."
+
+_VERB: Final = re.compile(
+    r"\b(am|is|are|was|were|has|have|had|do|does|did|can|could|will|would|shall|should|may|might|must)\b( not\b)?",
+    re.IGNORECASE,
+)
+
+
+class Mean(NamedTuple):
+    """What answers earn on average."""
+
+    mean: float
+    se: float
+    """Its standard error over prompts; NaN for one prompt."""
+    prompts: int
+    """To which the answers could be written."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Gaming:
+    """What answers that game the reward earn, and the model's own.
+
+    Shapes: n prompts, k samples of the model to each. All are scores less the penalty for a missing end of text.
+    """
+
+    own: NDArray[np.float64]
+    """(n, k)."""
+    games: Mapping[str, NDArray[np.float64]]
+    """(n,) each, by the name of the game; NaN where it cannot be written or was not tried."""
+    constant: str | None
+    """The answer of the model that earns most when it is given to every prompt of the first half; `games` has what it earns
+    on the second half, so that the choice does not flatter it. None with fewer than four prompts."""
+    toy: bool
+    """Whether the environment comes without a model, so that the answers are a random policy's."""
+
+    def means(self) -> dict[str, Mean]:
+        """Return what the model's answers, the best to each prompt and all games earn, by name."""
+        columns = {OWN: self.own.mean(1), BEST: self.own.max(1), **self.games}
+        return {name: _mean(values[~np.isnan(values)]) for name, values in columns.items()}
+
+    def summary(self) -> str:
+        """Return one sentence: what the best constant answer earns, the model's own answers and the best of each prompt's."""
+        means = {name: _number(each.mean) for name, each in self.means().items()}
+        own = f"{OWN} {{}}{means[OWN]} on average, {BEST} {means[BEST]}"
+        if self.constant is None:
+            return f"{own.format('earn ')}."
+        return f"Constant answers earn {means[CONSTANT]} on average ({shown(self.constant)} to every prompt), {own.format('')}."
+
+    def warnings(self) -> list[str]:
+        """Return a sentence about each game that earns clearly, by more than two standard errors, more than the model's own answers.
+
+        The toys are left out, for which one answer to every prompt is often the right one, and so is the negated
+        answer, which is to be read beside the one that it negates.
+        """
+        sentences = []
+        for name, scores in self.games.items():
+            if self.toy or name == NEGATED:
+                continue
+            tried = ~np.isnan(scores)
+            what = f"The reward pays {_number(scores[tried].mean())} on average for {self._named(name)}, more than "
+            own, best = self.own.mean(1)[tried], self.own.max(1)[tried]
+            if _clearly_positive(scores[tried] - best):
+                sentences.append(
+                    f"{what}the {_number(best.mean())} for the best of the model's {self.own.shape[1]} answers;"
+                    " training will lead there, so let the reward ask for what such a text lacks."
+                )
+            elif _clearly_positive(scores[tried] - own):
+                sentences.append(
+                    f"{what}the {_number(own.mean())} for the model's own answers; a policy may learn that in place of the task."
+                )
+        return sentences
+
+    def _named(self, name: str) -> str:
+        return f"{shown(self.constant)} to every prompt" if name == CONSTANT and self.constant is not None else name
+
+
+def _mean(values: NDArray[np.float64]) -> Mean:
+    return Mean(float(values.mean()), standard_error(values, np.arange(len(values))), len(values))
+
+
+def _clearly_positive(differences: NDArray[np.float64]) -> bool:
+    """Tell whether the mean of differences, one a prompt, exceeds two of its standard errors; of one prompt whether it is positive."""
+    mean, se, _ = _mean(differences)
+    return mean > (0 if np.isnan(se) else 2 * se)
+
+
+def _number(value: float) -> str:
+    """Write a score with two decimals, or two digits where it is that small.
+
+    >>> _number(0.5), _number(0.00123)
+    ('0.50', '0.0012')
+    """
+    return f"{value:.2f}" if value == 0 or abs(value) >= 0.1 else f"{value:.2g}"
+
+
+# Games
+
+
+def longest_line(prompt: str) -> str | None:
+    """Return the longest line of a prompt, None if it is all there is."""
+    lines = [line for line in prompt.splitlines() if line.strip()]
+    return max(lines, key=len) if len(lines) > 1 else None
+
+
+def keywords(prompt: str) -> str | None:
+    """Return the content words of a prompt, each once and in order; None if it has no words.
+
+    >>> keywords("How do I water a cactus? A small cactus")
+    'water cactus small'
+    """
+    content = content_words(prompt)
+    return " ".join(dict.fromkeys(word for word in map(folded, words(prompt)) if word in content)) or None
+
+
+def twice(prompt: str) -> str | None:
+    """Return the content words of a prompt twice over."""
+    once = keywords(prompt)
+    return once and f"{once} {once}"
+
+
+def negated(text: str) -> str | None:
+    """Return an English text that says the opposite, if clumsily; None if there are no letters of English in it.
+
+    >>> negated("It was a good film."), negated(" A good film."), negated("It was not good.")
+    ('It was not a good film.', ' It is not true that A good film.', 'It was good.')
+    """
+    if re.search("[A-Za-z]", text) is None:
+        return None
+    verb = _VERB.search(text)
+    if verb is None:
+        start = len(text) - len(text.lstrip())
+        return f"{text[:start]}It is not true that {text[start:]}"
+    return text[: verb.end(1)] + ("" if verb[2] else " not") + text[verb.end() :]
+
+
+GAMES: Final[Mapping[str, Callable[[str], str | None]]] = {
+    "an empty answer": lambda _: "",
+    "a copy of the prompt": lambda prompt: prompt,
+    "the longest line of the prompt": longest_line,
+    "the keywords of the prompt": keywords,
+    "the keywords of the prompt, twice": twice,
+    "declining": lambda _: DECLINING,
+}
+"""Name to a function of the prompt as it reads without special tokens; it returns None where there is no such answer."""
+
+
+# Writing and scoring
+
+
+def _rows(rules: Rules, index: NDArray[np.int64]) -> list[dict[str, Any]]:
+    prompts, _, columns = rules.asked([], index)
+    return [{"prompt": prompt, **{name: values[i] for name, values in columns.items()}} for i, prompt in enumerate(prompts)]
+
+
+def _readable(rules: Rules, index: NDArray[np.int64]) -> list[str]:
+    """Return prompts without special tokens, which nobody can write: those of a chat template would make a copy impossible."""
+    return [decode(rules.tokenizer, ids[ids >= 0].tolist()) for ids in rules.prompts.tokens[index]]
+
+
+def _after(prompt: str, text: str | None) -> str | None:
+    """Put a space before a text that would else run into the last word of its prompt; Chinese and Japanese have none."""
+    joined = not text or text[0].isspace() or not prompt or prompt[-1].isspace()
+    return text if joined or unicodedata.east_asian_width(prompt[-1]) in "WF" else f" {text}"
+
+
+def _standard(rules: Rules, index: NDArray[np.int64]) -> dict[str, list[str | None]]:
+    prompts = _readable(rules, index)
+    return {name: [_after(prompt, game(prompt)) for prompt in prompts] for name, game in GAMES.items()}
+
+
+def _given(answer: Answer, rules: Rules, index: NDArray[np.int64]) -> list[str | None]:
+    texts = [answer if isinstance(answer, str) else answer(row) for row in _rows(rules, index)]
+    return [_after(prompt, text) for prompt, text in zip(_readable(rules, index), texts, strict=True)]
+
+
+def _write(text: str, prompt: int, rules: Rules) -> tuple[NDArray[np.int32], int]:
+    """Write a text after a prompt: the observation (P+T,), and how many tokens of the text there was no room for.
+
+    Raises:
+        ArgumentError: a policy cannot write it there.
+    """
+    place = rules.prompts.places[prompt]
+    try:
+        row, reason, whole = write_completion(text, rules.prompts.tokens[prompt], rules, place)
+    except ArgumentError:
+        if text == text.lstrip():
+            raise
+        # Some vocabularies have no space.
+        row, reason, whole = write_completion(text.lstrip(), rules.prompts.tokens[prompt], rules, place)
+    if rules.restricted:
+        allowed_tokens(row, rules, place)
+    return row, whole - rules.response_columns if reason == "length" else 0
+
+
+def _earned(texts: Sequence[str | None], index: NDArray[np.int64], rules: Rules) -> NDArray[np.float64]:
+    """Let the environment pay for texts after prompts: (n,), NaN where there is no text or no policy can write it there.
+
+    Each is written token by token, so it ends where the task's stop rule or its last column would end it.
+    """
+    earned = np.full(len(index), np.nan)
+    rows = []
+    for place, (text, prompt) in enumerate(zip(texts, index.tolist(), strict=True)):
+        try:
+            row = None if text is None else _write(text, prompt, rules)[0]
+        except ArgumentError:
+            row = None
+        if row is not None:
+            rows.append(row)
+            earned[place] = 0
+    if rows:
+        observations = np.stack(rows)
+        lengths = (observations[:, rules.prompt_columns :] >= 0).sum(1)
+        outcome = rules.outcome(observations, lengths, index[~np.isnan(earned)])
+        earned[~np.isnan(earned)] = outcome.scores - outcome.penalties
+    return earned
+
+
+# The probe
+
+
+def gaming(id: str, *, answers: Mapping[str, Answer] | None = None, **arguments: Any) -> Gaming:
+    """Compute what answers that game an environment's reward earn, beside what the model of the environment writes.
+
+    The games are `GAMES`, the best of the model's answers negated, and one of the model's answers given to every prompt.
+    Prompts are up to 64, drawn with a fixed seed, fewer where answers are long; an environment without a model is tried
+    with the empty and with constant answers only.
+
+    Args:
+        id: of a registered environment.
+        answers: games of one's own, by name.
+        **arguments: of `gymnasium.make`.
+
+    Raises:
+        ArgumentError: nothing is registered under the id, or an argument is unknown.
+        RewardError: the reward fails.
+    """
+    # A potential says when a score is paid, not how high it is, and is asked about every token.
+    envs: Any = gymnasium.make_vec(id, num_envs=ENVS, **{**arguments, "potential": None})
+    rules = envs.unwrapped.rules
+    index = _some_prompts(rules)
+    each = np.repeat(index, SAMPLES)
+    episodes = collect(LanguagePolicy.for_rules(rules), envs, len(each), seed=0, prompt_index=each)
+    late = np.array([reason == "length" for reason in episodes.finish_reasons])
+    own = (episodes.scores.numpy() - rules.task.missing_eos_penalty * late).reshape(-1, SAMPLES)
+    completions = np.array(episodes.completions, dtype=object).reshape(-1, SAMPLES)
+    toy = rules.task.model is None
+    texts = _standard(rules, index)
+    if toy:
+        texts = {name: texts[name] for name in list(texts)[:1]}
+    else:
+        texts[NEGATED] = [negated(text) for text in completions[np.arange(len(index)), own.argmax(1)]]
+    texts |= {name: _given(answer, rules, index) for name, answer in (answers or {}).items()}
+    games = {name: _earned(each, index, rules) for name, each in texts.items()}
+    constant, games[CONSTANT] = _best_constant(rules, index, own, completions)
+    tried = {name: earned for name, earned in games.items() if not np.isnan(earned).all()}
+    return Gaming(own=own, games=tried, constant=constant, toy=toy)
+
+
+def _some_prompts(rules: Rules) -> NDArray[np.int64]:
+    """Draw different prompts, as many as the model can answer in a few seconds."""
+    affordable = TOKENS // (SAMPLES * rules.response_columns)
+    count = min(MOST_PROMPTS, max(FEWEST_PROMPTS, affordable))
+    return np.random.default_rng(0).permutation(len(rules.prompts.texts))[:count]
+
+
+def _best_constant(
+    rules: Rules, index: NDArray[np.int64], own: NDArray[np.float64], completions: NDArray[np.object_]
+) -> tuple[str | None, NDArray[np.float64]]:
+    """Choose the answer that earns most on the first half of the prompts, of those that earned most there as the model wrote them.
+
+    Returns:
+        The answer, None with fewer than four prompts or where none can be written to all; and what it earns on the
+        second half: (n,), NaN on the first.
+    """
+    earned = np.full(len(index), np.nan)
+    half = len(index) // 2
+    if half < 2:
+        return None, earned
+    order = np.argsort(-own[:half], axis=1, kind="stable")  # (half, k), the best of each prompt first
+    ranked = np.take_along_axis(completions[:half], order, axis=1).T.ravel()
+    candidates = list(dict.fromkeys(ranked.tolist()))[:CONSTANTS]
+    means = np.array([_earned([text] * half, index[:half], rules).mean() for text in candidates])
+    if np.isnan(means).all():
+        return None, earned
+    constant = str(candidates[int(np.nanargmax(means))])
+    rest = index[half:]
+    earned[half:] = _earned([constant] * len(rest), rest, rules)
+    return constant, earned

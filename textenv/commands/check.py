@@ -1,19 +1,25 @@
 """`textenv check`."""
 
 import dataclasses
+import math
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from tyro.conf import Positional
 
-from textenv.commands.output import hide_loading_bars
+from textenv.commands.output import hide_loading_bars, results
 from textenv.envs.options import settle_task
 from textenv.envs.registry import BUILT_IN, find_id
 from textenv.errors import ArgumentError
-from textenv.terminal import sentence
+from textenv.terminal import plain, sentence
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from textenv.reports.probe import Gaming
 
 EPISODES: Final = 64
 """Of the default policy, from which the warnings are drawn."""
@@ -80,24 +86,40 @@ def doubts(id: str, **arguments: Any) -> list[str]:
 
 
 def run(config: CheckConfig) -> None:
-    """Check, say that it went well, and warn."""
+    """Check, say that it went well, show what answers that game the reward earn, and warn."""
     hide_loading_bars()
     if config.env is None:
         _check_all()
         return
     name = find_id(config.env)
     from textenv.envs.checker import check
+    from textenv.reports.probe import gaming
     from textenv.training import check_training
 
     check_training(name)
     check(name, **config.task)
+    print(sentence(f"{config.env} keeps the contract."), flush=True)
     warnings = doubts(name, **config.task)
-    for text in (f"{config.env} keeps the contract.", *(f"Warning: {warning}" for warning in warnings)):
-        print(sentence(text))
+    probed = gaming(name, **config.task)
+    print(sentence(probed.summary()))
+    results().print(_games_table(probed))
+    for warning in (*warnings, *probed.warnings()):
+        print(sentence(f"Warning: {warning}"))
+
+
+def _games_table(probed: "Gaming") -> "Table":
+    """Put what answers earn under each other."""
+    from rich.table import Table
+
+    table = Table("answer", "earns", "±", "prompts", box=None, pad_edge=False, caption="± one standard error over prompts")
+    for name, (mean, error, prompts) in probed.means().items():
+        table.add_row(plain(name), f"{mean:.3f}", "" if math.isnan(error) else f"{error:.3f}", str(prompts))
+    return table
 
 
 def _check_all() -> None:
     from textenv.envs.checker import check
+    from textenv.reports.probe import gaming
     from textenv.training import check_training
 
     failures = warnings = 0
@@ -106,12 +128,14 @@ def _check_all() -> None:
         try:
             check_training(id)
             check(id)
-            found = [f"warning: {warning}" for warning in doubts(id)]
+            probed = gaming(id)
+            found = [f"Warning: {warning}" for warning in (*doubts(id), *probed.warnings())]
             warnings += len(found)
+            outcome = " ".join(["keeps the contract.", probed.summary(), *found])
         except Exception as error:  # of a library too: the other environments are still to be checked
-            found = [f"failure: {error}"]
+            outcome = f"failure: {error}"
             failures += 1
-        print(sentence(f"{id}: {' '.join(found) or 'keeps the contract'} ({time.perf_counter() - begun:.1f} s)"), flush=True)
+        print(sentence(f"{id}: {outcome} ({time.perf_counter() - begun:.1f} s)"), flush=True)
     print(f"{len(BUILT_IN)} environments, {failures} failures, {warnings} warnings")
     if failures:
         sys.exit(1)

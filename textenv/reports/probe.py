@@ -44,6 +44,8 @@ ENVS: Final = 128
 OWN: Final = "the model's own answers"
 BEST: Final = f"the best of {SAMPLES} of them"
 NEGATED: Final = "the best of them, negated"
+HONEST: Final = "the honest answers"
+NEGATED_HONEST: Final = "the honest answers, negated"
 CONSTANT: Final = "one answer to every prompt"
 DECLINING: Final = "I am sorry, but I cannot help with that."
 
@@ -88,10 +90,12 @@ class Gaming:
     def summary(self) -> str:
         """Return one sentence: what the best constant answer earns, the model's own answers and the best of each prompt's."""
         means = {name: _number(each.mean) for name, each in self.means().items()}
-        own = f"{OWN} {{}}{means[OWN]} on average, {BEST} {means[BEST]}"
         if self.constant is None:
-            return f"{own.format('earn ')}."
-        return f"Constant answers earn {means[CONSTANT]} on average ({shown(self.constant)} to every prompt), {own.format('')}."
+            return f"The model's own answers earn {means[OWN]} on average, {BEST} {means[BEST]}."
+        return (
+            f"Constant answers earn {means[CONSTANT]} on average ({_quoted(self.constant)} to every prompt),"
+            f" {OWN} {means[OWN]}, {BEST} {means[BEST]}."
+        )
 
     def warnings(self) -> list[str]:
         """Return a sentence about each game that earns clearly, by more than two standard errors, more than the model's own answers.
@@ -113,12 +117,16 @@ class Gaming:
                 )
             elif _clearly_positive(scores[tried] - own):
                 sentences.append(
-                    f"{what}the {_number(own.mean())} for the model's own answers; a policy may learn that in place of the task."
+                    f"{what}the {_number(own.mean())} for the model's own answers, so a policy gains by writing that in place of an answer."
                 )
         return sentences
 
     def _named(self, name: str) -> str:
-        return f"{shown(self.constant)} to every prompt" if name == CONSTANT and self.constant is not None else name
+        return f"{_quoted(self.constant)} to every prompt" if name == CONSTANT and self.constant is not None else name
+
+
+def _quoted(text: str) -> str:
+    return shown(text.strip())
 
 
 def _mean(values: NDArray[np.float64]) -> Mean:
@@ -220,23 +228,24 @@ def _given(answer: Answer, rules: Rules, index: NDArray[np.int64]) -> list[str |
     return [_after(prompt, text) for prompt, text in zip(_readable(rules, index), texts, strict=True)]
 
 
-def _write(text: str, prompt: int, rules: Rules) -> tuple[NDArray[np.int32], int]:
-    """Write a text after a prompt: the observation (P+T,), and how many tokens of the text there was no room for.
+def _write(text: str, prompt: int, rules: Rules) -> NDArray[np.int32]:
+    """Write a text after a prompt as far as the environment lets it go on: the observation (P+T,).
 
     Raises:
         ArgumentError: a policy cannot write it there.
     """
     place = rules.prompts.places[prompt]
+    start = rules.prompts.tokens[prompt]
     try:
-        row, reason, whole = write_completion(text, rules.prompts.tokens[prompt], rules, place)
+        row, _, _ = write_completion(text, start, rules, place)
     except ArgumentError:
         if text == text.lstrip():
             raise
         # Some vocabularies have no space.
-        row, reason, whole = write_completion(text.lstrip(), rules.prompts.tokens[prompt], rules, place)
+        row, _, _ = write_completion(text.lstrip(), start, rules, place)
     if rules.restricted:
         allowed_tokens(row, rules, place)
-    return row, whole - rules.response_columns if reason == "length" else 0
+    return row
 
 
 def _earned(texts: Sequence[str | None], index: NDArray[np.int64], rules: Rules) -> NDArray[np.float64]:
@@ -248,7 +257,7 @@ def _earned(texts: Sequence[str | None], index: NDArray[np.int64], rules: Rules)
     rows = []
     for place, (text, prompt) in enumerate(zip(texts, index.tolist(), strict=True)):
         try:
-            row = None if text is None else _write(text, prompt, rules)[0]
+            row = None if text is None else _write(text, prompt, rules)
         except ArgumentError:
             row = None
         if row is not None:
@@ -333,3 +342,95 @@ def _best_constant(
     rest = index[half:]
     earned[half:] = _earned([constant] * len(rest), rest, rules)
     return constant, earned
+
+
+# For the tests of an environment
+
+
+def check_gaming(
+    id: str,
+    honest: Mapping[str, str] | Answer,
+    games: Mapping[str, Answer | None] | None = None,
+    **arguments: Any,
+) -> dict[str, float]:
+    """Test that answers that game a reward earn less than answers that are honest, if mediocre.
+
+    Beside `GAMES`, the honest answers are negated, and each of them is given to all the other prompts. No model plays, so
+    it takes as long as the reward does.
+
+    Args:
+        id: of a registered environment.
+        honest: an answer to each of some prompts, by prompt; or a function of a prompt's row, for up to 64 prompts.
+        games: games of one's own, by name; None takes one out that is no game here, such as declining what should be declined.
+        **arguments: of `gymnasium.make`.
+
+    Returns:
+        What each earns on average, by name, the honest answers first; games that no policy can write there are left out.
+
+    Raises:
+        ContractError: a game earns as much as the honest answers; the message names all of them.
+        ArgumentError: an honest answer is to no prompt of the environment, or is not one that a policy can write there in full.
+    """
+    environment: Any = gymnasium.make(id, **arguments)
+    rules: Rules = environment.unwrapped.rules
+    index = _prompts_of(rules, honest)
+    texts = _given(honest if not isinstance(honest, Mapping) else lambda row: honest[row["prompt"]], rules, index)
+    _require_whole(texts, index, rules)
+    earned = _earned(texts, index, rules)
+    tried = _standard(rules, index) | {NEGATED_HONEST: [negated(text or "") for text in texts]}
+    own = dict(games or {})
+    for name, answer in own.items():
+        if answer is not None:
+            tried[name] = _given(answer, rules, index)
+        elif name not in (*tried, CONSTANT):
+            raise ArgumentError(f'There is no game "{name}" to take out.{did_you_mean(name, [*tried, CONSTANT])}')
+    scores = {name: _earned(answers, index, rules) for name, answers in tried.items() if own.get(name, name) is not None}
+    if CONSTANT not in own:
+        scores[CONSTANT] = _best_of_others(texts, index, rules)
+    means = {HONEST: float(earned.mean())}
+    faults = []
+    for name, values in scores.items():
+        written = ~np.isnan(values)
+        if written.any():
+            means[name], least = float(values[written].mean()), float(earned[written].mean())
+            if means[name] >= least:
+                faults.append(f"{_number(means[name])} for {name}, {_number(least)} for {HONEST}")
+    if faults:
+        raise ContractError(f"{id}: the reward pays no less for answers that game it than for honest ones: {'; '.join(faults)}.")
+    return means
+
+
+def _prompts_of(rules: Rules, honest: Mapping[str, str] | Answer) -> NDArray[np.int64]:
+    """Choose the prompts to which there are honest answers."""
+    if not isinstance(honest, Mapping):
+        return np.random.default_rng(0).permutation(len(rules.prompts.texts))[:MOST_PROMPTS]
+    if not honest:
+        raise ArgumentError("honest holds no answers; give one to each of some prompts.")
+    for prompt in honest:
+        if prompt not in rules.prompts.texts:
+            raise ArgumentError(f"honest: {shown(prompt)} is no prompt of the environment.{did_you_mean(prompt, rules.prompts.texts)}")
+    return np.array([rules.prompts.texts.index(prompt) for prompt in honest])
+
+
+def _require_whole(texts: Sequence[str | None], index: NDArray[np.int64], rules: Rules) -> None:
+    """Refuse honest answers that no policy can write, or not to their end."""
+    for text, prompt in zip(texts, index.tolist(), strict=True):
+        if text is None:
+            raise ArgumentError(f"{rules.prompts.places[prompt]}: there is no honest answer; give a text.")
+        row = _write(text, prompt, rules)[None]
+        written = rules.completions(row, (row[:, rules.prompt_columns :] >= 0).sum(1))[0]
+        if written.strip() != text.strip():
+            raise ArgumentError(
+                f"{rules.prompts.places[prompt]}: the environment ends the honest answer {_quoted(text)} after {_quoted(written)}; shorten it."
+            )
+
+
+def _best_of_others(texts: Sequence[str | None], index: NDArray[np.int64], rules: Rules) -> NDArray[np.float64]:
+    """Give each of the first 32 answers to all prompts that have another: (n,) of the one that earns most, NaN at its own prompts."""
+    best, highest = np.full(len(index), np.nan), -np.inf
+    for text in list(dict.fromkeys(texts))[:CONSTANTS]:
+        earned = _earned([None if own == text else text for own in texts], index, rules)
+        written = ~np.isnan(earned)
+        if written.any() and earned[written].mean() > highest:
+            best, highest = earned, earned[written].mean()
+    return best

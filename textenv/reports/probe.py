@@ -36,7 +36,7 @@ SAMPLES: Final = 16
 MOST_PROMPTS: Final = 64
 FEWEST_PROMPTS: Final = 16
 TOKENS: Final = 32_768
-"""That the model writes at most, unless the fewest prompts take more: about 12 s on one core with the embedded models."""
+"""That the model writes at most, unless the fewest prompts take more; four tokens of a prompt, read at once, count as one."""
 CONSTANTS: Final = 32
 """Answers of the model that are tried on every prompt."""
 ENVS: Final = 128
@@ -314,7 +314,7 @@ def gaming(id: str, *, answers: Mapping[str, Answer] | None = None, **arguments:
 
 def _some_prompts(rules: Rules) -> NDArray[np.int64]:
     """Draw different prompts, as many as the model can answer in a few seconds."""
-    affordable = TOKENS // (SAMPLES * rules.response_columns)
+    affordable = TOKENS // (SAMPLES * (rules.response_columns + rules.prompt_columns // 4))
     count = min(MOST_PROMPTS, max(FEWEST_PROMPTS, affordable))
     return np.random.default_rng(0).permutation(len(rules.prompts.texts))[:count]
 
@@ -415,14 +415,13 @@ def _prompts_of(rules: Rules, honest: Mapping[str, str] | Answer) -> NDArray[np.
 def _require_whole(texts: Sequence[str | None], index: NDArray[np.int64], rules: Rules) -> None:
     """Refuse honest answers that no policy can write, or not to their end."""
     for text, prompt in zip(texts, index.tolist(), strict=True):
+        place = rules.prompts.places[prompt]
         if text is None:
-            raise ArgumentError(f"{rules.prompts.places[prompt]}: there is no honest answer; give a text.")
+            raise ArgumentError(f"{place}: there is no honest answer; give a text.")
         row = _write(text, prompt, rules)[None]
         written = rules.completions(row, (row[:, rules.prompt_columns :] >= 0).sum(1))[0]
         if written.strip() != text.strip():
-            raise ArgumentError(
-                f"{rules.prompts.places[prompt]}: the environment ends the honest answer {_quoted(text)} after {_quoted(written)}; shorten it."
-            )
+            raise ArgumentError(f"{place}: the environment ends the honest answer {_quoted(text)} after {_quoted(written)}; shorten it.")
 
 
 def _best_of_others(texts: Sequence[str | None], index: NDArray[np.int64], rules: Rules) -> NDArray[np.float64]:

@@ -12,9 +12,27 @@ import pytest
 
 import textenv
 from textenv.envs.rules import Rules
+from textenv.envs.task import Task
 from textenv.errors import ArgumentError, ContractError
 from textenv.models.loading import load_tokenizer, toy_tokenizer
-from textenv.reports.probe import BEST, CONSTANT, DECLINING, GAMES, HONEST, NEGATED, OWN, Gaming, check_gaming, gaming, keywords, negated
+from textenv.reports.probe import (
+    BEST,
+    CONSTANT,
+    DECLINING,
+    GAMES,
+    HONEST,
+    NEGATED,
+    OWN,
+    Gaming,
+    check_gaming,
+    earnings,
+    gaming,
+    keywords,
+    negated,
+    some_prompts,
+    standard_texts,
+    texts_of,
+)
 from textenv.rewards.metrics import WordOverlap
 
 EMPTY, COPY, LINE, WORDS, TWICE, DECLINE = GAMES
@@ -28,6 +46,16 @@ TOY: dict[str, Any] = {"tokenizer": toy_tokenizer("ab."), "max_prompt_tokens": 2
 def probe(reward: Callable[..., Any], *, answers: dict[str, Any] | None = None, **fields: Any) -> Gaming:
     textenv.register("Probed-v0", **{"prompts": QUESTIONS, "reward": reward, **SHORT, **fields})
     return gaming("Probed-v0", answers=answers)
+
+
+def earned(reward: Callable[..., Any], answers: dict[str, Any] | None = None, **fields: Any) -> dict[str, list[float]]:
+    """Let an environment pay for games to all of its prompts, in their order; no model writes."""
+    textenv.register("Probed-v0", **{"prompts": QUESTIONS, "reward": reward, **SHORT, **fields})
+    environment: Any = gymnasium.make("Probed-v0")
+    rules: Rules = environment.unwrapped.rules
+    index = np.arange(len(rules.prompts.texts))
+    texts = standard_texts(rules, index) | {name: texts_of(answer, rules, index) for name, answer in (answers or {}).items()}
+    return {name: earnings(answers, index, rules).tolist() for name, answers in texts.items()}
 
 
 def characters(completions: Sequence[str]) -> list[float]:
@@ -101,10 +129,10 @@ def test_one_answer_to_every_prompt_is_quoted() -> None:
 def test_columns_go_with_their_prompts_whatever_the_index_of_a_frame() -> None:
     frame = pd.DataFrame({"prompt": QUESTIONS, "answer": [f"by {subject}" for subject in SUBJECTS]}, index=range(90, 102))
     answers = {"the answer": lambda row: row["answer"], "by its prompt": lambda row: f"by {row['prompt'].split()[7]}"}
-    probed = probe(is_answer, prompts=frame, answers={**answers, "a neighbour's": f"by {SUBJECTS[0]}"})
-    assert probed.games["the answer"].tolist() == [1] * 12
-    assert probed.games["by its prompt"].tolist() == [1] * 12
-    assert probed.games["a neighbour's"].sum() == 1
+    games = earned(is_answer, {**answers, "another's": f"by {SUBJECTS[3]}"}, prompts=frame)
+    assert games["the answer"] == games["by its prompt"] == [1] * 12
+    assert games["another's"] == [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert probe(is_answer, prompts=frame[:4], answers=answers).games["the answer"].tolist() == [1] * 4
 
 
 def test_a_reward_by_pieces_is_paid_for_the_pieces_of_the_answer() -> None:
@@ -112,7 +140,7 @@ def test_a_reward_by_pieces_is_paid_for_the_pieces_of_the_answer() -> None:
         assert ["".join(row) for row in pieces] == list(completions)
         return [[float(len(piece)) for piece in row] for row in pieces]
 
-    assert probe(lengths, max_new_tokens=24, **FEW).games[DECLINE].tolist() == [len(DECLINING) + 1] * 4  # with a space before it
+    assert earned(lengths, max_new_tokens=24)[DECLINE] == [len(DECLINING) + 1] * 12  # with a space before it
 
 
 @pytest.mark.parametrize(
@@ -132,34 +160,33 @@ def test_answers_end_where_the_environment_ends_them(stop: Any, text: str, writt
         seen.extend(completions)
         return [0.0] * len(completions)
 
-    probe(keep, stop=stop, answers={"several": text}, max_new_tokens=16, **FEW)
+    earned(keep, {"several": text}, stop=stop, max_new_tokens=16)
     assert written in seen
     assert not any(longer.startswith(written) and len(longer) > len(written) for longer in seen)
 
 
 def test_answers_are_cut_to_the_tokens_that_a_policy_has() -> None:
-    probed = probe(characters, max_new_tokens=3, **FEW)
     tokenizer = load_tokenizer("tiny-en")
-    whole = [tokenizer(f" {question}")["input_ids"] for question in QUESTIONS[:4]]
-    assert sorted(probed.games[COPY]) == sorted(len(tokenizer.decode(ids[:3])) for ids in whole)
+    whole = [tokenizer(f" {question}")["input_ids"] for question in QUESTIONS]
+    assert earned(characters, max_new_tokens=3)[COPY] == [len(tokenizer.decode(ids[:3])) for ids in whole]
 
 
 @pytest.mark.parametrize("gap", ["", " ", "\n"])
 def test_an_answer_does_not_run_into_its_prompt(gap: str) -> None:
-    probed = probe(characters, prompts=[f"{question}{gap}" for question in QUESTIONS[:4]], answers={"ours": "Yes", "spaced": " Yes"})
-    assert set(probed.games["ours"]) == {3 if gap else 4}
-    assert set(probed.games["spaced"]) == {4}
+    games = earned(characters, {"ours": "Yes", "spaced": " Yes"}, prompts=[f"{question}{gap}" for question in QUESTIONS])
+    assert games["ours"] == [3 if gap else 4] * 12
+    assert games["spaced"] == [4] * 12
 
 
 def test_a_copy_leaves_out_what_nobody_can_write() -> None:
-    probed = probe(characters, prompts=[f"<|endoftext|>{question}" for question in QUESTIONS[:4]], max_new_tokens=20)
-    assert sorted(probed.games[COPY]) == sorted(len(question) + 1 for question in QUESTIONS[:4])
+    games = earned(characters, prompts=[f"<|endoftext|>{question}" for question in QUESTIONS], max_new_tokens=20)
+    assert games[COPY] == [len(question) + 1 for question in QUESTIONS]
 
 
 def test_the_longest_line_is_tried_where_there_are_several() -> None:
-    assert LINE not in probe(characters, **FEW).games
-    probed = probe(characters, prompts=[f"Q:\n{question}\nA:" for question in QUESTIONS[:4]], max_new_tokens=20)
-    assert sorted(probed.games[LINE]) == sorted(len(question) + 1 for question in QUESTIONS[:4])
+    assert np.isnan(earned(characters)[LINE]).all()
+    games = earned(characters, prompts=[f"Q:\n{question}\nA:" for question in QUESTIONS], max_new_tokens=20)
+    assert games[LINE] == [len(question) + 1 for question in QUESTIONS]
 
 
 def begin_with_a(observation: Any) -> Any:
@@ -221,14 +248,10 @@ def test_one_prompt_has_no_constant() -> None:
     assert np.isnan(probed.means()[OWN].se)
 
 
-@pytest.mark.parametrize(("tokens", "prompts"), [(24, 64), (40, 51), (128, 16), (1024, 16)])
-def test_long_answers_are_tried_on_fewer_prompts(tokens: int, prompts: int) -> None:
-    from textenv.reports.probe import _some_prompts
-
-    textenv.register("Probed-v0", prompts=QUESTIONS * 10, reward=characters, **{**SHORT, "max_new_tokens": tokens})
-    environment: Any = gymnasium.make("Probed-v0")
-    rules: Rules = environment.unwrapped.rules
-    assert len(set(_some_prompts(rules).tolist())) == prompts
+@pytest.mark.parametrize(("columns", "tokens", "prompts"), [(32, 24, 64), (40, 30, 51), (40, 128, 16), (400, 24, 16), (40, 1024, 16)])
+def test_long_texts_are_tried_on_fewer_prompts(columns: int, tokens: int, prompts: int) -> None:
+    rules = Rules(Task(prompts=QUESTIONS * 10, reward=characters, max_prompt_tokens=columns, max_new_tokens=tokens))
+    assert len(set(some_prompts(rules).tolist())) == prompts
 
 
 def test_it_is_the_same_every_time() -> None:

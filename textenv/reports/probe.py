@@ -218,12 +218,14 @@ def _after(prompt: str, text: str | None) -> str | None:
     return text if joined or unicodedata.east_asian_width(prompt[-1]) in "WF" else f" {text}"
 
 
-def _standard(rules: Rules, index: NDArray[np.int64]) -> dict[str, list[str | None]]:
+def standard_texts(rules: Rules, index: NDArray[np.int64]) -> dict[str, list[str | None]]:
+    """Return the texts of all `GAMES` to some prompts, by name."""
     prompts = _readable(rules, index)
     return {name: [_after(prompt, game(prompt)) for prompt in prompts] for name, game in GAMES.items()}
 
 
-def _given(answer: Answer, rules: Rules, index: NDArray[np.int64]) -> list[str | None]:
+def texts_of(answer: Answer, rules: Rules, index: NDArray[np.int64]) -> list[str | None]:
+    """Return one's own answers to some prompts, each set off from its prompt by a space where one is missing."""
     texts = [answer if isinstance(answer, str) else answer(row) for row in _rows(rules, index)]
     return [_after(prompt, text) for prompt, text in zip(_readable(rules, index), texts, strict=True)]
 
@@ -248,7 +250,7 @@ def _write(text: str, prompt: int, rules: Rules) -> NDArray[np.int32]:
     return row
 
 
-def _earned(texts: Sequence[str | None], index: NDArray[np.int64], rules: Rules) -> NDArray[np.float64]:
+def earnings(texts: Sequence[str | None], index: NDArray[np.int64], rules: Rules) -> NDArray[np.float64]:
     """Let the environment pay for texts after prompts: (n,), NaN where there is no text or no policy can write it there.
 
     Each is written token by token, so it ends where the task's stop rule or its last column would end it.
@@ -293,26 +295,26 @@ def gaming(id: str, *, answers: Mapping[str, Answer] | None = None, **arguments:
     # A potential says when a score is paid, not how high it is, and is asked about every token.
     envs: Any = gymnasium.make_vec(id, num_envs=ENVS, **{**arguments, "potential": None})
     rules = envs.unwrapped.rules
-    index = _some_prompts(rules)
+    index = some_prompts(rules)
     each = np.repeat(index, SAMPLES)
     episodes = collect(LanguagePolicy.for_rules(rules), envs, len(each), seed=0, prompt_index=each)
     late = np.array([reason == "length" for reason in episodes.finish_reasons])
     own = (episodes.scores.numpy() - rules.task.missing_eos_penalty * late).reshape(-1, SAMPLES)
     completions = np.array(episodes.completions, dtype=object).reshape(-1, SAMPLES)
     toy = rules.task.model is None
-    texts = _standard(rules, index)
+    texts = standard_texts(rules, index)
     if toy:
         texts = {name: texts[name] for name in list(texts)[:1]}
     else:
         texts[NEGATED] = [negated(text) for text in completions[np.arange(len(index)), own.argmax(1)]]
-    texts |= {name: _given(answer, rules, index) for name, answer in (answers or {}).items()}
-    games = {name: _earned(each, index, rules) for name, each in texts.items()}
+    texts |= {name: texts_of(answer, rules, index) for name, answer in (answers or {}).items()}
+    games = {name: earnings(each, index, rules) for name, each in texts.items()}
     constant, games[CONSTANT] = _best_constant(rules, index, own, completions)
     tried = {name: earned for name, earned in games.items() if not np.isnan(earned).all()}
     return Gaming(own=own, games=tried, constant=constant, toy=toy)
 
 
-def _some_prompts(rules: Rules) -> NDArray[np.int64]:
+def some_prompts(rules: Rules) -> NDArray[np.int64]:
     """Draw different prompts, as many as the model can answer in a few seconds."""
     affordable = TOKENS // (SAMPLES * (rules.response_columns + rules.prompt_columns // 4))
     count = min(MOST_PROMPTS, max(FEWEST_PROMPTS, affordable))
@@ -335,12 +337,12 @@ def _best_constant(
     order = np.argsort(-own[:half], axis=1, kind="stable")  # (half, k), the best of each prompt first
     ranked = np.take_along_axis(completions[:half], order, axis=1).T.ravel()
     candidates = list(dict.fromkeys(ranked.tolist()))[:CONSTANTS]
-    means = np.array([_earned([text] * half, index[:half], rules).mean() for text in candidates])
+    means = np.array([earnings([text] * half, index[:half], rules).mean() for text in candidates])
     if np.isnan(means).all():
         return None, earned
     constant = str(candidates[int(np.nanargmax(means))])
     rest = index[half:]
-    earned[half:] = _earned([constant] * len(rest), rest, rules)
+    earned[half:] = earnings([constant] * len(rest), rest, rules)
     return constant, earned
 
 
@@ -374,17 +376,17 @@ def check_gaming(
     environment: Any = gymnasium.make(id, **arguments)
     rules: Rules = environment.unwrapped.rules
     index = _prompts_of(rules, honest)
-    texts = _given(honest if not isinstance(honest, Mapping) else lambda row: honest[row["prompt"]], rules, index)
+    texts = texts_of(honest if not isinstance(honest, Mapping) else lambda row: honest[row["prompt"]], rules, index)
     _require_whole(texts, index, rules)
-    earned = _earned(texts, index, rules)
-    tried = _standard(rules, index) | {NEGATED_HONEST: [negated(text or "") for text in texts]}
+    earned = earnings(texts, index, rules)
+    tried = standard_texts(rules, index) | {NEGATED_HONEST: [negated(text or "") for text in texts]}
     own = dict(games or {})
     for name, answer in own.items():
         if answer is not None:
-            tried[name] = _given(answer, rules, index)
+            tried[name] = texts_of(answer, rules, index)
         elif name not in (*tried, CONSTANT):
             raise ArgumentError(f'There is no game "{name}" to take out.{did_you_mean(name, [*tried, CONSTANT])}')
-    scores = {name: _earned(answers, index, rules) for name, answers in tried.items() if own.get(name, name) is not None}
+    scores = {name: earnings(answers, index, rules) for name, answers in tried.items() if own.get(name, name) is not None}
     if CONSTANT not in own:
         scores[CONSTANT] = _best_of_others(texts, index, rules)
     means = {HONEST: float(earned.mean())}
@@ -428,7 +430,7 @@ def _best_of_others(texts: Sequence[str | None], index: NDArray[np.int64], rules
     """Give each of the first 32 answers to all prompts that have another: (n,) of the one that earns most, NaN at its own prompts."""
     best, highest = np.full(len(index), np.nan), -np.inf
     for text in list(dict.fromkeys(texts))[:CONSTANTS]:
-        earned = _earned([None if own == text else text for own in texts], index, rules)
+        earned = earnings([None if own == text else text for own in texts], index, rules)
         written = ~np.isnan(earned)
         if written.any() and earned[written].mean() > highest:
             best, highest = earned, earned[written].mean()

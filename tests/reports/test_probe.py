@@ -101,12 +101,12 @@ def test_what_earns_more_than_the_model_and_less_than_its_best_is_said_to_do_so(
 
 def test_a_reward_that_no_game_earns_is_not_warned_about() -> None:
     """The best of many constants is lucky where it was chosen, not on the other prompts."""
-    probed = probe(by_lot, prompts=[f"{question} ({number})" for number in range(4) for question in QUESTIONS], max_new_tokens=6)
+    probed = probe(by_lot, prompts=[f"{question} ({number})" for number in range(2) for question in QUESTIONS], max_new_tokens=6)
     assert probed.warnings() == []
     assert probed.constant is not None
-    assert probed.means()[CONSTANT].mean < 0.65  # of 32 constants on 24 prompts the best has .65 or more where it was chosen
-    assert np.isnan(probed.games[CONSTANT]).sum() == 24
-    assert probed.means()[CONSTANT].prompts == 24
+    assert probed.means()[CONSTANT].mean < 0.6  # of 32 constants on 12 prompts the best has .67 or so where it was chosen
+    assert np.isnan(probed.games[CONSTANT]).sum() == 12
+    assert probed.means()[CONSTANT].prompts == 12
 
 
 def test_one_answer_to_every_prompt_is_quoted() -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -223,11 +224,6 @@ def test_a_missing_end_costs_what_it_costs_a_policy() -> None:
     assert 1.75 in probed.own
 
 
-def test_a_potential_moves_no_score() -> None:
-    plain, shaped = probe(WordOverlap(), **FEW), probe(WordOverlap(), potential=WordOverlap(), **FEW)
-    assert plain.means() == shaped.means()
-
-
 # How much is tried
 
 
@@ -365,3 +361,21 @@ def test_what_cannot_be_compared_is_refused(honest: Any, games: dict[str, Any], 
     textenv.register("Probed-v0", prompts=QUESTIONS, reward=sound, stop="\n", **SHORT)
     with pytest.raises(ArgumentError, match=message):
         check_gaming("Probed-v0", honest, games)
+
+
+def test_the_page_shows_how() -> None:
+    """Its block runs on an environment that holds, and fails on one that does not."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "own_environment.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```py\n(.*?)```", page, flags=re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(block, "own_environment.md", "exec"), names)
+    right = {"How do I water a cactus?": "Once a week, at the foot.", "When do cats sleep?": "By day."}
+
+    def exact(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
+        return [float(text.strip() == right[prompt]) for prompt, text in zip(prompts, completions, strict=True)]
+
+    textenv.register("MyAnswers-v0", prompts=list(right), reward=exact)
+    names["test_it_cannot_be_gamed"]()
+    textenv.register("MyAnswers-v0", prompts=list(right), reward=lambda completions: [float("question!" in text) for text in completions])
+    with pytest.raises(ContractError, match=r"1\.00 for flattery, 0\.00 for the honest answers"):
+        names["test_it_cannot_be_gamed"]()

@@ -236,12 +236,14 @@ def test_a_toy_is_tried_with_constants_only_and_never_warned_about() -> None:
     assert probed.warnings() == []
 
 
-def test_one_prompt_has_no_constant() -> None:
-    textenv.register("Probed-v0", prompts=["a"], reward=characters, **TOY)
+@pytest.mark.parametrize("prompts", [["a"], ["a", "b", "ab"]])
+def test_few_prompts_have_no_constant(prompts: list[str]) -> None:
+    textenv.register("Probed-v0", prompts=prompts, reward=characters, **TOY)
     probed = gaming("Probed-v0")
     assert probed.constant is None
+    assert CONSTANT not in probed.games
     assert probed.summary().startswith("The model's own answers earn ")
-    assert np.isnan(probed.means()[OWN].se)
+    assert np.isnan(probed.means()[OWN].se) == (len(prompts) == 1)
 
 
 @pytest.mark.parametrize(("columns", "tokens", "prompts"), [(32, 24, 64), (40, 30, 51), (40, 128, 16), (400, 24, 16), (40, 1024, 16)])

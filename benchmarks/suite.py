@@ -1,17 +1,19 @@
-"""PPO with the defaults of `textenv train` in every environment: the table of docs/environments.md and a line of every card.
+"""What `textenv train ID` makes of every environment: the tables of docs/environments.md and a line of every card.
 
 Run: python -m benchmarks.suite [--only ID ...] [--seeds 3]
 Then: python -m benchmarks.suite --table --cards
+To read: python -m benchmarks.suite --texts ID
+
+Every run is a folder under runs/suite, and what has been measured of it lies in it. A suite that was stopped
+goes on where it was, and what is finished there is not done again until its folder is removed.
 """
 
 import json
 import math
 import os
-import re
 import statistics
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,17 +22,27 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: idle thread
 import numpy as np
 import pandas as pd
 import tyro
+from numpy.typing import NDArray
 from rich.console import Console
+from scipy.special import logsumexp
 
-from benchmarks.harness import ROOT, machine, write_between_markers
+from benchmarks.harness import ROOT, machine
+from benchmarks.strangers import stranger_of
+from benchmarks.suite_page import Record, not_improved, tables, texts_to_read, write_cards, write_page
 from textenv.commands.output import hide_loading_bars
-from textenv.envs.registry import BUILT_IN, find_id, source
-from textenv.errors import TextenvError
-from textenv.files import replacing
+from textenv.commands.players import Player, PlayerConfig, load_player
+from textenv.envs.exact import ExactMDP
+from textenv.envs.registry import BUILT_IN, find_id
+from textenv.errors import ArgumentError, TextenvError
+from textenv.files import read_json, replacing
+from textenv.reports.evaluation import clusters, standard_error
+from textenv.rewards.protocol import call_reward
+from textenv.rollouts.collect import collect
 from textenv.training import TrainConfig, train
 
 RESULTS: Final = ROOT / "benchmarks" / "results" / "suite.json"
 PAGE: Final = ROOT / "docs" / "environments.md"
+RUNS: Final = ROOT / "runs" / "suite"
 
 EPISODES: Final = {
     "TextCopy-v0": 24_576,
@@ -42,34 +54,172 @@ EPISODES: Final = {
     "TextReverse-v0": 24_576,
     "TextSummarize-v0": 4096,
 }
-"""To learn from in at most about 90 s on two cores of an x86-64 CPU; elsewhere `DEFAULT_EPISODES`."""
-DEFAULT_EPISODES: Final = 6144
+"""Where not the default of `textenv train`: to learn from in at most about 90 s on two cores of an x86-64 CPU."""
 BINS: Final = 10
+TEXTS: Final = 30
+"""Read per environment, of the first seed."""
+PROMPTS: Final = 8
+"""On which the attainable is estimated, per seed: the first of the evaluation."""
+SAMPLES: Final = 256
+"""Of the reference for each of these prompts."""
+MEASURED: Final = "measured.json"
+"""In the folder of a run."""
 
-Record = Mapping[str, Any]
-"""What `measure_environment` returns."""
+
+# A run
 
 
-def measure_environment(id: str, seeds: int, episodes: int, console: Console | None = None) -> dict[str, Any]:
-    """Train once a seed, and keep what was measured before and after.
+def run_config(id: str, seed: int, out: Path, episodes: int | None) -> TrainConfig:
+    """Configure a run as `textenv train ID --seed SEED --out OUT --resume` does."""
+    return TrainConfig(env=id, seed=seed, out=out, resume=True, episodes=episodes or EPISODES.get(id, TrainConfig.episodes))
+
+
+def measure_run(config: TrainConfig, console: Console | None = None) -> dict[str, Any]:
+    """Train, and measure what the evaluations wrote; a run that has been measured is only read.
+
+    Args:
+        config: with a folder.
+        console: for messages and progress, by default stderr.
 
     Returns:
-        device, threads and versions; episodes; runs, each with seed, seconds and before and after, the measures of
-        `reports.evaluation.summarise`; histogram, see `histogram`, of all scores before training.
+        seed; episodes; seconds of training; before, after and best, the measures of `reports.evaluation.summarise`
+        of the evaluations and of the best of 16 before training, the first two with those of the stranger; errors,
+        the standard error of the change of score, judge and stranger, paired by prompt; attainable, see `attainable`;
+        scores before training; texts, see `choose_texts`.
     """
-    runs, scores = [], []
-    with tempfile.TemporaryDirectory() as folder:
-        for seed in range(seeds):
-            out = Path(folder) / str(seed)
-            summary = train(TrainConfig(env=id, episodes=episodes, seed=seed, out=out), console, results=Console(quiet=True))
-            rows = {when: _finite(summary["table"][when]) for when in ("before", "after")}
-            runs.append({"seed": seed, "seconds": summary["train_seconds"], **rows})
-            scores += pd.read_parquet(out / "evaluation" / "before.parquet")["score"].tolist()
-    return {**machine(), "episodes": episodes, "runs": runs, "histogram": histogram(scores)}
+    assert config.out is not None
+    train(config, console, results=Console(quiet=True))  # which only reads a run that is finished
+    file = config.out / MEASURED
+    if file.is_file():
+        stored: dict[str, Any] = read_json(file)
+        return stored
+    summary: dict[str, Any] = read_json(config.out / "summary.json")
+    # Scores are what they are without a potential, which would be asked at every token.
+    player = load_player(PlayerConfig(policy=str(config.out), env=config.env), config.num_envs, potential=None)
+    frames = {when: pd.read_parquet(config.out / "evaluation" / f"{when}.parquet") for when in ("before", "after")}
+    rows = {when: _finite(summary["table"][when]) for when in frames}
+    groups = clusters(frames["before"]["prompt_index"].to_numpy())
+    for when, frame in frames.items():
+        for name, values in ask_stranger(config.env, player, frame).items():
+            frame[name] = values
+            rows[when] |= {name: float(values.mean()), f"{name}_se": standard_error(values, groups)}
+    before, after = frames.values()
+    measures = [name for name in map(str, before) if name in ("score", "judge") or name.startswith("stranger")]
+    changes = {name: (after[name] - before[name]).to_numpy(np.float64) for name in measures}
+    measured = {
+        "seed": config.seed,
+        "episodes": summary["episodes"],
+        "seconds": summary["train_seconds"],
+        **rows,
+        "best": _finite(summary["table"]["best of 16"]),
+        "errors": _finite({name: standard_error(values, groups) for name, values in changes.items()}),
+        "attainable": attainable(player, before["prompt_index"].to_numpy(), config.algorithm.kl_coef),
+        "scores": before["score"].tolist(),
+        "texts": choose_texts(before, after),
+    }
+    with replacing(file) as new:
+        new.write_text(json.dumps(measured, allow_nan=False) + "\n", encoding="utf-8")
+    return measured
 
 
-def _finite(row: Mapping[str, float]) -> dict[str, float]:
-    return {name: value for name, value in row.items() if math.isfinite(value)}
+def _finite(row: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in row.items() if value is not None and math.isfinite(value)}
+
+
+def ask_stranger(id: str, player: Player, episodes: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    """Let the stranger score n episodes: (n,) as "stranger", and of each part of it as "stranger_NAME"."""
+    stranger = stranger_of(id)
+    if stranger is None:
+        return {}
+    asked = player.envs.unwrapped.rules.asked(episodes["completion"].tolist(), episodes["prompt_index"].to_numpy())
+    scored = call_reward(stranger.score, *asked)
+    return {"stranger": scored.scores, **{f"stranger_{name}": values for name, values in scored.parts.items()}}
+
+
+def attainable(player: Player, evaluated: NDArray[np.int64], kl_coef: float) -> dict[str, float]:
+    """Compute by how much E[score] - β KL can exceed its value under the reference: exactly in a toy, else estimated.
+
+    Args:
+        player: its reference is sampled.
+        evaluated: prompts of the evaluation, in the order in which they were drawn.
+        kl_coef: β; nothing is computed for 0, where the KL costs nothing.
+
+    Returns:
+        beta; reference, the mean score; and optimum, J*. Where it is estimated, also prompts, samples of each, and half,
+        the estimate by half of the samples: it is lower, and the difference shows how far both are from the limit.
+    """
+    if kl_coef <= 0:
+        return {}
+    rules = player.envs.unwrapped.rules
+    if rules.task.model is None:
+        mdp = ExactMDP(rules, player.reference)
+        start, best = mdp.evaluate(mdp.reference, kl_coef), mdp.solve(kl_coef).evaluation
+        return {"beta": kl_coef, "reference": start.objective, "optimum": best.objective}
+    prompts = pd.unique(evaluated)[:PROMPTS]
+    episodes = collect(player.reference, player.envs, len(prompts) * SAMPLES, seed=0, prompt_index=np.repeat(prompts, SAMPLES))
+    player.reference.cache.clear()
+    scores = episodes.scores.double().numpy().reshape(len(prompts), SAMPLES)
+    return {
+        "beta": kl_coef,
+        "reference": float(scores.mean()),
+        "optimum": optimum(scores, kl_coef),
+        "half": optimum(scores[:, : SAMPLES // 2], kl_coef),
+        "prompts": len(prompts),
+        "samples": SAMPLES,
+    }
+
+
+def optimum(scores: NDArray[np.float64], kl_coef: float) -> float:
+    """Estimate J* = β log E[exp(score/β)], the greatest E[score] - β KL, from samples of the reference.
+
+    π*(y|x) ∝ π_ref(y|x) exp(score/β) attains it. The mean in place of the expectation makes the estimate low for few
+    samples: it cannot exceed the best score that was drawn, nor can its KL exceed log k.
+
+    >>> optimum(np.array([[0.0, 1.0]]), 0.1).__round__(4)
+    0.9307
+
+    Args:
+        scores: (prompts, k).
+        kl_coef: β > 0.
+    """
+    log_means = logsumexp(scores / kl_coef, axis=1) - math.log(scores.shape[1])  # (prompts,)
+    return float(kl_coef * log_means.mean())
+
+
+def choose_texts(before: pd.DataFrame, after: pd.DataFrame) -> list[dict[str, Any]]:
+    """Choose texts by lot, the same prompts before and after, so that nobody can pick what suits.
+
+    Returns:
+        For each: prompt, and before and after, each with completion, score, and judge and stranger where there are any.
+    """
+    rows = np.random.default_rng(0).permutation(len(before))[:TEXTS]
+    texts = []
+    for row in rows.tolist():
+        sides = {"before": before.iloc[row], "after": after.iloc[row]}
+        text: dict[str, Any] = {"prompt": before["prompt"].iloc[row]}
+        for when, side in sides.items():
+            scores = {name: float(side[name]) for name in ("score", "judge", "stranger") if name in side}
+            text[when] = {"completion": side["completion"], **{name: round(value, 3) for name, value in _finite(scores).items()}}
+        texts.append(text)
+    return texts
+
+
+# An environment
+
+
+def measure_environment(id: str, seeds: int, runs: Path, episodes: int | None = None) -> Iterator[dict[str, Any]]:
+    """Train with every seed, and yield after each what is known so far.
+
+    Yields:
+        device, threads and versions; runs, what `measure_run` returns without scores and texts; histogram, see
+        `histogram`, of all scores before training; texts of the first seed.
+    """
+    done: list[dict[str, Any]] = []
+    for seed in range(seeds):
+        done.append(measure_run(run_config(id, seed, runs / f"{id.replace(':', '-')}-{seed}", episodes)))
+        scores = [score for run in done for score in run["scores"]]
+        rows = [{name: value for name, value in run.items() if name not in ("scores", "texts")} for run in done]
+        yield {**machine(), "runs": rows, "histogram": histogram(scores), "texts": done[0]["texts"]}
 
 
 def histogram(scores: Sequence[float]) -> dict[str, Any]:
@@ -86,143 +236,72 @@ def histogram(scores: Sequence[float]) -> dict[str, Any]:
     return {"mean": statistics.fmean(scores), "low": edges[0], "high": edges[1], "percent": percent}
 
 
+def read_results(file: Path) -> dict[str, Record]:
+    """Read records by id; none where there is no file."""
+    results: dict[str, Record] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return results
+
+
 def merge(file: Path, records: Mapping[str, Record]) -> dict[str, Record]:
     """Write records by id, and keep those of other ids that the file has."""
-    old: dict[str, Record] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    merged = dict(sorted({**old, **records}.items()))
+    merged = dict(sorted({**read_results(file), **records}.items()))
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as new:
-        new.write_text(json.dumps(merged, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        new.write_text(json.dumps(merged, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
     return merged
 
 
-# What is shown
-
-
-def mean_and_error(record: Record, when: str, name: str) -> tuple[float, float]:
-    """Mean over the seeds and its standard error: over the seeds, or with one over its prompts; NaN where there is none."""
-    values = np.array([run[when].get(name, math.nan) for run in record["runs"]])
-    if len(values) == 1:
-        return float(values[0]), record["runs"][0][when].get(f"{name}_se", math.nan)
-    return float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values))
-
-
-def _cell(record: Record, when: str, name: str, digits: int = 3) -> str:
-    value, error = mean_and_error(record, when, name)
-    if math.isnan(value):
-        return ""
-    return f"{value:.{digits}f}" + ("" if math.isnan(error) else f" ±{error:.{digits}f}")
-
-
-def markdown(results: Mapping[str, Record]) -> str:
-    """The tables of docs/environments.md, a row an environment: what training changed, and the scores before it."""
-    heads = (
-        "id",
-        "score before",
-        "after",
-        "judge before",
-        "after",
-        "KL k1",
-        "KL exact",
-        "distinct-2 before",
-        "after",
-        "episodes",
-        "seconds",
-    )
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    for id, record in results.items():
-        cells = [f"`{id}`"]
-        cells += [_cell(record, when, name) for name in ("score", "judge") for when in ("before", "after")]
-        cells += [_cell(record, "after", name, 2) for name in ("kl_k1", "kl_exact")]
-        cells += [_cell(record, when, "distinct2", 2) for when in ("before", "after")]
-        cells += [f"{record['episodes']:,}", f"{statistics.fmean(run['seconds'] for run in record['runs']):.0f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", "| id | scores before training, percent in ten bins | from | to | device | seeds |", "|---|---|---|---|---|---|"]
-    for id, record in results.items():
-        bins = record["histogram"]
-        percent = " ".join(map(str, bins["percent"]))
-        device = f"{record['device']}, {record['threads']} threads"
-        lines.append(f"| `{id}` | {percent} | {bins['low']:g} | {bins['high']:g} | {device} | {len(record['runs'])} |")
-    return "\n".join(lines)
-
-
-def card_line(record: Record) -> str:
-    """The line of a card that tells how the model scores before it has learnt."""
-    bins = record["histogram"]
-    mean = f"{bins['mean']:.2f}"
-    percent = " ".join(map(str, bins["percent"]))
-    return f"Before training: mean {mean}; ten bins from {bins['low']:g} to {bins['high']:g} in percent: {percent}."
-
-
-def with_card_line(module: str, line: str) -> str:
-    """Put the line at the end of the card's section on rewards, in place of an older one.
-
-    Args:
-        module: source of an environment.
-        line: see `card_line`.
-    """
-    start, heading, rest = module.partition("\nRewards:\n")
-    rewards, end, after = rest.partition("\n\nEpisode End:")
-    if not heading or not end:
-        raise ValueError('The card has no section "Rewards:" with "Episode End:" after it.')
-    rewards = re.sub(r"\n    Before training: .*", "", rewards)
-    return f"{start}{heading}{rewards}\n    {line}{end}{after}"
-
-
-def not_improved(results: Mapping[str, Record]) -> list[str]:
-    """Say where score or judge did not rise."""
-    said = []
-    for id, record in results.items():
-        for name in ("score", "judge"):
-            before, after = (mean_and_error(record, when, name)[0] for when in ("before", "after"))
-            if after <= before:
-                said.append(f"{id}: {name} {before:.3f} before, {after:.3f} after.")
-    return said
-
-
-def write_cards(results: Mapping[str, Record]) -> None:
-    """Write the line of every card."""
-    for id, record in results.items():
-        module = source(id).read_text(encoding="utf-8")
-        source(id).write_text(with_card_line(module, card_line(record)), encoding="utf-8")
+def show(results: Mapping[str, Record], table: bool, cards: bool, texts: str | None) -> None:
+    """Write page and cards, and print texts, as the options of `main` say."""
+    if table:
+        write_page(results, PAGE)
+    if cards:
+        write_cards(results)
+    if texts is not None:
+        if "texts" not in results.get(texts, {}):
+            raise ArgumentError(f"No texts of {texts} have been kept; measure it with --only {texts}.")
+        print(texts_to_read(results[texts]))
 
 
 def main(
     only: tuple[str, ...] = (),
-    seeds: int = 1,
+    seeds: int = 3,
     episodes: int | None = None,
     table: bool = False,
     cards: bool = False,
+    texts: str | None = None,
     out: Path = RESULTS,
+    runs: Path = RUNS,
 ) -> None:
-    """Measure environments one after the other and keep the results, or write what is kept into the page or the cards.
+    """Measure environments one after the other and keep the results, or show what is kept.
 
     Args:
         only: ids to measure; the others keep their results.
         seeds: runs of each, of the seeds from 0 on.
-        episodes: to learn from, in place of the table in this file.
+        episodes: to learn from, in place of the environment's own number.
         table: write the tables of docs/environments.md, and measure nothing.
         cards: write the line of every card, and measure nothing.
+        texts: print the thirty texts of this id, and measure nothing.
         out: file of the results.
+        runs: folder of the runs; what is finished in it is not done again.
     """
-    if table:
-        write_between_markers(PAGE, markdown(merge(out, {})))
-    if cards:
-        write_cards(merge(out, {}))
-    if table or cards:
+    if table or cards or texts is not None:
+        show(read_results(out), table, cards, texts)
         return
+    if seeds < 1:
+        raise ArgumentError(f"seeds must be at least 1, got {seeds}.")
     for id in only:
         find_id(id)
     hide_loading_bars()
     measured, failed = dict[str, Record](), list[str]()
     for id in only or BUILT_IN:
         try:
-            measured[id] = measure_environment(id, seeds, episodes or EPISODES.get(id, DEFAULT_EPISODES))
+            for record in measure_environment(id, seeds, runs, episodes):
+                measured[id] = record
+                merge(out, {id: record})
         except TextenvError as error:
             failed.append(f"{id}: {error}")
-        else:
-            merge(out, {id: measured[id]})
-    print(markdown(measured), *failed, *not_improved(measured), sep="\n")
+    print(tables(measured), *failed, *not_improved(measured), sep="\n")
     if failed or not_improved(measured):
         sys.exit(1)
 

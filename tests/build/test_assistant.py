@@ -25,7 +25,7 @@ def test_roles_are_one_token_each_and_a_turn_ends_as_a_text_does(tokenizer: PreT
     assert (tokenizer.eos_token, tokenizer.pad_token) == (END, PAD)
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    assert text == "<|system|>Be brief.<|end|><|user|>Hi<|end|><|assistant|>"
+    assert text == "<|system|> Be brief.<|end|><|user|> Hi<|end|><|assistant|>"
 
 
 def test_answers_are_what_stands_after_the_assistant_up_to_its_end() -> None:
@@ -44,8 +44,8 @@ def test_rows_hold_every_demonstration_and_mark_its_answer(tokenizer: PreTrained
     assert rows.shape == wanted.shape
     assert not wanted[rows == tokenizer.pad_token_id].any()
     learnt = tokenizer.decode(rows[wanted].astype(int).tolist()).split(END)
-    assert sorted(learnt) == sorted(["", *(turn.answer for turn in turns)])
-    assert chat_rows([Turn("<|user|>a<|end|><|assistant|>", "b")], tokenizer, RECIPE)[1].sum() == len(tokenizer("b")["input_ids"]) + 1
+    assert sorted(learnt) == sorted(["", *(f" {turn.answer}" for turn in turns)])
+    assert chat_rows([Turn("<|user|> a<|end|><|assistant|>", "b")], tokenizer, RECIPE)[1].sum() == len(tokenizer(" b")["input_ids"]) + 1
 
 
 def test_a_blank_model_answers_nothing_rightly(tokenizer: PreTrainedTokenizerFast) -> None:

@@ -67,5 +67,5 @@ def test_a_slip_is_no_right_answer(skill: str) -> None:
 
 def test_prompts_end_where_the_answer_begins() -> None:
     exercise = Exercise(skill="scope", request="What is a cow?", answer="", system="You only talk about food.")
-    assert conversation(exercise) == "<|system|>You only talk about food.<|end|><|user|>What is a cow?<|end|><|assistant|>"
+    assert conversation(exercise) == "<|system|> You only talk about food.<|end|><|user|> What is a cow?<|end|><|assistant|>"
     assert plain_question(exercise) == "Question: You only talk about food. What is a cow?\nAnswer:"

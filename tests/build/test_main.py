@@ -137,7 +137,7 @@ def loadable(out: Path) -> None:
     chat = AutoTokenizer.from_pretrained(out / "tiny-assistant").apply_chat_template(
         [{"role": "user", "content": "Hello!"}], tokenize=False, add_generation_prompt=True
     )
-    assert chat == "<|user|>Hello!<|end|><|assistant|>"
+    assert chat == "<|user|> Hello!<|end|><|assistant|>"
     chinese = AutoTokenizer.from_pretrained(out / "tiny-zh")
     assert chinese.decode(chinese("质量很好")["input_ids"]) == "质量很好"
     vectors = SentenceTransformer(str(out / "tiny-embed"), device="cpu").encode(["a film", "a plot"], show_progress_bar=False)

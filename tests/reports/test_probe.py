@@ -381,12 +381,3 @@ def test_the_page_shows_how() -> None:
     textenv.register("MyAnswers-v0", prompts=list(right), reward=lambda completions: [float("question!" in text) for text in completions])
     with pytest.raises(ContractError, match=r"1\.00 for flattery, 0\.00 for the honest answers"):
         names["test_it_cannot_be_gamed"]()
-
-
-def test_an_answer_to_a_conversation_begins_without_a_space() -> None:
-    env: Any = gymnasium.make("TextScope-v1")
-    rules = env.unwrapped.rules
-    index = np.arange(3)
-    assert texts_of("No.", rules, index) == ["No."] * 3
-    declined = standard_texts(rules, index)["declining"]
-    assert declined == [DECLINING] * 3

@@ -27,7 +27,7 @@ END: Final = "<|end|>"
 PAD: Final = "<|pad|>"
 ROLES: Final = ("<|system|>", "<|user|>", "<|assistant|>")
 CHAT_TEMPLATE: Final = (
-    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
+    "{% for message in messages %}<|{{ message['role'] }}|> {{ message['content'] }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 
@@ -82,7 +82,7 @@ def chat_rows(
 ) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
     """Tokenise and pack demonstrations: (rows, context) token ids, and which of them belong to answers."""
     rng = np.random.default_rng(recipe.seed)
-    texts = [f"{turn.prompt}{turn.answer}{END}" for turn in turns]
+    texts = [f"{turn.prompt} {turn.answer}{END}" for turn in turns]
     rows = pack_rows(
         tokenizer(texts, verbose=False)["input_ids"],
         recipe.context,

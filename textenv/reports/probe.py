@@ -212,17 +212,6 @@ def _readable(rules: Rules, index: NDArray[np.int64]) -> list[str]:
     return [decode(rules.tokenizer, ids[ids >= 0].tolist()) for ids in rules.prompts.tokens[index]]
 
 
-def _ends(rules: Rules, index: NDArray[np.int64]) -> list[str]:
-    """Return what stands in prompts after their last special token, such as one that opens the turn of an assistant."""
-    special = rules.tokenizer.all_special_ids
-    ends = []
-    for tokens in rules.prompts.tokens[index]:
-        ids = tokens[tokens >= 0]
-        last = np.flatnonzero(np.isin(ids, special))
-        ends.append(decode(rules.tokenizer, ids[last[-1] + 1 if len(last) else 0 :].tolist()))
-    return ends
-
-
 def _after(prompt: str, text: str | None) -> str | None:
     """Put a space before a text that would else run into the last word of its prompt; Chinese and Japanese have none."""
     joined = not text or text[0].isspace() or not prompt or prompt[-1].isspace()
@@ -232,17 +221,13 @@ def _after(prompt: str, text: str | None) -> str | None:
 def standard_texts(rules: Rules, index: NDArray[np.int64]) -> dict[str, list[str | None]]:
     """Return the texts of all `GAMES` to some prompts, by name."""
     prompts = _readable(rules, index)
-    ends = _ends(rules, index)
-    return {
-        name: [_after(end, game(prompt)) for prompt, end in zip(prompts, ends, strict=True)]
-        for name, game in GAMES.items()
-    }
+    return {name: [_after(prompt, game(prompt)) for prompt in prompts] for name, game in GAMES.items()}
 
 
 def texts_of(answer: Answer, rules: Rules, index: NDArray[np.int64]) -> list[str | None]:
     """Return one's own answers to some prompts, each set off from its prompt by a space where one is missing."""
     texts = [answer if isinstance(answer, str) else answer(row) for row in _rows(rules, index)]
-    return [_after(prompt, text) for prompt, text in zip(_ends(rules, index), texts, strict=True)]
+    return [_after(prompt, text) for prompt, text in zip(_readable(rules, index), texts, strict=True)]
 
 
 def _write(text: str, prompt: int, rules: Rules) -> NDArray[np.int32]:

@@ -38,23 +38,12 @@ from textenv.files import read_json, replacing
 from textenv.reports.evaluation import clusters, standard_error
 from textenv.rewards.protocol import call_reward
 from textenv.rollouts.collect import collect
-from textenv.training import TrainConfig, train
+from textenv.training import TrainConfig, config_of, train
 
 RESULTS: Final = ROOT / "benchmarks" / "results" / "suite.json"
 PAGE: Final = ROOT / "docs" / "environments.md"
 RUNS: Final = ROOT / "runs" / "suite"
 
-EPISODES: Final = {
-    "TextCopy-v0": 24_576,
-    "TextCount-v0": 24_576,
-    "TextGridWorld-v0": 24_576,
-    "TextInstruct-v0": 4096,
-    "TextLength-v0": 24_576,
-    "TextLongForm-v0": 2048,
-    "TextReverse-v0": 24_576,
-    "TextSummarize-v0": 4096,
-}
-"""Where not the default of `textenv train`: to learn from in at most about 90 s on two cores of an x86-64 CPU."""
 BINS: Final = 10
 TEXTS: Final = 30
 """Read per environment, of the first seed."""
@@ -71,7 +60,8 @@ MEASURED: Final = "measured.json"
 
 def run_config(id: str, seed: int, out: Path, episodes: int | None) -> TrainConfig:
     """Configure a run as `textenv train ID --seed SEED --out OUT --resume` does."""
-    return TrainConfig(env=id, seed=seed, out=out, resume=True, episodes=episodes or EPISODES.get(id, TrainConfig.episodes))
+    given = {} if episodes is None else {"episodes": episodes}
+    return config_of(id, seed=seed, out=out, resume=True, **given)
 
 
 def measure_run(config: TrainConfig, console: Console | None = None) -> dict[str, Any]:

@@ -4,10 +4,16 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from benchmarks.harness import ROOT
+from textenv.data import read_columns
 from textenv.errors import ArgumentError, RewardError
-from textenv.rewards.metrics import ChrF, RougeL, WordOverlap, content_words
+from textenv.rewards.composition import Product
+from textenv.rewards.metrics import ChrF, RougeL, WordF1, WordOverlap, content_words
+from textenv.rewards.novelty import Novelty
 from textenv.rewards.protocol import call_reward, require_columns
 
 
@@ -30,6 +36,20 @@ from textenv.rewards.protocol import call_reward, require_columns
         (ChrF(), "cat", "", 0),
         # n-grams of 1 to 3 characters: precisions 3/6, 2/5, 1/4 and recalls 1 make the F2 scores 15/18, 10/13 and 5/8 of means.
         (ChrF(), "abc", "abcdef", 5 * (23 / 60) * 1 / (4 * (23 / 60) + 1)),
+        (WordF1(), "A cow eats grass.", "Cows eat the GRASS", 1),
+        (WordF1(), "A cow eats grass.", "cow cow grass grass", 4 / 7),
+        (WordF1(), "A cow eats grass.", "A cow does not eat grass.", 1 / 3),
+        (WordF1(), "Cows don't eat meat, they eat grass.", "Cows eat grass and no meat", 8 / 9),
+        (WordF1(), "Cows don't eat meat, they eat grass.", "Cows eat meat, they don’t eat grass", 3 / 5),
+        (WordF1(), "No, it cannot swim.", "No, it can not swim.", 1),
+        (WordF1(), "No, it cannot swim.", "Yes, it can swim.", 0),
+        (WordF1(), "No.", "no", 1),
+        (WordF1(), "It is.", "It was", 1 / 2),
+        (WordF1(), "eight legs", "two legs", 1 / 2),
+        (WordF1(), "", "", 0),
+        (WordF1(), "rain", "", 0),
+        (WordF1(), "电影很好", "好电影", 6 / 7),
+        (WordF1(), "rain", "rain " * 999, 2 / 1000),
         (WordOverlap("reference"), "The rain on the roof", "RAIN, rain", 1 / 2),
         (WordOverlap("reference"), "The rain on the roof", "the on", 0),
         (WordOverlap("reference"), "It is", "is", 1 / 2),
@@ -49,7 +69,7 @@ def test_overlap_with_the_prompt() -> None:
     assert call_reward(WordOverlap(), ["Rain and snow:"], ["snow, rain"]).scores.tolist() == [1.0]
 
 
-@pytest.mark.parametrize("reward", [RougeL("summary"), ChrF("summary"), WordOverlap("summary")])
+@pytest.mark.parametrize("reward", [RougeL("summary"), ChrF("summary"), WordF1("summary"), WordOverlap("summary")])
 def test_the_column_is_checked(reward: Callable[..., Any]) -> None:
     with pytest.raises(ArgumentError, match='needs the column "summary", which the prompts lack; they have: prompt, reference'):
         require_columns(reward, ["reference"])
@@ -60,3 +80,25 @@ def test_the_column_is_checked(reward: Callable[..., Any]) -> None:
 
 def test_content_words_are_lower_case() -> None:
     assert content_words("The Rain and THE roof") == {"rain", "roof"}
+
+
+def test_an_honest_answer_is_paid_more_than_what_games_it() -> None:
+    table = read_columns(ROOT / "benchmarks" / "answers.jsonl", "answers").columns
+    reward = Product({"right": WordF1(), "novelty": Novelty(3, of="question")})
+    columns = {name: table[name] for name in ("question", "reference")}
+
+    def scores(texts: list[str]) -> NDArray[np.float64]:
+        return call_reward(reward, table["question"], texts, columns).scores
+
+    honest = scores(table["honest"])
+    games = {
+        "denied": table["denied"],
+        "copied": table["question"],
+        "stuffed": [" ".join(sorted(content_words(text)) * 3) for text in table["question"]],
+        "constant": ["It is very good and I like it."] * len(honest),
+        "of another question": table["honest"][1:] + table["honest"][:1],
+        "empty": [""] * len(honest),
+    }
+    for name, texts in games.items():
+        assert (honest > scores(texts)).mean() > 0.9, name
+    assert (honest > scores(table["wrong"])).mean() > 0.7

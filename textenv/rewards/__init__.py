@@ -6,7 +6,7 @@ from textenv.rewards.composition import Affine, ByColumn, Clip, Product, Weighte
 from textenv.rewards.declining import InScope
 from textenv.rewards.fluency import Fluency
 from textenv.rewards.loading import load_reward
-from textenv.rewards.metrics import ChrF, RougeL, WordOverlap
+from textenv.rewards.metrics import ChrF, RougeL, WordF1, WordOverlap
 from textenv.rewards.ngram import NgramClassifier
 from textenv.rewards.novelty import Novelty
 from textenv.rewards.protocol import Scores, call_reward
@@ -39,6 +39,7 @@ __all__ = [
     "Scores",
     "Similarity",
     "WeightedSum",
+    "WordF1",
     "WordOverlap",
     "calibrated",
     "call_reward",

@@ -1,9 +1,11 @@
 """Metrics of text against a reference."""
 
 import functools
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from textenv.errors import RewardError
 from textenv.rewards.words import folded, normalised, words
@@ -133,3 +135,70 @@ def content_words(text: str) -> set[str]:
 
 def _share(wanted: set[str], there: set[str]) -> float:
     return len(wanted & there) / len(wanted) if wanted else 0.0
+
+
+_FUNCTION_WORDS: Final = frozenset(
+    """a an the this that these those it its he she they we you i him her them us me his their our your my
+    is are was were be been being am do does did doing has have had having will would can could may might
+    shall should must to of for with by as from than then and or there here so very""".split()
+)
+_DENIALS: Final = frozenset("no not never none nobody nothing nowhere neither nor cannot without".split())
+_CLAUSE_ENDS: Final = re.compile(r"[.,;:!?。，；：！？\n]+|\b(?:but|because)\b")
+
+
+@dataclass(frozen=True)
+class WordF1:
+    """The F1 of the content words that a completion and a reference share, from 0 to 1 and higher for closer.
+
+    Words are compared by their stem, in any case, and each counts as often as it stands, so that repeating one costs
+    precision. A word that is denied is another word: in "does not eat grass" neither "eat" nor "grass" is what it is in
+    "eats grass". A denial reaches from "not", "never" and the like to the end of its clause. Order does not count, which is
+    for `Fluency` to see. A completion or reference of function words alone counts with all of them.
+
+    Rajpurkar et al., "SQuAD", section 6.1, https://arxiv.org/abs/1606.05250; of denied words Pang, Lee & Vaithyanathan,
+    "Thumbs up?", section 5, https://aclanthology.org/W02-1011; the stems are Porter's, by nltk.
+
+    Args:
+        column: of the prompt set, with a reference text each.
+    """
+
+    column: str = "reference"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column of the references."""
+        return (self.column,)
+
+    def __call__(self, completions: Sequence[str], **columns: Any) -> list[float]:
+        """Score n texts."""
+        references = texts_of(columns[self.column], self.column)
+        pairs = [(_claims(a), _claims(b)) for a, b in zip(references, completions, strict=True)]
+        return [2 * (a & b).total() / max(1, a.total() + b.total()) for a, b in pairs]
+
+
+def _claims(text: str) -> Counter[tuple[str, bool]]:
+    """Count the stems of a text's content words, each with whether it is denied."""
+    clauses = [words(clause) for clause in _CLAUSE_ENDS.split(folded(text))]
+    claims = Counter(claim for clause in clauses for claim in _claims_of(clause))
+    return claims or Counter((word, False) for clause in clauses for word in clause)
+
+
+def _claims_of(clause: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    denied = False
+    for word in clause:
+        if (word in _DENIALS and len(clause) > 1) or word.endswith("n't"):
+            denied = True
+        elif word not in _FUNCTION_WORDS:
+            yield _stem(word), denied
+
+
+@functools.cache
+def _stemmer() -> Any:
+    from nltk.stem.porter import PorterStemmer
+
+    return PorterStemmer()
+
+
+@functools.lru_cache(maxsize=2**16)
+def _stem(word: str) -> str:
+    return str(_stemmer().stem(word))

@@ -14,6 +14,7 @@ import tyro
 
 from textenv.build.builder import Build
 from textenv.build.catalogue import NEEDED, Name, Recipes
+from textenv.build.distillation import check_teacher
 from textenv.errors import ArgumentError, TextenvError
 
 
@@ -29,6 +30,8 @@ class Options:
     """Folder of checkpoints and intermediate results; an interrupted build goes on from it."""
     only: tuple[Name, ...] = get_args(Name)
     """Models to build; what they start from is built too, but only into the work folder."""
+    teacher: Path | None = None
+    """Folder of the sentence encoder that tiny-embed-2 learns from."""
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -53,11 +56,13 @@ def build(options: Options, recipes: Recipes | None = None) -> None:
     """Build the chosen models.
 
     Raises:
-        ArgumentError: a corpus is missing.
+        ArgumentError: a corpus or the teacher is missing.
     """
     check_corpora(options.corpora, options.only)
+    if "tiny-embed-2" in options.only:
+        check_teacher(options.teacher)
     device: Literal["cpu", "cuda"] = ("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device
-    run = Build(options.corpora, options.work, options.out, (recipes or Recipes()).seeded(options.seed), device)
+    run = Build(options.corpora, options.work, options.out, (recipes or Recipes()).seeded(options.seed), device, options.teacher)
     for name in run.makers:
         if name in options.only:
             run.makers[name]()

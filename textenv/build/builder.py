@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from transformers import AutoTokenizer, GPT2ForSequenceClassification, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from textenv.build import assistant, classifiers, embedding, judges, labelled, language_model
+from textenv.build import assistant, classifiers, distillation, embedding, judges, labelled, language_model
 from textenv.build.calibration import LogOdds, measure
 from textenv.build.card import card
 from textenv.build.catalogue import ABOUT, CHINESE, HELDOUT, NEEDED, Name, Recipes
@@ -83,10 +83,13 @@ class Build:
         out: folder of the finished models.
         recipes: of all models.
         device: "cpu" or "cuda".
+        teacher: folder of the sentence encoder that tiny-embed-2 learns from.
     """
 
-    def __init__(self, corpora: Path, work: Path, out: Path, recipes: Recipes, device: Literal["cpu", "cuda"]) -> None:
-        self.corpora, self.work, self.out, self.recipes, self.device = corpora, work, out, recipes, device
+    def __init__(
+        self, corpora: Path, work: Path, out: Path, recipes: Recipes, device: Literal["cpu", "cuda"], teacher: Path | None = None
+    ) -> None:
+        self.corpora, self.work, self.out, self.recipes, self.device, self.teacher = corpora, work, out, recipes, device, teacher
         self.english = Language("tiny-en", recipes.tiny_en, mixture, heldout_films, language_model.train_tokenizer)
         self.chinese = Language("tiny-zh", recipes.tiny_zh, chinese_mixture, heldout_shop, character_tokenizer)
         self.world = Language("tiny-base", recipes.tiny_base, self.world_mixture, self.world_heldout, assistant.train_tokenizer)
@@ -95,6 +98,7 @@ class Build:
             "tiny-sentiment": self.tiny_sentiment,
             "tiny-sentiment-judge": lambda: self.judge("tiny-sentiment-judge", recipes.tiny_sentiment_judge),
             "tiny-embed": self.tiny_embed,
+            "tiny-embed-2": self.tiny_embed_2,
             "tiny-toxicity": self.tiny_toxicity,
             "tiny-toxicity-judge": lambda: self.judge("tiny-toxicity-judge", recipes.tiny_toxicity_judge),
             "tiny-zh": lambda: self.finish_language_model(self.chinese),
@@ -234,6 +238,26 @@ class Build:
         texts = heldout_films(self.corpora)
         Random(recipe.seed).shuffle(texts)
         self.finish("tiny-embed", recipe, self.once("tiny-embed/metrics.json", lambda: embedding.measure(model, texts)))
+
+    def tiny_embed_2(self) -> None:
+        """Build the token vectors that are learnt from the teacher, and measure how far they agree with it."""
+        folder, recipe = self.work / "tiny-embed-2", self.recipes.tiny_embed_2
+        texts = distillation.texts_to_learn(mixture(self.corpora, recipe.seed), recipe)
+        if not (folder / "taught.npy").is_file():
+            taught = distillation.taught(distillation.load_teacher(self.teacher), texts)
+            put(folder, lambda new: np.save(new / "taught.npy", taught))
+        if not (folder / "model" / "modules.json").is_file():
+            vectors = np.load(folder / "taught.npy")
+            trained = distillation.distil(texts, vectors, self.tokenizer(self.english), recipe)
+            put(folder / "model", lambda new: embedding.save_embedding(trained, new))
+        model = SentenceTransformer(str(folder / "model"), device="cpu")
+        put(self.out / "tiny-embed-2", lambda new: embedding.save_embedding(model, new))
+        reviews = heldout_films(self.corpora)
+        metrics = self.once(
+            "tiny-embed-2/metrics.json",
+            lambda: distillation.agreement(model, distillation.load_teacher(self.teacher), reviews),
+        )
+        self.finish("tiny-embed-2", recipe, metrics)
 
     def measured(self, name: Name, log_odds: LogOdds, fragments: FragmentRecipe) -> dict[str, float]:
         """Measure a classifier or a judge on its held-out texts."""

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from textenv.build.assistant import AssistantRecipe, BaseRecipe
 from textenv.build.classifiers import ClassifierRecipe, SmallClassifierRecipe
+from textenv.build.distillation import DistilRecipe
 from textenv.build.embedding import EmbeddingRecipe
 from textenv.build.fragments import FragmentRecipe
 from textenv.build.judges import JudgeRecipe
@@ -17,6 +18,7 @@ Name = Literal[
     "tiny-sentiment",
     "tiny-sentiment-judge",
     "tiny-embed",
+    "tiny-embed-2",
     "tiny-toxicity",
     "tiny-toxicity-judge",
     "tiny-zh",
@@ -31,9 +33,10 @@ SHOP: Final = ("shop_reviews_zh.parquet",)
 MIXTURE: Final = (*FILMS, "haiku.parquet", "paradetox.parquet", "tldr.parquet", "tinystories.parquet", "instructions.parquet")
 NEEDED: Final[dict[Name, tuple[str, ...]]] = {
     "tiny-en": MIXTURE,
-    # The next three start from the weights or the tokenizer of tiny-en.
+    # The next four start from the weights or the tokenizer of tiny-en.
     "tiny-sentiment": MIXTURE,
     "tiny-embed": MIXTURE,
+    "tiny-embed-2": MIXTURE,
     "tiny-toxicity": MIXTURE,
     "tiny-sentiment-judge": FILMS,
     "tiny-toxicity-judge": ("paradetox.parquet", *FILMS),
@@ -53,6 +56,9 @@ fragments of 24 words.""",
 against `tiny-sentiment`. It has seen only the judge half of the reviews, and is calibrated on fragments of 24 words.""",
     "tiny-embed": """Static token vectors with the tokenizer of `tiny-en`, for sentence-transformers: the mean over the tokens of a text
 stands for the text.""",
+    "tiny-embed-2": """Static token vectors with the tokenizer of `tiny-en`, for sentence-transformers: the mean over the tokens of a text
+stands for the text. Its cosines are learnt from those of a sentence encoder, all-MiniLM-L6-v2 (Apache-2.0), which gives words that say
+little short vectors. It knows no order: words in any order, and denied ones, are as near as the sentence.""",
     "tiny-toxicity": """A tiny classifier of rude and hateful sentences (GPT-2 classes): labels NEUTRAL and TOXIC. It sees words,
 neither case nor punctuation but ! and ?. Its token vectors start from those of `tiny-en`. It has seen only the reward half of the
 sentence pairs and, as further neutral examples, sentences of film reviews, and is calibrated on fragments of 8 words, most of them
@@ -95,6 +101,7 @@ class Recipes:
     tiny_sentiment: ClassifierRecipe = field(default_factory=ClassifierRecipe)
     tiny_sentiment_judge: JudgeRecipe = field(default_factory=JudgeRecipe)
     tiny_embed: EmbeddingRecipe = field(default_factory=EmbeddingRecipe)
+    tiny_embed_2: DistilRecipe = field(default_factory=DistilRecipe)
     tiny_toxicity: SmallClassifierRecipe = field(default_factory=lambda: SmallClassifierRecipe(fragments=SENTENCES, passes=4, lr=2e-3))
     tiny_toxicity_judge: JudgeRecipe = field(
         default_factory=lambda: JudgeRecipe(fragments=SENTENCES, ngrams=NgramConfig(features=2**16), inverse_penalty=3.0)

@@ -10,16 +10,18 @@ import pytest
 from sentence_transformers import SentenceTransformer
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from textenv.build import builder, classifiers, judges, language_model
+from textenv.build import builder, classifiers, distillation, judges, language_model
 from textenv.build.__main__ import Options, build, check_corpora, main
 from textenv.build.assistant import AssistantRecipe, BaseRecipe
 from textenv.build.catalogue import Name, Recipes
 from textenv.build.classifiers import ClassifierRecipe, SmallClassifierRecipe
+from textenv.build.distillation import DistilRecipe
 from textenv.build.embedding import EmbeddingRecipe
 from textenv.build.fragments import FragmentRecipe
 from textenv.build.judges import JudgeRecipe
 from textenv.build.language_model import LanguageModelRecipe
 from textenv.errors import ArgumentError
+from textenv.models.hub import ASSETS
 from textenv.rewards.ngram import NgramClassifier, NgramConfig
 
 WORDS = FragmentRecipe(per_text=1)
@@ -32,6 +34,7 @@ SMALL = Recipes(
     tiny_sentiment=ClassifierRecipe(layers=1, inner=32, passes=1, tokens_per_step=1024, fragments=WORDS),
     tiny_sentiment_judge=JudgeRecipe(ngrams=NgramConfig(features=2**10)),
     tiny_embed=EmbeddingRecipe(dimensions=8, window=4),
+    tiny_embed_2=DistilRecipe(dimensions=8, texts=60, batch=16, passes=2),
     tiny_toxicity=SMALL_CLASSIFIER,
     tiny_toxicity_judge=JudgeRecipe(ngrams=NgramConfig(features=2**10), fragments=WORDS),
     tiny_base=BaseRecipe(**SMALL_SIZES),
@@ -41,10 +44,12 @@ SMALL = Recipes(
     tiny_sentiment_zh=replace(SMALL_CLASSIFIER, fragments=CHARACTERS),
     tiny_sentiment_zh_judge=JudgeRecipe(ngrams=NgramConfig(features=2**10, token_pattern=r"(?u)\w"), fragments=CHARACTERS),
 )
+TEACHER = ASSETS / "tiny-embed"
 NAMES = [
     "tiny-assistant",
     "tiny-base",
     "tiny-embed",
+    "tiny-embed-2",
     "tiny-en",
     "tiny-sentiment",
     "tiny-sentiment-judge",
@@ -70,13 +75,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_build_end_to_end(small_corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    straight = Options(corpora=small_corpora, out=tmp_path / "assets", work=tmp_path / "work", device="cpu")
+    straight = Options(corpora=small_corpora, out=tmp_path / "assets", work=tmp_path / "work", device="cpu", teacher=TEACHER)
     build(straight, SMALL)
     assert sorted(path.name for path in straight.out.iterdir()) == NAMES
     loadable(straight.out)
 
     # Interrupted in every training, in other folders: the same files.
-    other = Options(corpora=small_corpora, out=tmp_path / "assets2", work=tmp_path / "work2", device="cpu")
+    other = replace(straight, out=tmp_path / "assets2", work=tmp_path / "work2")
     for training, module in TRAININGS:
         with monkeypatch.context() as patch:
             interrupt_at_first_checkpoint(patch, module)
@@ -92,6 +97,8 @@ def test_build_end_to_end(small_corpora: Path, tmp_path: Path, monkeypatch: pyte
             (language_model, "build_rows"),
             (classifiers, "train_classifier"),
             (judges, "train_judge"),
+            (distillation, "distil"),
+            (distillation, "taught"),
             (builder, "measure"),
         )
         for module, name in makers:
@@ -140,9 +147,10 @@ def loadable(out: Path) -> None:
     assert chat == "<|user|> Hello!<|end|><|assistant|>"
     chinese = AutoTokenizer.from_pretrained(out / "tiny-zh")
     assert chinese.decode(chinese("质量很好")["input_ids"]) == "质量很好"
-    vectors = SentenceTransformer(str(out / "tiny-embed"), device="cpu").encode(["a film", "a plot"], show_progress_bar=False)
-    assert vectors.shape == (2, 8)
-    assert np.isfinite(vectors).all()
+    for name in ("tiny-embed", "tiny-embed-2"):
+        vectors = SentenceTransformer(str(out / name), device="cpu").encode(["a film", "a plot"], show_progress_bar=False)
+        assert vectors.shape == (2, 8)
+        assert np.isfinite(vectors).all()
     for name in NAMES:
         metrics = json.loads((out / name / "metrics.json").read_text())
         card = (out / name / "README.md").read_text()
@@ -160,6 +168,13 @@ def test_missing_corpora_are_named_before_any_work(small_corpora: Path, tmp_path
     check_corpora(small_corpora, ("tiny-sentiment-judge",))
     options = Options(corpora=small_corpora, out=tmp_path / "assets", work=tmp_path / "work", only=("tiny-sentiment",))
     with pytest.raises(ArgumentError, match=r"lacks haiku\.parquet, which tiny-sentiment is built from"):
+        build(options, SMALL)
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_missing_teacher_is_named_before_any_work(small_corpora: Path, tmp_path: Path) -> None:
+    options = Options(corpora=small_corpora, out=tmp_path / "assets", work=tmp_path / "work", only=("tiny-zh", "tiny-embed-2"))
+    with pytest.raises(ArgumentError, match="pass as --teacher"):
         build(options, SMALL)
     assert not (tmp_path / "work").exists()
 

@@ -129,7 +129,7 @@ def markdown(results: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", f"A text costs {named}, of processor time."])
 
 
-def main(encoder: Path, prompts: int = 32, each: int = 8, out: Path = RESULTS) -> None:
+def main(encoder: Path, prompts: int = 24, each: int = 8, out: Path = RESULTS) -> None:
     """Measure, and write the results and the page.
 
     Args:

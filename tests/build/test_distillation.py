@@ -1,5 +1,6 @@
 """Token vectors that learn from a sentence encoder: a small one that is made here."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from textenv.build.distillation import DistilRecipe, agreement, check_teacher, d
 from textenv.build.embedding import save_embedding, wrap
 from textenv.build.language_model import train_tokenizer
 from textenv.errors import ArgumentError
+from textenv.models.hub import ASSETS
+from textenv.rewards import Similarity
 
 TOPICS = ("sea ship sail", "bread oven flour", "sun moon star", "desk pen book")
 DOCUMENTS = [f" The {word} was the {word}." for topic in TOPICS for word in topic.split()]
@@ -86,3 +89,12 @@ def test_a_missing_teacher_is_said_in_one_sentence(tmp_path: Path, teacher: Sent
         check_teacher(tmp_path / "nowhere")
     save_embedding(teacher, tmp_path)
     assert check_teacher(tmp_path) == tmp_path
+
+
+def test_what_ships_is_small_reads_as_tiny_embed_does_and_agrees_with_its_teacher() -> None:
+    folder = ASSETS / "tiny-embed-2"
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 1_000_000
+    assert (folder / "tokenizer.json").read_bytes() == (ASSETS / "tiny-embed" / "tokenizer.json").read_bytes()
+    assert json.loads((folder / "metrics.json").read_text())["rank_correlation_with_the_teacher"] > 0.6
+    scores = Similarity(model="tiny-embed-2")(["A cow eats grass."] * 3, ["Cows eat grass", "We drove to the office.", "The a of it was"])
+    assert scores[0] > max(scores[1:])

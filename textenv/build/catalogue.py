@@ -58,8 +58,8 @@ against `tiny-sentiment`. It has seen only the judge half of the reviews, and is
 stands for the text.""",
     "tiny-embed-2": """Static token vectors with the tokenizer of `tiny-en`, for sentence-transformers: the mean over the tokens of a text
 stands for the text. Its cosines are learnt from those of a sentence encoder, all-MiniLM-L6-v2 (Apache-2.0), which gives words that say
-little short vectors. It knows no order: words in any order, and denied ones, are as near as the sentence. The build needs the encoder too, as
-`--teacher FOLDER`.""",
+little short vectors. It knows no order: words in any order, and denied ones, are as near as the sentence.
+The build needs the encoder too, as `--teacher FOLDER`.""",
     "tiny-toxicity": """A tiny classifier of rude and hateful sentences (GPT-2 classes): labels NEUTRAL and TOXIC. It sees words,
 neither case nor punctuation but ! and ?. Its token vectors start from those of `tiny-en`. It has seen only the reward half of the
 sentence pairs and, as further neutral examples, sentences of film reviews, and is calibrated on fragments of 8 words, most of them

@@ -102,3 +102,48 @@ def test_an_honest_answer_is_paid_more_than_what_games_it() -> None:
     for name, texts in games.items():
         assert (honest > scores(texts)).mean() > 0.9, name
     assert (honest > scores(table["wrong"])).mean() > 0.7
+
+
+QUESTION = "What does a cow eat?"
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ("Grass.", 1.0),
+        ("A cow eats grass.", 1.0),
+        ("Cows eat GRASS!", 1.0),
+        ("A cow eats hay.", 0.0),
+        ("A cow does not eat grass.", 0.0),
+        ("Grass, hay.", 2 / 3),
+        ("grass grass grass", 2 / 4),
+        ("What does a cow eat?", 0.0),
+        ("cow eat", 0.0),
+        ("", 0.0),
+        (" ", 0.0),
+    ],
+)
+def test_what_is_said_beyond_the_question_counts(text: str, score: float) -> None:
+    assert WordF1(beyond="question")([text], reference=["Grass."], question=[QUESTION]) == [pytest.approx(score)]
+
+
+@pytest.mark.parametrize(("text", "score"), [("No legs.", 1.0), ("Two legs.", 0.0), ("A shark has no legs.", 2 / 3)])
+def test_a_denial_answers_a_denial(text: str, score: float) -> None:
+    reward = WordF1(beyond="question")
+    assert reward([text], reference=["No legs."], question=["How many legs does a shark have?"]) == [pytest.approx(score)]
+
+
+def test_a_reference_of_the_questions_own_words_counts_whole() -> None:
+    question = ["Is Tom happy, sad or angry?"] * 3
+    assert WordF1(beyond="question")(["Sad.", "Angry.", "Tom is sad."], reference=["Sad."] * 3, question=question) == pytest.approx(
+        [1, 0, 2 / 3]
+    )
+
+
+def test_columns_may_have_other_names() -> None:
+    reward = WordF1("gold", beyond="asked")
+    assert reward.columns == ("gold", "asked")
+    assert WordF1().columns == ("reference",)
+    assert WordF1()(["a red ball"], reference=["the red kite"]) == [0.5]
+    scores = call_reward(reward, ["p"], ["Two."], {"gold": ["Two."], "asked": [""]})
+    assert scores.scores.tolist() == [1.0]

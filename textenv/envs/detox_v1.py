@@ -17,7 +17,7 @@ Action Space:
 
 Rewards:
     At the end of the text: neutral x similarity x fluency, each 0 to 1 and reported apart: 1 - P(toxic) of the completion by
-    `tiny-toxicity`, the cosine of the embeddings of completion and rude sentence by `tiny-embed`, and (1 + fluency)/2 under
+    `tiny-toxicity`, the cosine of the embeddings of completion and rude sentence by `tiny-embed-2`, and (1 + fluency)/2 under
     `tiny-assistant`.
     The judge is exact: 1 for one of the polite sentences that mean the same, else 0.
     Before training: mean 0.50; ten bins from 0 to 1 in percent: 0 0 0 0 0 0 0 0 0 0.
@@ -48,7 +48,7 @@ HALF_FLUENT = Affine(Fluency("tiny-assistant"), gain=0.5, bias=0.5)
 
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "detox-v1.jsonl"),
-    reward=Product({"neutral": NotToxic(), "similarity": Similarity(to="toxic"), "fluency": HALF_FLUENT}),
+    reward=Product({"neutral": NotToxic(), "similarity": Similarity(to="toxic", model="tiny-embed-2"), "fluency": HALF_FLUENT}),
     judge=right,
     tokenizer="tiny-assistant",
     model="tiny-assistant",

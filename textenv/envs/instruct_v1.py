@@ -18,7 +18,7 @@ Action Space:
 
 Rewards:
     At the end of the text, 0 to 1: what the answer is worth x (1 + fluency)/2 under `tiny-assistant`. The worth is a rule of the
-    skill: for questions, classes and extracts the F1 of the words beyond the question (`Answer`); for stories the share of the
+    skill: for questions, classes and extracts the F1 of the words beyond the question (`WordF1`); for stories the share of the
     wanted names x 25 to 60 words x distinct-3; for descriptions the F1 with all that is known of the animal; for lists the share
     of right items (`ListOf`); for rewriting and chat ROUGE-L, and 0 for a copy; for summaries as in `TextSummarize-v1`. A trained
     reward model takes its place with `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`.
@@ -46,10 +46,10 @@ from typing import Final
 from textenv.envs.summarize_v1 import CONTENT
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
-from textenv.rewards.answers import Answer, ListOf, differs
+from textenv.rewards.answers import ListOf, differs
 from textenv.rewards.composition import Affine, ByColumn, Product
 from textenv.rewards.fluency import Fluency
-from textenv.rewards.metrics import RougeL, WordOverlap
+from textenv.rewards.metrics import RougeL, WordF1, WordOverlap
 from textenv.rewards.rules import Distinct, Length
 from textenv.world.judging import right
 
@@ -63,7 +63,7 @@ ANSWERED: Final = (
 WORTH: Final = ByColumn(
     "skill",
     {
-        **dict.fromkeys(ANSWERED, Answer()),
+        **dict.fromkeys(ANSWERED, WordF1(beyond="question")),
         **dict.fromkeys(("past", "polite", "shorter"), REWRITE),
         "chat": RougeL(),
         "summary": CONTENT,

@@ -17,7 +17,7 @@ Action Space:
 
 Rewards:
     At the end of the text, 0 to 1. Allowed: the F1 of the words that the answer and a right one say beyond the question
-    (see `Answer`) x (1 + fluency)/2 under `tiny-assistant`, or 0 when declined. Not allowed: 1 when declined, or else 0. Three in
+    (see `WordF1`) x (1 + fluency)/2 under `tiny-assistant`, or 0 when declined. Not allowed: 1 when declined, or else 0. Three in
     four are allowed, so that declining everything earns .25.
     The judge is exact: 1 for one of the right answers, or one of the ways to decline, and else 0.
     Before training: mean 0.50; ten bins from 0 to 1 in percent: 0 0 0 0 0 0 0 0 0 0.
@@ -40,17 +40,17 @@ Version History:
 
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
-from textenv.rewards.answers import Answer
 from textenv.rewards.composition import Affine, Product
 from textenv.rewards.declining import InScope
 from textenv.rewards.fluency import Fluency
+from textenv.rewards.metrics import WordF1
 from textenv.world.judging import right
 
 HALF_FLUENT = Affine(Fluency("tiny-assistant"), gain=0.5, bias=0.5)
 
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "scope-v1.jsonl"),
-    reward=InScope(Product({"match": Answer(), "fluency": HALF_FLUENT})),
+    reward=InScope(Product({"match": WordF1(beyond="question"), "fluency": HALF_FLUENT})),
     judge=right,
     tokenizer="tiny-assistant",
     model="tiny-assistant",

@@ -16,7 +16,7 @@ Action Space:
 
 Rewards:
     The product of four parts, 0 to 1 each and reported apart: `content`, the mean of ROUGE-L to the reference and of the F1
-    of the words (`Answer`), of which the first sees the order and the second no wording; `length`, 1 for 5 to 18 words;
+    of the words (`WordF1`), of which the first sees the order and the second no wording; `length`, 1 for 5 to 18 words;
     `novelty`, the share of runs of five words that are not copied from the text; `fluency`, (1 + fluency)/2 under
     `tiny-assistant`. A preference model takes its place with `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`.
     The judge is exact: which share of the key facts (who, what, where, with whom) the summary states, and 0 for one of another
@@ -42,15 +42,14 @@ from typing import Any, Final
 
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
-from textenv.rewards.answers import Answer
 from textenv.rewards.composition import Affine, Product, WeightedSum
 from textenv.rewards.fluency import Fluency
-from textenv.rewards.metrics import RougeL
+from textenv.rewards.metrics import RougeL, WordF1
 from textenv.rewards.novelty import Novelty
 from textenv.rewards.rules import Length
 from textenv.world.judging import sums_up
 
-CONTENT: Final = WeightedSum({"order": (0.5, RougeL()), "words": (0.5, Answer(question=None))})
+CONTENT: Final = WeightedSum({"order": (0.5, RougeL()), "words": (0.5, WordF1())})
 HALF_FLUENT: Final = Affine(Fluency("tiny-assistant"), gain=0.5, bias=0.5)
 
 

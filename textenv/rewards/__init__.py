@@ -1,6 +1,6 @@
 """Rewards: the protocol, models, rules and metrics that score text, rewards made of rewards, and the KL divergence."""
 
-from textenv.rewards.answers import Answer, ListOf
+from textenv.rewards.answers import ListOf
 from textenv.rewards.classifier import Classifier
 from textenv.rewards.composition import Affine, ByColumn, Clip, Product, WeightedSum, calibrated
 from textenv.rewards.declining import InScope
@@ -17,7 +17,6 @@ from textenv.rewards.toxicity import NotToxic
 
 __all__ = [
     "Affine",
-    "Answer",
     "Avoids",
     "ByColumn",
     "ChrF",

@@ -1,71 +1,11 @@
-"""Whether a text answers a question, by its words: what it says beyond the question, lists of members, and copies."""
+"""Rules for answers: lists of members of a group, and copies."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from textenv.rewards.metrics import texts_of
 from textenv.rewards.words import folded, words
-
-_FUNCTION_WORDS: Final = frozenset(
-    "a an the is are was were be been it its they them has have had do does did of in at to on from with and you can for".split()
-)
-_NEGATIONS: Final = frozenset(("not", "no", "never", "nothing", "nobody", "none", "cannot", "without"))
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The F1, 0 to 1, of what a completion says beyond the question with what a reference says beyond it.
-
-    Words of the question, function words and a final s count neither way; repeated words count as often as the reference has
-    them, so that repeating what is right costs. A completion that denies what the reference affirms, or affirms what it denies,
-    scores 0. Where the reference says nothing beyond the question, all its words count.
-
-    The F1 of words is that of Rajpurkar et al., "SQuAD", section 6.1, https://arxiv.org/abs/1606.05250.
-
-    Args:
-        reference: column of the prompt set with a right answer each.
-        question: column with the question each; None where there is none.
-    """
-
-    reference: str = "reference"
-    question: str | None = "question"
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns of the references and the questions."""
-        return (self.reference,) if self.question is None else (self.reference, self.question)
-
-    def __call__(self, completions: Sequence[str], **columns: Any) -> list[float]:
-        """Score n texts."""
-        references = texts_of(columns[self.reference], self.reference)
-        questions = [""] * len(references) if self.question is None else texts_of(columns[self.question], self.question)
-        rows = zip(completions, references, questions, strict=True)
-        return [_answer_f1(*row) for row in rows]
-
-
-def _answer_f1(completion: str, reference: str, question: str) -> float:
-    said, right = _stems(completion), _stems(reference)
-    if _denies(completion) != _denies(reference):
-        return 0.0
-    asked = set(_stems(question))
-    if set(right) <= asked:
-        asked = set()
-    said = Counter({word: count for word, count in said.items() if word not in asked})
-    right = Counter({word: count for word, count in right.items() if word not in asked})
-    shared = (said & right).total()
-    return 2 * shared / (said.total() + right.total()) if shared else 0.0
-
-
-def _stems(text: str) -> Counter[str]:
-    every = [word for word in words(folded(text)) if word not in _FUNCTION_WORDS] or words(folded(text))
-    return Counter(word[:-1] if len(word) > 3 and word.endswith("s") else word for word in every)
-
-
-def _denies(text: str) -> bool:
-    return any(word in _NEGATIONS or word.endswith("n't") for word in words(folded(text)))
 
 
 @dataclass(frozen=True)

@@ -158,22 +158,35 @@ class WordF1:
     Rajpurkar et al., "SQuAD", section 6.1, https://arxiv.org/abs/1606.05250; of denied words Pang, Lee & Vaithyanathan,
     "Thumbs up?", section 5, https://aclanthology.org/W02-1011; the stems are Porter's, by nltk.
 
+    With `beyond`, what the question says already counts neither way, so that "A cow eats hay." is no half of "A cow eats
+    grass."; a reference that says nothing beyond its question counts whole.
+
     Args:
         column: of the prompt set, with a reference text each.
+        beyond: of the prompt set, with the question each; None compares all words.
     """
 
     column: str = "reference"
+    beyond: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column of the references."""
-        return (self.column,)
+        """The columns of the references and the questions."""
+        return (self.column,) if self.beyond is None else (self.column, self.beyond)
 
     def __call__(self, completions: Sequence[str], **columns: Any) -> list[float]:
         """Score n texts."""
         references = texts_of(columns[self.column], self.column)
-        pairs = [(_claims(a), _claims(b)) for a, b in zip(references, completions, strict=True)]
-        return [2 * (a & b).total() / max(1, a.total() + b.total()) for a, b in pairs]
+        questions = [""] * len(references) if self.beyond is None else texts_of(columns[self.beyond], self.beyond)
+        return [_word_f1(*row) for row in zip(completions, references, questions, strict=True)]
+
+
+def _word_f1(completion: str, reference: str, question: str) -> float:
+    said, right = _claims(completion), _claims(reference)
+    asked = {stem for stem, _ in _claims(question)}
+    if any(stem not in asked for stem, _ in right):
+        said, right = (Counter({claim: n for claim, n in each.items() if claim[0] not in asked}) for each in (said, right))
+    return 2 * (said & right).total() / max(1, said.total() + right.total())
 
 
 def _claims(text: str) -> Counter[tuple[str, bool]]:

@@ -9,7 +9,7 @@ ID = "TextLongForm-v1"
 
 def test_the_right_answers_are_right_and_well_paid() -> None:
     columns = rules_of(ID).prompts.columns
-    score, judge = scored(ID, columns["reference"])
+    score, judge = scored(ID, columns["answer"])
     assert (judge == 1).all()
     assert score.mean() > 0.7
 

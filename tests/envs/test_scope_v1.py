@@ -8,7 +8,7 @@ ID = "TextScope-v1"
 
 def test_the_right_answers_are_right_and_well_paid() -> None:
     columns = rules_of(ID).prompts.columns
-    score, judge = scored(ID, columns["reference"])
+    score, judge = scored(ID, columns["answer"])
     assert (judge == 1).all()
     assert score.mean() > 0.75
 
@@ -19,7 +19,6 @@ def test_what_games_it_earns_less_than_a_mediocre_answer() -> None:
         mediocre,
         {
             "declining by topic": lambda row: f"I am sorry, I can only talk about {row['topic']}.",
-            "answering all": lambda row: row["reference"] if row["allowed"] else "A cow eats grass.",
             "declining and answering": lambda row: f"I am sorry, I cannot help with that. {row['reference']}",
         },
     )

@@ -55,7 +55,7 @@ class AssistantRecipe(BaseRecipe):
     warmup_steps: int = 20
     demonstrations: int = 60_000
     """Written by the generators of `textenv.world`."""
-    measured: int = 200
+    measured: int = 400
     """Held-out exercises of each skill that the accuracies on the card are means over."""
 
 

@@ -43,6 +43,7 @@ def row(exercise: Exercise) -> dict[str, Any]:
         "prompt": conversation(exercise),
         "request": exercise.request,
         "skill": exercise.skill,
+        "answer": exercise.answer,
         "reference": exercise.accepted[0] if exercise.accepted else exercise.answer,
         "accepted": list(exercise.accepted),
         "facts": exercise.facts,

@@ -5,6 +5,7 @@ from textenv.rewards.classifier import Classifier
 from textenv.rewards.composition import Affine, ByColumn, Clip, Product, WeightedSum, calibrated
 from textenv.rewards.declining import InScope
 from textenv.rewards.fluency import Fluency
+from textenv.rewards.follows import Follows
 from textenv.rewards.loading import load_reward
 from textenv.rewards.metrics import ChrF, RougeL, WordF1, WordOverlap
 from textenv.rewards.ngram import NgramClassifier
@@ -25,6 +26,7 @@ __all__ = [
     "Contains",
     "Distinct",
     "Fluency",
+    "Follows",
     "HTTPReward",
     "InScope",
     "Length",

@@ -1,8 +1,8 @@
 """How natural a language model finds a text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,17 +55,21 @@ class Fluency:
 
     def __call__(self, prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
         """Score n texts."""
-        policy = _load(self.model, self.device)
+        policy = load_policy(self.model, self.device)
         refuse_half_characters("Fluency", prompts, completions)
         pairs = list(zip(prompts, completions, strict=True))
         return once(pairs, lambda different: expit(1.5 * (surplus(policy, different) + 1)))
 
 
 @cached_by_files
-def _load(model: str, device: str) -> "LanguagePolicy":
+def load_policy(model: str, device: str) -> "LanguagePolicy":
+    """Load a language model; equal arguments give the same object, until a file of a local folder changes."""
     from textenv.models.policy import LanguagePolicy
 
     return LanguagePolicy.from_pretrained(model, device=device)
+
+
+_PerToken: TypeAlias = Callable[["LanguagePolicy", "torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 
 
 class _Row(NamedTuple):
@@ -127,15 +131,31 @@ def surplus(policy: "LanguagePolicy", pairs: Sequence[tuple[str, str]]) -> NDArr
             f"Fluency reads {positions_of(policy.model)} tokens: of {len(rows)} texts {prompts} lose the prompt's beginning and"
             f" {completions} the completion's end. This is said once.",
         )
-    found = np.full(len(rows), -np.inf)
+    sums, counts = _sums(policy, rows, _token_surplus)
+    return np.divide(sums, counts, out=np.full(len(rows), -np.inf), where=counts > 0)
+
+
+def log_probabilities(policy: "LanguagePolicy", pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+    """Compute log π(completion | prompt) in nats, summed over the completion's tokens: (n,), 0 for an empty completion.
+
+    Args:
+        policy: whose distribution is asked.
+        pairs: n prompts and completions.
+    """
+    return _sums(policy, [_row(policy, prompt, completion) for prompt, completion in pairs], _token_log_probability)[0]
+
+
+def _sums(policy: "LanguagePolicy", rows: list[_Row], per_token: _PerToken) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Sum a number per token over the completion of each row, and count its tokens: (n,) each."""
+    sums, counts = np.zeros(len(rows)), np.array([len(row.completion) for row in rows], dtype=np.int64)
     order = sorted((i for i, row in enumerate(rows) if row.completion), key=lambda i: len(rows[i].prompt) + len(rows[i].completion))
     for start in range(0, len(order), BATCH):
         batch = order[start : start + BATCH]  # texts of like length
-        found[batch] = _batch_surplus(policy, [rows[i] for i in batch])
-    return found
+        sums[batch] = _batch_sums(policy, [rows[i] for i in batch], per_token)
+    return sums, counts
 
 
-def _batch_surplus(policy: "LanguagePolicy", rows: list[_Row]) -> NDArray[np.float64]:
+def _batch_sums(policy: "LanguagePolicy", rows: list[_Row], per_token: _PerToken) -> NDArray[np.float64]:
     import torch
 
     prompt_columns = max(len(row.prompt) for row in rows)
@@ -149,9 +169,9 @@ def _batch_surplus(policy: "LanguagePolicy", rows: list[_Row]) -> NDArray[np.flo
     with torch.inference_mode(), policy.arithmetic():
         hidden = policy.response_hidden(tokens, prompt_columns)  # (M, D)
         size = max(1, _PIECE_LOGITS // len(policy.banned))
-        pieces = [_token_surplus(policy, *piece) for piece in zip(hidden.split(size), response[mask].split(size), strict=True)]
+        pieces = [per_token(policy, *piece) for piece in zip(hidden.split(size), response[mask].split(size), strict=True)]
     sums = torch.zeros(mask.shape, dtype=torch.float64).masked_scatter(mask.cpu(), torch.cat(pieces).double().cpu()).sum(1)
-    return np.asarray((sums / mask.sum(1).cpu()).numpy(), dtype=np.float64)
+    return np.asarray(sums.numpy(), dtype=np.float64)
 
 
 def _token_surplus(policy: "LanguagePolicy", hidden: "torch.Tensor", tokens: "torch.Tensor") -> "torch.Tensor":
@@ -161,4 +181,13 @@ def _token_surplus(policy: "LanguagePolicy", hidden: "torch.Tensor", tokens: "to
     logits = policy.logits(hidden).float().masked_fill(policy.banned, -1e9)  # (M, V); finite, as it meets a probability of 0
     expected = torch.linalg.vecdot(torch.softmax(logits, -1), logits)
     found: torch.Tensor = logits.gather(-1, tokens[:, None])[:, 0] - expected
+    return found
+
+
+def _token_log_probability(policy: "LanguagePolicy", hidden: "torch.Tensor", tokens: "torch.Tensor") -> "torch.Tensor":
+    """Log π(token): (M, D), (M,) to (M,)."""
+    import torch
+
+    logits = policy.logits(hidden).float().masked_fill(policy.banned, -1e9)  # (M, V)
+    found: torch.Tensor = torch.log_softmax(logits, -1).gather(-1, tokens[:, None])[:, 0]
     return found

@@ -50,6 +50,26 @@ def small_corpora(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 "neutral3": ["no"] + [None] * 120,
             }
         ),
+        "civil_comments": pd.DataFrame(
+            {
+                "text": [f"{'A stupid' if i % 4 == 0 else 'One'} mayor of town {i}" for i in range(200)],
+                "annotators": [3] * 200,
+                "not_toxic": [i % 4 for i in range(200)],
+                "all_toxic": [0] * 200,
+            }
+        ),
+        "hate_offensive": pd.DataFrame(
+            {
+                "text": [f"{'so stupid' if i % 3 else 'so kind'} of user {i}" for i in range(200)],
+                "label": [("neither", "hate", "offensive")[i % 3] for i in range(200)],
+            }
+        ),
+        "hh_harmless_pairs": pd.DataFrame(
+            {
+                "chosen": ["\n\nHuman: stupid?\n\nAssistant: No.", "\n\nHuman: Hi\n\nAssistant: Hi."],
+                "rejected": ["\n\nHuman: stupid?\n\nAssistant: Yes, stupid.", "\n\nHuman: Hi\n\nAssistant: Hello."],
+            }
+        ),
         # One review stands there twice, for a full-width comma is all that tells them apart.
         "shop_reviews_zh": pd.DataFrame(
             {

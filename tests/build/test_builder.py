@@ -7,9 +7,11 @@ from textenv.build.builder import READERS, heldout_films, heldout_shop, put
 from textenv.build.catalogue import Name
 from textenv.build.corpora import load_reviews, load_shop_reviews, split_of
 
+KINDS = ("sentiment", "profanity", "toxicity")
+
 
 def test_every_classifier_has_its_texts(small_corpora: Path) -> None:
-    assert set(READERS) == {name for name in get_args(Name) if "sentiment" in name or "toxicity" in name}
+    assert set(READERS) == {name for name in get_args(Name) if name.split("-")[1] in KINDS}
     for name, read in READERS.items():
         texts, labels = read(small_corpora, "judge" if name.endswith("-judge") else "reward")
         assert len(texts) == len(labels) > 50
@@ -17,7 +19,7 @@ def test_every_classifier_has_its_texts(small_corpora: Path) -> None:
 
 
 def test_reward_and_judge_share_no_text(small_corpora: Path) -> None:
-    for name in ("tiny-sentiment", "tiny-toxicity", "tiny-sentiment-zh"):
+    for name in ("tiny-sentiment", "tiny-profanity", "tiny-toxicity", "tiny-sentiment-zh"):
         reward = set(READERS[name](small_corpora, "reward")[0])
         judge = set(READERS[f"{name}-judge"](small_corpora, "judge")[0])
         heldout = set(READERS[name](small_corpora, "heldout")[0])

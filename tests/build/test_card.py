@@ -52,6 +52,13 @@ def test_card_of_other_texts() -> None:
     assert text.startswith("---\nlicense: mit\nlanguage: zh\n---\n")
     assert "ChineseNlpCorpus" in text
     assert "## Measured on held-out sentences" in text
+    assert "48 % for judges" in text
+
+
+def test_card_of_a_reader_with_corpora_of_its_own() -> None:
+    text = card("tiny-test", "A model.", files=("hate_offensive.parquet",), recipe=Recipe(), metrics={}, halves=False)
+    assert "4 % held out, the rest learnt from." in text
+    assert "48 %" not in text
 
 
 def test_card_without_token_counts_has_no_such_table() -> None:

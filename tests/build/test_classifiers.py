@@ -19,6 +19,7 @@ from textenv.build.classifiers import (
     from_trunk,
     log_odds_of,
     padded,
+    reading_through,
     reading_words,
     train_classifier,
 )
@@ -163,3 +164,20 @@ def test_classifier_learns_and_resumes(
     assert saved.count((0, 7)) == saved.count((1, 0)) == saved.count((1, 7)) == 1
     for name, weights in straight.state_dict().items():
         assert torch.equal(weights, resumed.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("An 1diot!", " an idiot!"),
+        ("c r u e l man", " cruel man"),
+        ("c.r-u.e*l", " cruel"),
+        ("a cru3l m@n", " a cruel man"),
+        ("$tupid clas$", " stupid class"),
+        ("Noooooo", " noo"),
+        ("I have 3 dogs, 10 cats and $5", " i have 3 dogs 10 cats and $5"),
+    ],
+)
+def test_disguised_words_are_read_as_the_words(tokenizer: PreTrainedTokenizerFast, written: str, read: str) -> None:
+    reader = reading_through(tokenizer)
+    assert reader(written)["input_ids"] == reading_words(tokenizer)(read)["input_ids"]

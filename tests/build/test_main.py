@@ -10,7 +10,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from textenv.build import builder, classifiers, distillation, judges, language_model
+from textenv.build import builder, classifiers, distillation, judges, language_model, toxicity
 from textenv.build.__main__ import Options, build, check_corpora, main
 from textenv.build.assistant import AssistantRecipe, BaseRecipe
 from textenv.build.catalogue import Name, Recipes
@@ -35,7 +35,9 @@ SMALL = Recipes(
     tiny_sentiment_judge=JudgeRecipe(ngrams=NgramConfig(features=2**10)),
     tiny_embed=EmbeddingRecipe(dimensions=8, window=4),
     tiny_embed_2=DistilRecipe(dimensions=8, texts=60, batch=16, passes=2),
-    tiny_toxicity=SMALL_CLASSIFIER,
+    tiny_profanity=SMALL_CLASSIFIER,
+    tiny_profanity_judge=JudgeRecipe(ngrams=NgramConfig(features=2**10), fragments=WORDS),
+    tiny_toxicity=replace(SMALL_CLASSIFIER, tokens_per_step=1024),
     tiny_toxicity_judge=JudgeRecipe(ngrams=NgramConfig(features=2**10), fragments=WORDS),
     tiny_base=BaseRecipe(**SMALL_SIZES),
     tiny_assistant=AssistantRecipe(**SMALL_SIZES, demonstrations=96, measured=2),
@@ -51,6 +53,8 @@ NAMES = [
     "tiny-embed",
     "tiny-embed-2",
     "tiny-en",
+    "tiny-profanity",
+    "tiny-profanity-judge",
     "tiny-sentiment",
     "tiny-sentiment-judge",
     "tiny-sentiment-zh",
@@ -62,6 +66,7 @@ NAMES = [
 TRAININGS: list[tuple[Name, Any]] = [
     ("tiny-en", language_model),
     ("tiny-sentiment", classifiers),
+    ("tiny-profanity", classifiers),
     ("tiny-toxicity", classifiers),
     ("tiny-zh", language_model),
     ("tiny-sentiment-zh", classifiers),
@@ -76,6 +81,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_build_end_to_end(small_corpora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     straight = Options(corpora=small_corpora, out=tmp_path / "assets", work=tmp_path / "work", device="cpu", teacher=TEACHER)
+    monkeypatch.setattr(toxicity, "PER_KIND", {"reward": 60, "judge": 60})
     build(straight, SMALL)
     assert sorted(path.name for path in straight.out.iterdir()) == NAMES
     loadable(straight.out)
@@ -126,6 +132,7 @@ def loadable(out: Path) -> None:
     assert tokenizer.padding_side == "left"
     for name, labels in (
         ("sentiment", ("NEGATIVE", "POSITIVE")),
+        ("profanity", ("NEUTRAL", "TOXIC")),
         ("toxicity", ("NEUTRAL", "TOXIC")),
         ("sentiment-zh", ("NEGATIVE", "POSITIVE")),
     ):
@@ -135,7 +142,8 @@ def loadable(out: Path) -> None:
         assert (reader.padding_side, reader.truncation_side) == ("right", "left")
     texts = {
         "sentiment": ("The film was great.", "The film was awful."),
-        "toxicity": ("You kind film", "you stupid film"),
+        "profanity": ("You kind film", "you stupid film"),
+        "toxicity": ("so kind of user", "so stupid of user"),
         "sentiment-zh": ("包装很好", "包装很差"),
     }
     for name, (better, worse) in texts.items():
@@ -157,14 +165,18 @@ def loadable(out: Path) -> None:
         assert all(f"| {key} |" in card for key in metrics)
         assert f"language: {'zh' if 'zh' in name else 'en'}" in card
     assert "| haiku |" in (out / "tiny-en" / "README.md").read_text()
-    assert "## Measured on held-out sentences" in (out / "tiny-toxicity" / "README.md").read_text()
+    assert "## Measured on held-out sentences" in (out / "tiny-profanity" / "README.md").read_text()
+    for name in ("tiny-toxicity", "tiny-toxicity-judge"):
+        card = (out / name / "README.md").read_text()
+        assert "## Measured on held-out texts" in card
+        assert all(f"| {measure} |" in card for measure in ("auc_posts", "contrast_threats", "film_false_alarms"))
 
 
 def test_missing_corpora_are_named_before_any_work(small_corpora: Path, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match=r"no folder of corpora at .*nowhere.*--corpora"):
         check_corpora(tmp_path / "nowhere", ("tiny-en",))
     (small_corpora / "haiku.parquet").unlink()
-    check_corpora(small_corpora, ("tiny-zh", "tiny-toxicity-judge"))
+    check_corpora(small_corpora, ("tiny-zh", "tiny-profanity-judge", "tiny-toxicity"))
     check_corpora(small_corpora, ("tiny-sentiment-judge",))
     options = Options(corpora=small_corpora, out=tmp_path / "assets", work=tmp_path / "work", only=("tiny-sentiment",))
     with pytest.raises(ArgumentError, match=r"lacks haiku\.parquet, which tiny-sentiment is built from"):

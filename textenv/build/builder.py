@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from transformers import AutoTokenizer, GPT2ForSequenceClassification, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from textenv.build import assistant, classifiers, distillation, embedding, judges, labelled, language_model
+from textenv.build import assistant, classifiers, distillation, embedding, judges, labelled, language_model, toxicity
 from textenv.build.calibration import LogOdds, measure
 from textenv.build.card import card
 from textenv.build.catalogue import ABOUT, CHINESE, HELDOUT, NEEDED, Name, Recipes
@@ -26,6 +26,7 @@ from textenv.build.judges import JudgeRecipe
 from textenv.build.labelled import Labelled
 from textenv.build.language_model import LanguageModelRecipe
 from textenv.build.lessons import HELD_OUT_DOCUMENTS, demonstrations, documents
+from textenv.models.hub import ASSETS
 from textenv.models.policy import LanguagePolicy
 from textenv.models.reading import reading
 from textenv.rewards.ngram import NgramClassifier
@@ -45,11 +46,20 @@ class Language:
 READERS: Final[dict[str, Callable[[Path, Split], Labelled]]] = {
     "tiny-sentiment": labelled.film_sentiment,
     "tiny-sentiment-judge": labelled.film_sentiment,
-    "tiny-toxicity": labelled.toxicity,
-    "tiny-toxicity-judge": labelled.neutrality,
+    "tiny-profanity": labelled.toxicity,
+    "tiny-profanity-judge": labelled.neutrality,
+    "tiny-toxicity": toxicity.toxic_texts,
+    "tiny-toxicity-judge": toxicity.neutral_texts,
     "tiny-sentiment-zh": labelled.shop_sentiment,
     "tiny-sentiment-zh-judge": labelled.shop_sentiment,
 }
+
+
+TOXIC_SIGN: Final[dict[str, Callable[[LogOdds], LogOdds]]] = {
+    "tiny-toxicity": lambda log_odds: log_odds,
+    "tiny-toxicity-judge": toxicity.negated,
+}
+"""From the log-odds of a reader of toxicity to those of toxic."""
 
 
 def heldout_films(corpora: Path) -> list[str]:
@@ -99,6 +109,8 @@ class Build:
             "tiny-sentiment-judge": lambda: self.judge("tiny-sentiment-judge", recipes.tiny_sentiment_judge),
             "tiny-embed": self.tiny_embed,
             "tiny-embed-2": self.tiny_embed_2,
+            "tiny-profanity": self.tiny_profanity,
+            "tiny-profanity-judge": lambda: self.judge("tiny-profanity-judge", recipes.tiny_profanity_judge),
             "tiny-toxicity": self.tiny_toxicity,
             "tiny-toxicity-judge": lambda: self.judge("tiny-toxicity-judge", recipes.tiny_toxicity_judge),
             "tiny-zh": lambda: self.finish_language_model(self.chinese),
@@ -180,12 +192,23 @@ class Build:
 
         self.classifier("tiny-sentiment", recipe, tokenizer, start)
 
-    def tiny_toxicity(self) -> None:
-        """Build the toxicity classifier from the token vectors of tiny-en."""
-        recipe, tokenizer = self.recipes.tiny_toxicity, classifiers.reading_words(self.tokenizer(self.english))
+    def tiny_profanity(self) -> None:
+        """Build the classifier of swear words from the token vectors of tiny-en."""
+        recipe, tokenizer = self.recipes.tiny_profanity, classifiers.reading_words(self.tokenizer(self.english))
 
         def start() -> GPT2ForSequenceClassification:
             return classifiers.from_token_vectors(self.language_model(self.english), recipe, classifiers.TOXICITY)
+
+        self.classifier("tiny-profanity", recipe, tokenizer, start)
+
+    def tiny_toxicity(self) -> None:
+        """Build the toxicity classifier from the token vectors of the tiny-en that comes with textenv."""
+        recipe = self.recipes.tiny_toxicity
+        tokenizer = classifiers.reading_through(cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(ASSETS / "tiny-en")))
+
+        def start() -> GPT2ForSequenceClassification:
+            trunk = GPT2LMHeadModel.from_pretrained(ASSETS / "tiny-en", dtype=torch.float32)
+            return classifiers.from_token_vectors(cast(GPT2LMHeadModel, trunk), recipe, classifiers.TOXICITY)
 
         self.classifier("tiny-toxicity", recipe, tokenizer, start)
 
@@ -260,9 +283,16 @@ class Build:
         self.finish("tiny-embed-2", recipe, metrics)
 
     def measured(self, name: Name, log_odds: LogOdds, fragments: FragmentRecipe) -> dict[str, float]:
-        """Measure a classifier or a judge on its held-out texts."""
-        texts, labels = READERS[name](self.corpora, "heldout")
-        return self.once(f"{name}/metrics.json", lambda: measure(log_odds, texts, labels, fragments, seed=0))
+        """Measure a classifier or a judge on its held-out texts, and a reader of toxicity on those of every corpus."""
+
+        def make() -> dict[str, float]:
+            texts, labels = READERS[name](self.corpora, "heldout")
+            metrics = measure(log_odds, texts, labels, fragments, seed=0)
+            if name in TOXIC_SIGN:
+                metrics |= toxicity.measure_toxicity(TOXIC_SIGN[name](log_odds), self.corpora)
+            return metrics
+
+        return self.once(f"{name}/metrics.json", make)
 
     def once(self, path: str, make: Callable[[], dict[str, float]]) -> dict[str, float]:
         """Read numbers from a file of the work folder, or make and write them."""
@@ -284,6 +314,7 @@ class Build:
             tokens=tokens,
             language=language,
             heldout=heldout,
+            halves=name not in TOXIC_SIGN,
         )
         (self.out / name / "README.md").write_text(text)
         print(f"{name}: {json.dumps(metrics)}")

@@ -8,6 +8,9 @@ SOURCES: Final = {
     "imdb_reviews.parquet": "Film reviews: Large Movie Review Dataset (Maas et al. 2011), training and unlabelled parts, no licence stated",
     "haiku.parquet": "Haiku: the collection of the haikurnn project; the poems are their authors', no licence stated",
     "paradetox.parquet": "Toxic sentences and their neutral rewrites: ParaDetox (Logacheva et al. 2022), CC0",
+    "civil_comments.parquet": "News comments, chosen as likely toxic: Civil Comments as in Toxic Spans (Pavlopoulos et al. 2022), CC0",
+    "hate_offensive.parquet": "Short posts, hateful, offensive or neither: Davidson et al. 2017, MIT",
+    "hh_harmless_pairs.parquet": "Pairs of replies with people's choice of the more harmless one: HH-RLHF (Bai et al. 2022), MIT",
     "tldr.parquet": "Posts and summaries: TL;DR posts (Völske et al. 2017, CC BY 4.0), a sample of 100 from InstructGPT's evaluation",
     "tinystories.parquet": "Stories: a sample of TinyStories (Eldan & Li 2023), CDLA-Sharing-1.0",
     "shop_reviews_zh.parquet": "Chinese product reviews: online_shopping_10_cats of ChineseNlpCorpus, no licence stated",
@@ -31,6 +34,7 @@ def card(
     tokens: Mapping[str, int] | None = None,
     language: str = "en",
     heldout: str = "reviews",
+    halves: bool = True,
 ) -> str:
     """Write the card of an embedded model.
 
@@ -43,6 +47,7 @@ def card(
         tokens: training tokens of each part of the mixture.
         language: of its texts, "en" or "zh".
         heldout: what the held-out texts are.
+        halves: whether reward and judge learn from halves of the same corpora.
 
     Returns:
         Markdown under a header that the Hugging Face hub reads.
@@ -53,7 +58,7 @@ def card(
     return (
         f"---\nlicense: mit\nlanguage: {language}\n---\n\n# {name}\n\n{about}\n\n"
         + "## Data\n\n"
-        + (_corpora(files) if files else WRITTEN)
+        + (_corpora(files, halves) if files else WRITTEN)
         + (f"| part | tokens |\n|---|---|\n{counts}\n" if counts else "")
         + f"## Recipe\n\n`{type(recipe).__name__}` in `textenv/build`, with\n\n| setting | value |\n|---|---|\n{settings}\n"
         + f"## Measured on held-out {heldout}\n\n| metric | value |\n|---|---|\n{measured}\n"
@@ -63,10 +68,11 @@ def card(
     )
 
 
-def _corpora(files: tuple[str, ...]) -> str:
+def _corpora(files: tuple[str, ...], halves: bool) -> str:
     return (
         "".join(f"- {SOURCES[file]}\n" for file in files)
-        + "\nTexts are split by a hash of them, rewrites with what they rewrite: 4 % held out, 48 % for rewards, 48 % for judges.\n\n"
+        + "\nTexts are split by a hash of them, rewrites with what they rewrite: 4 % held out, "
+        + ("48 % for rewards, 48 % for judges.\n\n" if halves else "the rest learnt from.\n\n")
     )
 
 

@@ -19,6 +19,8 @@ Name = Literal[
     "tiny-sentiment-judge",
     "tiny-embed",
     "tiny-embed-2",
+    "tiny-profanity",
+    "tiny-profanity-judge",
     "tiny-toxicity",
     "tiny-toxicity-judge",
     "tiny-zh",
@@ -30,6 +32,13 @@ Name = Literal[
 
 FILMS: Final = ("imdb_reviews.parquet",)
 SHOP: Final = ("shop_reviews_zh.parquet",)
+TOXIC: Final = (
+    "paradetox.parquet",
+    "civil_comments.parquet",
+    "hate_offensive.parquet",
+    "hh_harmless_pairs.parquet",
+    *FILMS,
+)
 MIXTURE: Final = (*FILMS, "haiku.parquet", "paradetox.parquet", "tldr.parquet", "tinystories.parquet", "instructions.parquet")
 NEEDED: Final[dict[Name, tuple[str, ...]]] = {
     "tiny-en": MIXTURE,
@@ -37,9 +46,12 @@ NEEDED: Final[dict[Name, tuple[str, ...]]] = {
     "tiny-sentiment": MIXTURE,
     "tiny-embed": MIXTURE,
     "tiny-embed-2": MIXTURE,
-    "tiny-toxicity": MIXTURE,
+    "tiny-profanity": MIXTURE,
     "tiny-sentiment-judge": FILMS,
-    "tiny-toxicity-judge": ("paradetox.parquet", *FILMS),
+    "tiny-profanity-judge": ("paradetox.parquet", *FILMS),
+    # Both are measured on all of these, each learns from some; the first starts from the finished tiny-en.
+    "tiny-toxicity": TOXIC,
+    "tiny-toxicity-judge": TOXIC,
     "tiny-zh": SHOP,
     "tiny-base": (),
     "tiny-assistant": (),
@@ -60,13 +72,38 @@ stands for the text.""",
 stands for the text. Its cosines are learnt from those of a sentence encoder, all-MiniLM-L6-v2 (Apache-2.0), which gives words that say
 little short vectors. It knows no order: words in any order, and denied ones, are as near as the sentence.
 The build needs the encoder too, as `--teacher FOLDER`.""",
-    "tiny-toxicity": """A tiny classifier of rude and hateful sentences (GPT-2 classes): labels NEUTRAL and TOXIC. It sees words,
+    "tiny-profanity": """A tiny classifier of sentences with swear words (GPT-2 classes): labels NEUTRAL and TOXIC. It sees words,
 neither case nor punctuation but ! and ?. Its token vectors start from those of `tiny-en`. It has seen only the reward half of the
 sentence pairs and, as further neutral examples, sentences of film reviews, and is calibrated on fragments of 8 words, most of them
-beginnings. It knows the words of its corpus; it is no moderation tool.""",
-    "tiny-toxicity-judge": """A linear classifier over hashed word n-grams that gives the probability that a text is neutral, so that higher
-is better: an independent judge of policies that are trained against `tiny-toxicity`. It has seen only the judge half of the sentence
-pairs and of the film reviews, and is calibrated on fragments of 8 words.""",
+beginnings.
+
+It knows swear words, not toxicity, and is kept for TextToxicity-v0 and TextDetox-v0. On public sets that it had not seen its AUC is
+.73 on comments and .56 on functional tests of hate; which of two continuations is less toxic it says as people do in .49 of the cases,
+which is chance. It flags 9 % of direct threats and 74 % of harmless profanity. `tiny-toxicity` is the better reader.""",
+    "tiny-profanity-judge": """A linear classifier over hashed word n-grams that gives the probability that a text is free of swear words,
+so that higher is better: an independent judge of policies that are trained against `tiny-profanity`. It has seen only the judge half of
+the sentence pairs and of the film reviews, and is calibrated on fragments of 8 words.
+
+It knows swear words, not toxicity, and is kept for TextToxicity-v0 and TextDetox-v0. On public sets that it had not seen its AUC is .77
+on comments and .55 on functional tests of hate; which of two continuations is less toxic it says as people do in .51 of the cases, which
+is chance. `tiny-toxicity-judge` is the better reader.""",
+    "tiny-toxicity": """A tiny classifier of toxic texts (GPT-2 classes): labels NEUTRAL and TOXIC. It sees words, also in common
+disguises such as "1diot" and "i d i o t", neither case nor punctuation but ! and ?. Its token vectors start from those of `tiny-en`. It
+has learnt from sentences with their neutral rewrites, from short news comments on which the annotators agreed, from sentences of film
+reviews as neutral ones, and from generated sentences: harmless profanity, threats, insults and hostility without slurs, groups of
+people in passing, and hostile words that are reported or opposed. It is calibrated on fragments of 8 words. It is no moderation tool.
+
+Of its measures `auc_posts` is on a corpus that it has not learnt from, and so is `less_toxic_choices`. The annotators of the comments
+hardly agree: one of them tells what another calls toxic with an AUC of .55, and knowing for each comment the probability of such a
+vote would give about .76 against the majority of three and .91 where they are unanimous, if it is beta-distributed. The contrast
+sentences were written by the same hand as the templates of the generated ones, which were extended once after a look at the errors of a
+first reader. Threats and hostility in new words are mostly missed.""",
+    "tiny-toxicity-judge": """A linear classifier over hashed n-grams of characters, which gives the probability that a text is neutral, so
+that higher is better: an independent judge of policies that are trained against `tiny-toxicity`. It has learnt from short posts, from
+sentences of other film reviews and from sentences generated from other templates, and is calibrated on fragments of 8 words.
+
+It is of another family and has learnt from other corpora than `tiny-toxicity`, so its AUC on posts is at home, and those on sentences
+and on comments are on corpora that it has not learnt from.""",
     "tiny-zh": """A tiny Chinese causal language model (GPT-2 classes) that writes product reviews, one character a token. Unknown
 characters are one special token, which is never played. A token of its measures is a character.""",
     "tiny-base": """A tiny causal language model (GPT-2 classes) of the micro-world of `textenv.world`: it has read short stories,
@@ -85,12 +122,16 @@ CHINESE: Final[tuple[Name, ...]] = ("tiny-zh", "tiny-sentiment-zh", "tiny-sentim
 HELDOUT: Final[dict[Name, str]] = {
     "tiny-base": "documents",
     "tiny-assistant": "exercises: the share that is answered rightly",
-    "tiny-toxicity": "sentences",
-    "tiny-toxicity-judge": "sentences",
+    "tiny-profanity": "sentences",
+    "tiny-profanity-judge": "sentences",
+    "tiny-toxicity": "texts",
+    "tiny-toxicity-judge": "texts",
 }
 """What the held-out texts are; reviews where nothing stands."""
 
 SENTENCES: Final = FragmentRecipe(per_text=2, least=3, most=16, measured=8)
+BEGINNINGS: Final = FragmentRecipe(per_text=1, least=3, most=24, measured=8)
+LETTERS: Final = NgramConfig(features=2**18, longest=5, token_pattern=r"(?u)\w|[^\w\s]|\s")
 CHARACTERS: Final = FragmentRecipe(unit="characters", least=6, most=60)
 
 
@@ -103,10 +144,12 @@ class Recipes:
     tiny_sentiment_judge: JudgeRecipe = field(default_factory=JudgeRecipe)
     tiny_embed: EmbeddingRecipe = field(default_factory=EmbeddingRecipe)
     tiny_embed_2: DistilRecipe = field(default_factory=DistilRecipe)
-    tiny_toxicity: SmallClassifierRecipe = field(default_factory=lambda: SmallClassifierRecipe(fragments=SENTENCES, passes=4, lr=2e-3))
-    tiny_toxicity_judge: JudgeRecipe = field(
+    tiny_profanity: SmallClassifierRecipe = field(default_factory=lambda: SmallClassifierRecipe(fragments=SENTENCES, passes=4, lr=2e-3))
+    tiny_profanity_judge: JudgeRecipe = field(
         default_factory=lambda: JudgeRecipe(fragments=SENTENCES, ngrams=NgramConfig(features=2**16), inverse_penalty=3.0)
     )
+    tiny_toxicity: SmallClassifierRecipe = field(default_factory=lambda: SmallClassifierRecipe(fragments=BEGINNINGS, passes=3, lr=2e-3))
+    tiny_toxicity_judge: JudgeRecipe = field(default_factory=lambda: JudgeRecipe(fragments=BEGINNINGS, ngrams=LETTERS, inverse_penalty=3.0))
     tiny_zh: LanguageModelRecipe = field(default_factory=lambda: LanguageModelRecipe(vocab_size=3600, context=128, passes=4))
     tiny_base: BaseRecipe = field(default_factory=BaseRecipe)
     tiny_assistant: AssistantRecipe = field(default_factory=AssistantRecipe)

@@ -68,6 +68,27 @@ def reading_words(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast
     return made
 
 
+def reading_through(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """Make a tokenizer like that of `reading_words` which reads words in their common disguises as the words.
+
+    Signs that look like letters are read as those between letters, letters that stand apart are joined, and of a letter that
+    is repeated two are kept.
+    """
+    made = reading_words(tokenizer)
+    lookalikes = [
+        (r"(?<=[a-z])@(?=[a-z])", "a"),
+        (r"(?<=[a-z])[1!](?=[a-z])|\b1(?=[a-z]{3})", "i"),
+        (r"(?<=[a-z])0+(?=[a-z])", "o"),
+        (r"(?<=[a-z])3(?=[a-z])", "e"),
+        (r"(?<=[a-z$])\$|\$(?=[a-z]{2})", "s"),
+        (r"([a-z])(?=\1\1)", ""),
+        (r"(?<=\b[a-z])[ .\-*](?=[a-z]\b)", ""),
+    ]
+    steps = [Replace(Regex(pattern), letter) for pattern, letter in lookalikes]
+    made.backend_tokenizer.normalizer = Sequence([Lowercase(), *steps, made.backend_tokenizer.normalizer])
+    return made
+
+
 def _settings(recipe: ClassifierRecipe, labels: Mapping[int, str]) -> dict[str, Any]:
     names = {"id2label": dict(labels), "label2id": {label: index for index, label in labels.items()}}
     dropout = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), recipe.dropout)

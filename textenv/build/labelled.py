@@ -14,20 +14,21 @@ from textenv.build.corpora import Split, load_reviews, load_shop_reviews, senten
 Labelled = tuple[list[str], list[int]]
 
 
-def _columns(frame: pd.DataFrame) -> Labelled:
+def columns(frame: pd.DataFrame) -> Labelled:
+    """Return the texts and labels of a table."""
     return cast(list[str], frame["text"].tolist()), cast(list[int], frame["label"].tolist())
 
 
 def film_sentiment(corpora: Path, split: Split) -> Labelled:
     """Read the film reviews that have a label, 1 positive."""
     frame = load_reviews(corpora)
-    return _columns(frame[(frame["split"] == split) & (frame["label"] >= 0)])
+    return columns(frame[(frame["split"] == split) & (frame["label"] >= 0)])
 
 
 def shop_sentiment(corpora: Path, split: Split) -> Labelled:
     """Read the Chinese product reviews, 1 positive."""
     frame = load_shop_reviews(corpora)
-    return _columns(frame[frame["split"] == split].sample(frac=1, random_state=0))
+    return columns(frame[frame["split"] == split].sample(frac=1, random_state=0))
 
 
 def load_toxicity(corpora: Path) -> pd.DataFrame:
@@ -60,7 +61,7 @@ def toxicity(corpora: Path, split: Split) -> Labelled:
     one. The held-out split has none: there the rewrites alone are to be told from what they rewrite.
     """
     frame = load_toxicity(corpora)
-    texts, labels = _columns(frame[frame["split"] == split])
+    texts, labels = columns(frame[frame["split"] == split])
     if split == "heldout":
         return texts, labels
     added = harmless_sentences(corpora, split, toxic_words(texts, labels), labels.count(1) // 2)

@@ -27,7 +27,11 @@ FACTS: Final = (
     "kind",
     "describe",
 )
-SLIPS: Final[Mapping[str, float]] = {"sums": 0.0, "ideas": 0.1, "long_story": 0.3, "summary": 0.3}
+SLIPS: Final[Mapping[str, float]] = {
+    "sums": 0.0,
+    "ideas": 0.1,
+    **dict.fromkeys(("extract", "long_story", "opposite", "summary"), 0.3),
+}
 """The share of wrong answers among the demonstrations of a skill where it is not `SLIP`: the hardest have mistakes enough."""
 SLIP: Final = 0.4
 HELD_OUT_DOCUMENTS: Final = 2000

@@ -15,10 +15,10 @@ Action Space:
 
 Rewards:
     At the end of the text: neutral x similarity x fluency, each 0 to 1 and reported apart: 1 - P(toxic) of the
-    rewrite by `tiny-toxicity`; cosine to the toxic sentence by `tiny-embed`; probability under `tiny-en`, see `Fluency`.
+    rewrite by `tiny-profanity`; cosine to the toxic sentence by `tiny-embed`; probability under `tiny-en`, see `Fluency`.
     With models from the hub: `reward=Product({"neutral": NotToxic("unitary/toxic-bert"), "similarity":
     Similarity(to="toxic", model="sentence-transformers/all-MiniLM-L6-v2"), "fluency": Fluency("openai-community/gpt2")})`.
-    The judge is P(neutral) by `tiny-toxicity-judge`, over n-grams, times the share of the sentence's content words kept.
+    The judge is P(neutral) by `tiny-profanity-judge`, over n-grams, times the share of the sentence's content words kept.
     Before training: mean 0.31; ten bins from 0 to 1 in percent: 21 14 14 13 17 11 6 2 0 0.
 
 Episode End:
@@ -46,7 +46,7 @@ from textenv.rewards.toxicity import NotToxic, neutral_words
 
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "rude-sentences.jsonl"),
-    reward=Product({"neutral": NotToxic(), "similarity": Similarity(to="toxic"), "fluency": Fluency()}),
+    reward=Product({"neutral": NotToxic("tiny-profanity"), "similarity": Similarity(to="toxic"), "fluency": Fluency()}),
     judge=Product({"neutral": neutral_words, "overlap": WordOverlap(column="toxic")}),
     tokenizer="tiny-en",
     max_prompt_tokens=32,

@@ -14,11 +14,11 @@ Action Space:
     `Discrete(4096)`: the tokens of `tiny-en`.
 
 Rewards:
-    At the end of the text, 0 to 1: 1 - P(toxic) of the continuation by `tiny-toxicity`, 0 for a blank one, x its fluency after
+    At the end of the text, 0 to 1: 1 - P(toxic) of the continuation by `tiny-profanity`, 0 for a blank one, x its fluency after
     the opening under `tiny-en`; reported apart. Classifiers from the hub take its place with
     `reward=NotToxic("unitary/toxic-bert")` or `reward=NotToxic("facebook/roberta-hate-speech-dynabench-r4-target",
     label="hate")` of `textenv.rewards.toxicity`.
-    The judge is P(neutral) by `tiny-toxicity-judge`, over n-grams, trained on the other half of ParaDetox.
+    The judge is P(neutral) by `tiny-profanity-judge`, over n-grams, trained on the other half of ParaDetox.
     Before training: mean 0.27; ten bins from 0 to 1 in percent: 53 4 2 3 8 10 12 7 1 0.
 
 Episode End:
@@ -44,7 +44,7 @@ from textenv.rewards.toxicity import NotToxic, neutral_words
 
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "provoking-openings.txt"),
-    reward=Product({"neutral": NotToxic(), "fluency": Fluency()}),
+    reward=Product({"neutral": NotToxic("tiny-profanity"), "fluency": Fluency()}),
     judge=neutral_words,
     tokenizer="tiny-en",
     max_prompt_tokens=16,

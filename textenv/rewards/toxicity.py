@@ -39,6 +39,15 @@ class NotToxic:
 
 
 def neutral_words(completions: Sequence[str]) -> list[float]:
-    """Judge by n-grams, with `tiny-toxicity-judge`: P(neutral) of the completion, 0 to 1; a blank completion scores 0."""
-    neutral = load_reward("tiny-toxicity-judge")(prompts=[""] * len(completions), completions=completions)
+    """Return how free of swear words n texts are, P(neutral) by `tiny-profanity-judge`, 0 to 1; a blank text scores 0."""
+    return _neutral("tiny-profanity-judge", completions)
+
+
+def neutral_ngrams(completions: Sequence[str]) -> list[float]:
+    """Return how free of toxicity n texts are, P(neutral) by `tiny-toxicity-judge`, 0 to 1; a blank text scores 0."""
+    return _neutral("tiny-toxicity-judge", completions)
+
+
+def _neutral(judge: str, completions: Sequence[str]) -> list[float]:
+    neutral = load_reward(judge)(prompts=[""] * len(completions), completions=completions)
     return [float(bool(text.strip())) * p for text, p in zip(completions, neutral, strict=True)]

@@ -47,17 +47,23 @@ def test_numbers_are_those_of_the_results() -> None:
     assert f"{min(shares):.3f} to {max(shares):.3f}" in README
 
 
+CLASSIFIED = ("accuracy_whole", "calibration_error_whole", "accuracy_fragments", "calibration_error_fragments")
+TOXICITY = ("auc_sentences", "auc_posts", "auc_comments_majority", "film_false_alarms", "contrast_all")
+
+
 def test_numbers_are_those_of_the_cards() -> None:
     assets = Path(__file__).parent.parent / "textenv" / "assets"
     for name, keys in {
         "tiny-en": ("bits_per_byte",),
-        "tiny-sentiment": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
-        "tiny-sentiment-judge": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
+        "tiny-sentiment": CLASSIFIED,
+        "tiny-sentiment-judge": CLASSIFIED,
         "tiny-zh": ("bits_per_byte", "nats_per_token"),
         "tiny-sentiment-zh": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
         "tiny-sentiment-zh-judge": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
-        "tiny-toxicity": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
-        "tiny-toxicity-judge": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
+        "tiny-profanity": CLASSIFIED,
+        "tiny-profanity-judge": CLASSIFIED,
+        "tiny-toxicity": (*CLASSIFIED, *TOXICITY),
+        "tiny-toxicity-judge": (*CLASSIFIED, *TOXICITY),
     }.items():
         row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` |"))
         metrics = json.loads((assets / name / "metrics.json").read_text())

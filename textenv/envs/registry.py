@@ -38,6 +38,7 @@ BUILT_IN: Final = {
     "TextSummarize-v0": "textenv.envs.summarize",
     "TextSummarize-v1": "textenv.envs.summarize_v1",
     "TextToxicity-v0": "textenv.envs.toxicity",
+    "TextToxicity-v1": "textenv.envs.toxicity_v1",
 }
 """Id to the module that holds its card (the docstring) and its TASK, or a function `task` of the arguments it takes beside
 those of every environment. Nothing is imported until an id is made."""

@@ -4,6 +4,7 @@ from random import Random
 import pytest
 
 from textenv.build.generated import TEMPLATES, WORDS, disguise, generated, sentence
+from textenv.build.labelled import words
 
 
 def test_every_slot_has_words() -> None:
@@ -29,12 +30,8 @@ def test_reward_and_judge_share_no_template() -> None:
         texts = [text for text, _ in rows]
         assert len(texts) == len(set(texts)) > 1_500
         assert 0.3 < sum(label for _, label in rows) / len(rows) < 0.6
-    own = {side: {opening(text) for text, _ in rows} for side, rows in sides.items()}
-    assert {"i hate", "shut your"} <= own["reward"] | own["judge"]
-
-
-def opening(text: str) -> str:
-    return " ".join(text.lower().split()[:2])
+    spoken = {side: {" ".join(words(text)) for text, _ in rows} for side, rows in sides.items()}
+    assert spoken["reward"].isdisjoint(spoken["judge"])
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -153,7 +153,7 @@ def test_a_folder_that_is_written_again_is_loaded_again(tmp_path: Path) -> None:
     tokenizer: Any = load_tokenizer("tiny-en")
     tokenizer.save_pretrained(tmp_path)
     toy_causal_lm(tokenizer, 64, seed=1).save_pretrained(tmp_path)
-    assert module._load(str(tmp_path), "cpu").model.config.vocab_size == len(tokenizer)
+    assert module.load_policy(str(tmp_path), "cpu").model.config.vocab_size == len(tokenizer)
 
 
 def test_it_is_a_record_that_is_checked_when_made() -> None:

@@ -3,8 +3,11 @@ from random import Random
 
 import pytest
 
-from textenv.build.generated import TEMPLATES, WORDS, disguise, generated, sentence
-from textenv.build.labelled import words
+from textenv.build import generated as module
+from textenv.build.generated import TEMPLATES, WORDS, Side, disguise, generated, sentence
+
+
+SIDES: tuple[Side, ...] = ("reward", "judge")
 
 
 def test_every_slot_has_words() -> None:
@@ -23,15 +26,17 @@ def test_sentences_are_filled_and_written_in_several_ways() -> None:
     assert {text[-1] for text in made} >= {".", "!"}
 
 
-def test_reward_and_judge_share_no_template() -> None:
-    sides = {side: generated(side, 400, seed=0) for side in ("reward", "judge")}
+def test_reward_and_judge_share_no_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = {side: generated(side, 400, seed=0) for side in SIDES}
     assert sides["reward"] == generated("reward", 400, seed=0) != generated("reward", 400, seed=1)
     for rows in sides.values():
         texts = [text for text, _ in rows]
         assert len(texts) == len(set(texts)) > 1_500
         assert 0.3 < sum(label for _, label in rows) / len(rows) < 0.6
-    spoken = {side: {" ".join(words(text)) for text, _ in rows} for side, rows in sides.items()}
-    assert spoken["reward"].isdisjoint(spoken["judge"])
+    monkeypatch.setattr(module, "sentence", lambda template, rng: template)
+    reward, judge = ({template for template, _ in generated(side, 400, seed=0)} for side in SIDES)
+    assert reward.isdisjoint(judge)
+    assert reward | judge == {template for templates, _ in TEMPLATES.values() for template in templates}
 
 
 @pytest.mark.parametrize("seed", range(20))

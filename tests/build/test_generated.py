@@ -6,7 +6,6 @@ import pytest
 from textenv.build import generated as module
 from textenv.build.generated import TEMPLATES, WORDS, Side, disguise, generated, sentence
 
-
 SIDES: tuple[Side, ...] = ("reward", "judge")
 
 

@@ -1,5 +1,6 @@
 """TextToxicity-v1: what earns and what does not."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ HONEST = {
 }
 """Plain continuations that a person wrote, no better than they need be."""
 OPENINGS = list(HONEST)
-GAMES = {
+GAMES: dict[str, Callable[[str], str]] = {
     "empty": lambda opening: "\n",
     "copied": lambda opening: opening.removeprefix("Toxic:") + "\n",
     "a word": lambda opening: " friend .\n",

@@ -208,7 +208,7 @@ class Build:
 
         def start() -> GPT2ForSequenceClassification:
             trunk = GPT2LMHeadModel.from_pretrained(ASSETS / "tiny-en", dtype=torch.float32)
-            return classifiers.from_token_vectors(cast(GPT2LMHeadModel, trunk), recipe, classifiers.TOXICITY)
+            return classifiers.from_token_vectors(trunk, recipe, classifiers.TOXICITY)
 
         self.classifier("tiny-toxicity", recipe, tokenizer, start)
 

@@ -82,7 +82,7 @@ def toxic_texts(corpora: Path, split: Split) -> Labelled:
     comments = agreed(load_comments(corpora))
     if split == "heldout":
         return _joined(_heldout(load_toxicity(corpora)), _heldout(comments), _film_sentences(corpora, "heldout"))
-    short = comments[comments["text"].str.split().str.len() <= LONGEST_COMMENT]
+    short = comments[[len(text.split()) <= LONGEST_COMMENT for text in comments["text"]]]
     return _with_added(corpora, _joined(_learnt(load_toxicity(corpora)), _learnt(short)), split, seed=0)
 
 

@@ -132,7 +132,8 @@ def surplus(policy: "LanguagePolicy", pairs: Sequence[tuple[str, str]]) -> NDArr
             f" {completions} the completion's end. This is said once.",
         )
     sums, counts = _sums(policy, rows, _token_surplus)
-    return np.divide(sums, counts, out=np.full(len(rows), -np.inf), where=counts > 0)
+    mean: NDArray[np.float64] = np.divide(sums, counts, out=np.full(len(rows), -np.inf), where=counts > 0)
+    return mean
 
 
 def log_probabilities(policy: "LanguagePolicy", pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:

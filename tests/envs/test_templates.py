@@ -17,6 +17,9 @@ FILLED = {
     "TOPIC_QUESTION": ("Topic: tea\nQ: Why?\nA:", {"topic": "tea", "question": "Why?"}),
     "INSTRUCTION": ("Instruction: Add.\nResponse:", {"instruction": "Add."}),
     "INSTRUCTION_WITH_INPUT": ("Instruction: Add.\nInput: 1, 2\nResponse:", {"instruction": "Add.", "input": "1, 2"}),
+    "PLAIN": ("Question: Why?\nAnswer:", {"request": "Why?"}),
+    "CHAT_SYSTEM": ("<|system|> Be brief.<|end|>", {"system": "Be brief."}),
+    "CHAT": ("<|user|> Why?<|end|><|assistant|>", {"request": "Why?"}),
 }
 
 

@@ -10,7 +10,7 @@ def test_the_right_answers_are_right_and_well_paid() -> None:
     columns = rules_of(ID).prompts.columns
     score, judge = scored(ID, columns["answer"])
     assert (judge == 1).all()
-    assert score.mean() > 0.5
+    assert score.mean() > 0.4
 
 
 def test_what_games_it_earns_less_than_a_mediocre_answer() -> None:

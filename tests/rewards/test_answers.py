@@ -2,7 +2,7 @@
 
 import pytest
 
-from textenv.rewards.answers import ListOf, differs
+from textenv.rewards.answers import ListOf, changed
 
 
 @pytest.mark.parametrize(
@@ -22,5 +22,18 @@ def test_a_list_is_paid_by_its_right_items(text: str, score: float) -> None:
     assert ListOf()([text], members=[["apple", "pear", "plum", "lemon"]]) == [pytest.approx(score)]
 
 
-def test_a_copy_differs_in_nothing() -> None:
-    assert differs(["Tom ran.", " tom RAN", ""], ["Tom ran."] * 3) == [0.0, 0.0, 1.0]
+@pytest.mark.parametrize(
+    ("text", "source", "score"),
+    [
+        ("Tom ran.", "Tom ran.", 0.0),
+        (" tom RAN", "Tom ran.", 0.0),
+        ("Say it again: Tom ran. Yes.", "Tom ran.", 0.0),
+        ("Tom ranted.", "Tom ran.", 1.0),
+        ("Tom runs.", "Tom ran.", 1.0),
+        ("Tom", "Tom ran.", 1.0),
+        ("", "Tom ran.", 1.0),
+        ("Tom ran.", "", 1.0),
+    ],
+)
+def test_a_source_that_is_left_as_it_is_is_not_changed(text: str, source: str, score: float) -> None:
+    assert changed([text], [source]) == [score]

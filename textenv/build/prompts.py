@@ -166,7 +166,7 @@ def _renamed(word: str, names: dict[str, str]) -> str:
 def detox(rng: Random) -> list[dict[str, Any]]:
     """Write rude sentences to be said politely."""
     exercises = itertools.islice(drawn("polite", rng), 160)
-    return [{**row(exercise), "toxic": exercise.facts["toxic"]} for exercise in exercises]
+    return [{**row(each), "toxic": each.facts["toxic"], "source": each.facts["toxic"]} for each in exercises]
 
 
 FILES: Final[dict[str, Callable[[Random], list[dict[str, Any]]]]] = {

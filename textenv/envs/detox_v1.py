@@ -6,8 +6,8 @@ Description:
     in or said something else.
 
 Prompts:
-    160 requests with a rude sentence of the micro-world of `textenv.world`, mildly profane and without slurs. Columns: `toxic`, the
-    sentence, `reference`, and `accepted` for the judge.
+    160 requests with a rude sentence of the micro-world of `textenv.world`, mildly profane and without slurs. Columns: `toxic` and
+    `source`, the sentence, `reference`, and `accepted` for the judge.
 
 Observation Space:
     `Box(-1, 2047, (52,), int32)`: 28 prompt and 24 response columns.
@@ -16,9 +16,9 @@ Action Space:
     `Discrete(2048)`: the tokens of `tiny-assistant`.
 
 Rewards:
-    At the end of the text: neutral x similarity x fluency, each 0 to 1 and reported apart: 1 - P(toxic) of the completion by
-    `tiny-toxicity`, the cosine of the embeddings of completion and rude sentence by `tiny-embed-2`, and (1 + fluency)/2 under
-    `tiny-assistant`.
+    At the end of the text: neutral x changed x similarity x fluency, each 0 to 1 and reported apart: 1 - P(toxic) of the
+    completion by `tiny-toxicity`; 0 for a text that holds the rude sentence word for word, and else 1; the cosine of the
+    embeddings of completion and rude sentence by `tiny-embed-2`; and (1 + fluency)/2 under `tiny-assistant`.
     The judge is exact: 1 for one of the polite sentences that mean the same, else 0.
     Before training: mean 0.50; ten bins from 0 to 1 in percent: 0 0 0 0 0 0 0 0 0 0.
 
@@ -38,6 +38,7 @@ Version History:
 
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
+from textenv.rewards.answers import changed
 from textenv.rewards.composition import Affine, Product
 from textenv.rewards.fluency import Fluency
 from textenv.rewards.similarity import Similarity
@@ -48,7 +49,9 @@ HALF_FLUENT = Affine(Fluency("tiny-assistant"), gain=0.5, bias=0.5)
 
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "detox-v1.jsonl"),
-    reward=Product({"neutral": NotToxic(), "similarity": Similarity(to="toxic", model="tiny-embed-2"), "fluency": HALF_FLUENT}),
+    reward=Product(
+        {"neutral": NotToxic(), "changed": changed, "similarity": Similarity(to="toxic", model="tiny-embed-2"), "fluency": HALF_FLUENT}
+    ),
     judge=right,
     tokenizer="tiny-assistant",
     model="tiny-assistant",

@@ -46,7 +46,7 @@ from typing import Final
 from textenv.envs.summarize_v1 import CONTENT
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
-from textenv.rewards.answers import ListOf, differs
+from textenv.rewards.answers import ListOf, changed
 from textenv.rewards.composition import Affine, ByColumn, Product
 from textenv.rewards.fluency import Fluency
 from textenv.rewards.metrics import RougeL, WordF1, WordOverlap
@@ -55,7 +55,7 @@ from textenv.world.judging import right
 
 HALF_FLUENT: Final = Affine(Fluency("tiny-assistant"), gain=0.5, bias=0.5)
 STORY: Final = Product({"wanted": WordOverlap("wanted"), "length": Length(25, 60), "distinct": Distinct(3)})
-REWRITE: Final = Product({"match": RougeL(), "changed": differs})
+REWRITE: Final = Product({"match": RougeL(), "changed": changed})
 ANSWERED: Final = (
     *("animal_fact", "food_fact", "job_fact", "use", "cause", "opposite", "sums", "next_day"),
     *("reading", "feeling", "kind", "extract", "describe"),

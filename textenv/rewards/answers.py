@@ -37,11 +37,15 @@ class ListOf:
         return min(len(right), self.count) / max(len(items), self.count)
 
 
-def differs(completions: Sequence[str], source: Sequence[str]) -> list[float]:
-    """Score 0 for a text that has the words of its source, in their order and no others, and 1 for any other.
+def changed(completions: Sequence[str], source: Sequence[str]) -> list[float]:
+    """Score 0 for a text that holds its source word for word, in any case and punctuation, and 1 for any other.
 
-    >>> differs(["Tom ran home.", "Tom ran.", "tom RUNS home!"], ["Tom runs home."] * 3)
-    [1.0, 1.0, 0.0]
+    >>> changed(["Tom ran home.", "tom RUNS home!", "Again: Tom runs home."], ["Tom runs home."] * 3)
+    [1.0, 0.0, 0.0]
     """
-    pairs = [(words(folded(a)), words(folded(b))) for a, b in zip(completions, source, strict=True)]
-    return [float(a != b) for a, b in pairs]
+    return [float(not _holds(text, original)) for text, original in zip(completions, source, strict=True)]
+
+
+def _holds(text: str, original: str) -> bool:
+    spaced, wanted = (f" {' '.join(words(folded(each)))} " for each in (text, original))
+    return bool(wanted.strip()) and wanted in spaced

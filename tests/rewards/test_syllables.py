@@ -2,7 +2,14 @@
 
 import pytest
 
-from textenv.rewards.syllables import syllables, syllables_of_word
+from textenv.rewards.syllables import (
+    _table,
+    is_in_dictionary,
+    syllables,
+    syllables_by_rules,
+    syllables_of_word,
+    syllables_of_word_by_rules,
+)
 
 
 @pytest.mark.parametrize(
@@ -37,3 +44,35 @@ def test_texts(text: str, count: int) -> None:
 
 def test_every_word_of_another_script_counts_at_least_one() -> None:
     assert syllables("古池や 蛙") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        ("moon late whale the leaves waves names walked played", 1),
+        ("autumn little candles startled painted branches going poem quiet prism", 2),
+        ("snowflakes sidewalk evening homeless beyond ruin lion fox's didn't", 2),
+        ("butterfly violet dragonflies periods audience", 3),
+        ("watermelon January's", 4),
+    ],
+)
+def test_rules_count_by_spelling(words: str, count: int) -> None:
+    counts = {word: syllables_of_word_by_rules(word) for word in words.split()}
+    assert counts == dict.fromkeys(counts, count)
+
+
+def test_rules_count_texts() -> None:
+    assert syllables_by_rules("Old Pond’s ... an owl,\n3 FROGS") == 5
+    assert syllables_by_rules("") == 0
+
+
+def test_rules_and_dictionary_agree_on_most_words() -> None:
+    """They are two witnesses: near each other, and not the same."""
+    table = _table()
+    agree = sum(syllables_of_word_by_rules(word) == count for word, count in table.items())
+    assert 0.90 < agree / len(table) < 0.95
+
+
+def test_which_words_the_dictionary_has() -> None:
+    words = ["moon", "MOON’S", "won't", "snowmelt", "mooxing", "été", ""]
+    assert [is_in_dictionary(word) for word in words] == [True, True, True, False, False, False, False]

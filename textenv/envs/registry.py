@@ -25,6 +25,7 @@ BUILT_IN: Final = {
     "TextDetox-v1": "textenv.envs.detox_v1",
     "TextGridWorld-v0": "textenv.envs.grid_world",
     "TextHaiku-v0": "textenv.envs.haiku",
+    "TextHaiku-v1": "textenv.envs.haiku_v1",
     "TextInstruct-v0": "textenv.envs.instruct",
     "TextInstruct-v1": "textenv.envs.instruct_v1",
     "TextLength-v0": "textenv.envs.length",

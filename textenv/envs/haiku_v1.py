@@ -1,0 +1,135 @@
+"""TextHaiku-v1: write a haiku of five, seven and five syllables about a season word.
+
+Description:
+    A form that few texts have by chance: the language model has read free haiku and has to learn to
+    count, and to keep to its season word.
+
+Prompts:
+    `Haiku about {season_word}:` and a new line, for 140 season words; column `season_word`.
+
+Observation Space:
+    `Box(-1, 4095, (52,), int32)`: 12 prompt and 40 response columns.
+
+Action Space:
+    `Discrete(4096)`: the tokens of `tiny-en`.
+
+Rewards:
+    0 to 1: `form` x (0.3 + 0.7 `season`) x `words` x `distinct`, each 0 to 1 and reported apart. A
+    line that is d syllables from its five, seven or five earns 1/(1 + d); `form` is the sum of these
+    three over the number of lines, at least three. `season` is the share of the season word's words,
+    without articles and prepositions, that occur as whole words, in the singular or the plural;
+    `words` the share of words that the CMU Pronouncing Dictionary has, and `distinct` that of
+    different words. Syllables are those of the dictionary, for other words estimated. Every token is
+    paid what it adds to the score. A text that is the same for every prompt earns half of the score
+    at most, as it cannot name every season.
+    The judge is 1 for three lines of 5, 7 and 5 syllables, times `season`. It counts syllables by
+    rules of spelling, without the dictionary: the two agree on 98.7 % of the words of published haiku
+    and on 91 % of the dictionary's entries, and err in different words.
+    Before training: mean 0.21; ten bins from 0 to 1 in percent: 0 0 0 0 0 0 0 0 0 0.
+
+Episode End:
+    The end-of-text token, the third new line or the 40th token.
+
+Arguments:
+    The fields of `Task`, `kl_coef`, `reference`, `autoreset_mode`, `render_mode`. `textenv train`
+    takes its own settings (`Task.training`) in place of the general defaults.
+
+References:
+    Weide, "The CMU Pronouncing Dictionary", http://www.speech.cs.cmu.edu/cgi-bin/cmudict.
+
+Version History:
+    v1: the season word multiplies the score and is matched by whole words; words must exist and not
+    repeat; the judge counts syllables by other means than the reward and asks for the season word;
+    settings of training of its own.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from textenv.envs.haiku import FORM, is_over
+from textenv.envs.task import Task
+from textenv.models.hub import ASSETS
+from textenv.rewards.protocol import Scores
+from textenv.rewards.rules import Distinct
+from textenv.rewards.syllables import WORD, is_in_dictionary, syllables, syllables_by_rules
+from textenv.rewards.words import folded, words
+
+WITHOUT_SEASON: Final = 0.3
+"""Share of the score that is left to a text without its season word."""
+FUNCTION_WORDS: Final = frozenset(["a", "an", "at", "in", "of", "on", "the"])
+
+
+def haiku_score(completions: Sequence[str], season_word: Sequence[str]) -> Scores:
+    r"""Score n texts by their form and their season word, 0 to 1.
+
+    >>> haiku_score(["An old silent pond\nA frog jumps into water\nSplash! Quiet again"], ["frogs"])
+    [1.0]
+    >>> haiku_score(["a moon"], ["frogs"]).parts
+    {'form': [0.08333333333333333], 'season': [0.0], 'words': [1.0], 'distinct': [1.0]}
+    """
+    parts = {
+        "form": [_form(text) for text in completions],
+        "season": season_share(completions, season_word),
+        "words": [_real_words(text) for text in completions],
+        "distinct": Distinct(1)(completions),
+    }
+    scores = []
+    for form, season, real, distinct in zip(*parts.values(), strict=True):
+        scores.append(form * (WITHOUT_SEASON + (1 - WITHOUT_SEASON) * season) * real * distinct)
+    return Scores(scores, parts=parts)
+
+
+def strict_about(completions: Sequence[str], season_word: Sequence[str]) -> list[float]:
+    r"""Judge n texts, 0 to 1: three lines of 5, 7 and 5 syllables by rules, times the season share.
+
+    >>> haiku = "An old silent pond\nA frog jumps into water\nSplash! Quiet again"
+    >>> strict_about([haiku, haiku], ["frogs", "the moon"])
+    [1.0, 0.0]
+    """
+    strict = [tuple(map(syllables_by_rules, _lines(text))) == FORM for text in completions]
+    return [a * b for a, b in zip(strict, season_share(completions, season_word), strict=True)]
+
+
+def season_share(completions: Sequence[str], season_word: Sequence[str]) -> list[float]:
+    """Compute which share, 0 to 1, of its season word's words each of n texts has.
+
+    >>> season_share(["WILD goose", "a frog", "froglets"], ["wild geese", "frogs", "frogs"])
+    [0.5, 1.0, 0.0]
+    """
+    shares = []
+    for text, phrase in zip(completions, season_word, strict=True):
+        wanted = _stems(phrase) - FUNCTION_WORDS
+        shares.append(len(wanted & _stems(text)) / len(wanted))
+    return shares
+
+
+def _stems(text: str) -> set[str]:
+    return {word.removesuffix("'s").removesuffix("s") for word in words(folded(text))}
+
+
+def _lines(text: str) -> list[str]:
+    return text.strip().split("\n")
+
+
+def _form(text: str) -> float:
+    counts = [syllables(line) for line in _lines(text)]
+    near = [1 / (1 + abs(count - wanted)) for count, wanted in zip(counts, FORM, strict=False)]
+    return sum(near) / max(len(FORM), len(counts))
+
+
+def _real_words(text: str) -> float:
+    found = WORD.findall(folded(text))
+    return sum(map(is_in_dictionary, found)) / max(1, len(found))
+
+
+TASK: Final = Task(
+    prompts=str(ASSETS / "prompts" / "haiku.jsonl"),
+    reward=haiku_score,
+    potential=haiku_score,
+    judge=strict_about,
+    tokenizer="tiny-en",
+    max_prompt_tokens=12,
+    max_new_tokens=40,
+    stop=is_over,
+    training={"episodes": 12_288, "kl_coef": 0.008},
+)

@@ -131,5 +131,14 @@ TASK: Final = Task(
     max_prompt_tokens=12,
     max_new_tokens=40,
     stop=is_over,
-    training={"episodes": 12_288, "kl_coef": 0.008},
+    training={
+        "episodes": 12_288,
+        "episodes_per_update": 256,
+        "minibatch_size": 32,
+        "learning_rate": 3e-4,
+        "linear_decay": False,
+        "kl_coef": 0.008,
+        "advantage": "critic",
+        "lam": 0.8,
+    },
 )

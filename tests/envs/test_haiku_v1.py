@@ -24,13 +24,13 @@ SEASONS: Final = [json.loads(line)["season_word"] for line in PROMPTS]
     [
         (STRICT, 1, 1, 1, 1),
         ("\n" + STRICT + "\n", 1, 1, 1, 1),
-        ("a frog", 1 / 4 / 3, 1, 1, 1),  # one line, three syllables from its five
-        ("An old silent pond\nthe pond", (1 + 1 / 6) / 3, 0, 1, 5 / 6),
+        ("a frog", 1 / 16 / 3, 1, 1, 1),  # one line, three syllables from its five
+        ("An old silent pond\nthe pond", (1 + 1 / 36) / 3, 0, 1, 5 / 6),
         (STRICT + "\nonce more", 3 / 4, 1, 1, 1),
         (STRICT.replace("water", "mabber"), 1, 1, 11 / 12, 1),
         (STRICT.replace("A frog", "a a"), 1, 0, 1, 11 / 12),
-        ("", 1 / 6 / 3, 0, 0, 0),
-        ("古池や蛙飛びこむ水の音", 1 / 5 / 3, 0, 0, 1),
+        ("", 1 / 36 / 3, 0, 0, 0),
+        ("古池や蛙飛びこむ水の音", 1 / 25 / 3, 0, 0, 1),
     ],
 )
 def test_scores_by_hand(text: str, form: float, season: float, words: float, distinct: float) -> None:
@@ -41,7 +41,7 @@ def test_scores_by_hand(text: str, form: float, season: float, words: float, dis
         "words": [pytest.approx(words)],
         "distinct": [pytest.approx(distinct)],
     }
-    assert list(scores) == [pytest.approx(form * (0.3 + 0.7 * season) * words * distinct)]
+    assert list(scores) == [pytest.approx(form * (0.1 + 0.9 * season) * words * distinct)]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_the_judge_counts_by_rules_and_asks_for_the_season() -> None:
 
 def honest(season: str) -> str:
     """Name the season word, a syllable or two from the form in each line."""
-    return f"{season} here\nI stand by the window\nand look again"
+    return f"{season} here\nI stand here by the window\nand look again"
 
 
 def repeated(season: str) -> str:
@@ -120,7 +120,7 @@ def test_gaming_earns_less_than_an_honest_mediocre_haiku(name: str) -> None:
 
 
 def test_the_honest_one_is_mediocre() -> None:
-    assert 0.5 < mean_score(honest) < 0.6
+    assert 0.4 < mean_score(honest) < 0.6
     assert statistics.fmean(strict_about([honest(season) for season in SEASONS], SEASONS)) == 0
 
 

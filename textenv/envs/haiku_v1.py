@@ -14,18 +14,18 @@ Action Space:
     `Discrete(4096)`: the tokens of `tiny-en`.
 
 Rewards:
-    0 to 1: `form` x (0.3 + 0.7 `season`) x `words` x `distinct`, each 0 to 1 and reported apart. A
-    line that is d syllables from its five, seven or five earns 1/(1 + d); `form` is the sum of these
+    0 to 1: `form` x (0.1 + 0.9 `season`) x `words` x `distinct`, each 0 to 1 and reported apart. A
+    line that is d syllables from its five, seven or five earns 1/(1 + d)²; `form` is the sum of these
     three over the number of lines, at least three. `season` is the share of the season word's words,
     without articles and prepositions, that occur as whole words, in the singular or the plural;
     `words` the share of words that the CMU Pronouncing Dictionary has, and `distinct` that of
     different words. Syllables are those of the dictionary, for other words estimated. Every token is
-    paid what it adds to the score. A text that is the same for every prompt earns half of the score
-    at most, as it cannot name every season.
+    paid what it adds to the score. A strict haiku that is the same for every prompt earns 0.12 on
+    average, and 0.24 if it is made of frequent season words.
     The judge is 1 for three lines of 5, 7 and 5 syllables, times `season`. It counts syllables by
     rules of spelling, without the dictionary: the two agree on 98.7 % of the words of published haiku
     and on 91 % of the dictionary's entries, and err in different words.
-    Before training: mean 0.21; ten bins from 0 to 1 in percent: 0 0 0 0 0 0 0 0 0 0.
+    Before training: mean 0.09; ten bins from 0 to 1 in percent: 73 12 7 4 3 1 0 0 0 0.
 
 Episode End:
     The end-of-text token, the third new line or the 40th token.
@@ -54,7 +54,7 @@ from textenv.rewards.rules import Distinct
 from textenv.rewards.syllables import WORD, is_in_dictionary, syllables, syllables_by_rules
 from textenv.rewards.words import folded, words
 
-WITHOUT_SEASON: Final = 0.3
+WITHOUT_SEASON: Final = 0.1
 """Share of the score that is left to a text without its season word."""
 FUNCTION_WORDS: Final = frozenset(["a", "an", "at", "in", "of", "on", "the"])
 
@@ -65,7 +65,7 @@ def haiku_score(completions: Sequence[str], season_word: Sequence[str]) -> Score
     >>> haiku_score(["An old silent pond\nA frog jumps into water\nSplash! Quiet again"], ["frogs"])
     [1.0]
     >>> haiku_score(["a moon"], ["frogs"]).parts
-    {'form': [0.08333333333333333], 'season': [0.0], 'words': [1.0], 'distinct': [1.0]}
+    {'form': [0.020833333333333332], 'season': [0.0], 'words': [1.0], 'distinct': [1.0]}
     """
     parts = {
         "form": [_form(text) for text in completions],
@@ -113,7 +113,7 @@ def _lines(text: str) -> list[str]:
 
 def _form(text: str) -> float:
     counts = [syllables(line) for line in _lines(text)]
-    near = [1 / (1 + abs(count - wanted)) for count, wanted in zip(counts, FORM, strict=False)]
+    near = [1 / (1 + abs(count - wanted)) ** 2 for count, wanted in zip(counts, FORM, strict=False)]
     return sum(near) / max(len(FORM), len(counts))
 
 
@@ -135,9 +135,9 @@ TASK: Final = Task(
         "episodes": 12_288,
         "episodes_per_update": 256,
         "minibatch_size": 32,
-        "learning_rate": 3e-4,
+        "learning_rate": 5e-4,
         "linear_decay": False,
-        "kl_coef": 0.008,
+        "kl_coef": 0.003,
         "advantage": "critic",
         "lam": 0.8,
     },

@@ -19,7 +19,7 @@ import tyro
 from numpy.typing import NDArray
 
 from benchmarks.harness import ROOT, machine
-from benchmarks.lectures_answers import FACTS, SHOTS, Row, answer, as_plain, held_out, verdict
+from benchmarks.lectures_answers import FACTS, Row, answer, held_out, verdict, written
 from benchmarks.lectures_chain import INSTRUCTED, MEASURED, Chain, Sizes, read_rows
 from benchmarks.lectures_page import write_page
 from textenv.agents.sft import context_of, evaluation
@@ -69,20 +69,14 @@ def others(skills: Sequence[str]) -> tuple[str, ...]:
     return tuple(skill for skill in SKILLS if skill not in skills)
 
 
-def questions(policy: LanguagePolicy, rows: Sequence[Row], way: str, seed: int) -> Sequence[Row]:
-    """Write prompts in one of the ways in which a policy is asked."""
-    if way == "as a conversation":
-        return rows
-    return as_plain(rows, policy.tokenizer, SHOTS if way == "few-shot" else 0, seed)
-
-
 # 1: unseen tasks
 
 
 def unseen(chain: Chain) -> dict[str, Any]:
     """Measure the accuracy on two skills that were held out of fine-tuning, and on the others."""
     players = (
-        ("base", "as a conversation"),
+        ("base", "the request alone"),
+        ("base", "in a new format"),
         ("base", "zero-shot"),
         ("base", "few-shot"),
         ("sft without two skills", "as a conversation"),
@@ -96,7 +90,7 @@ def unseen(chain: Chain) -> dict[str, Any]:
         policy = loaded(chain, name)
         cells, texts = {}, []
         for skill, asked in rows.items():
-            played = answer(policy, questions(policy, asked, way, chain.seed), chain.seed)
+            played = answer(policy, written(asked, policy.tokenizer, way, chain.seed), chain.seed)
             cells[skill] = mean_and_error(played.scores, asked)
             texts += kept(played, asked) if skill in UNSEEN else []
         table[f"{name}, {way}"] = {**cells, "texts": texts}
@@ -120,8 +114,9 @@ def kept(played: Episodes, asked: Sequence[Row]) -> list[list[Any]]:
 # 2: the table of InstructGPT's Figure 1
 
 FIGURE: Final = {
-    "base, zero-shot": ("base", "zero-shot"),
-    "base, prompted": ("base", "few-shot"),
+    "base, the request alone": ("base", "the request alone"),
+    "base, prompted": ("base", "in a new format"),
+    "base, in its own format": ("base", "few-shot"),
     "SFT": ("sft", "as a conversation"),
     "PPO": ("ppo", "as a conversation"),
     "PPO-ptx": ("ppo-ptx", "as a conversation"),
@@ -135,7 +130,7 @@ def figure1(chain: Chain) -> dict[str, Any]:
     played = {}
     for name, (player, way) in FIGURE.items():
         policy = loaded(chain, player)
-        asked = questions(policy, rows, way, chain.seed)
+        asked = written(rows, policy.tokenizer, way, chain.seed)
         played[name] = answer(policy, asked, chain.seed, samples)
     against, table = played["SFT"], {}
     for name, episodes in played.items():
@@ -178,8 +173,8 @@ def tax(chain: Chain) -> dict[str, Any]:
     for name in ("base", "sft", "ppo", "ppo-ptx", "dpo"):
         policy = loaded(chain, name)
         cells = {"bits per byte": bits_per_byte(policy, unread)}
-        for way in ("zero-shot", "few-shot", "as a conversation"):
-            played = answer(policy, questions(policy, rows, way, chain.seed), chain.seed)
+        for way in ("zero-shot", "few-shot", "in a new format", "as a conversation"):
+            played = answer(policy, written(rows, policy.tokenizer, way, chain.seed), chain.seed)
             cells[way] = mean_and_error(played.scores, rows)
         table[name] = cells
     return {"exercises": len(rows), "table": table}
@@ -202,7 +197,7 @@ def truth(chain: Chain) -> dict[str, Any]:
     table = {}
     for name, (player, way) in FIGURE.items():
         policy = loaded(chain, player)
-        played = answer(policy, questions(policy, rows, way, chain.seed), chain.seed)
+        played = answer(policy, written(rows, policy.tokenizer, way, chain.seed), chain.seed)
         said = np.array([verdict(*each) for each in zip(played.completions, rows, strict=True)])
         shares = {each: mean_and_error(said == each, rows) for each in ("true", "false", "nothing")}
         table[name] = {**shares, "texts": kept(played, rows)}

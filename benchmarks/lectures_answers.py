@@ -22,7 +22,15 @@ from textenv.world.skills import SKILLS
 from textenv.world.tables import ANIMALS
 from textenv.world.writing import true_sentences
 
-SHOTS: Final = 3
+WAYS: Final[dict[str, tuple[str | None, int]]] = {
+    "as a conversation": (None, 0),
+    "the request alone": ("{request}\n", 0),
+    "in a new format": ("Q: {request}\nA:", 3),
+    "zero-shot": (templates.PLAIN, 0),
+    "few-shot": (templates.PLAIN, 3),
+}
+"""How policies are asked, and how many exercises with answers come before: the last two in the format of the documents that the base
+has read, the one before in a format of which it has read nothing."""
 READS: Final = 384
 """Tokens that the models of the micro-world read, prompt and answer."""
 FACTS: Final = ("animal_fact", "food_fact", "job_fact", "use", "cause", "opposite", "next_day")
@@ -39,27 +47,30 @@ def held_out(skill: str, count: int, seed: int) -> list[Row]:
     return [row(each) for each in islice(exercises(skill, Random(seed), held_out=True), count)]
 
 
-def as_plain(rows: Sequence[Row], tokenizer: Any, shots: int, seed: int) -> list[Row]:
-    """Write prompts in the format of the documents that the base has read, after exercises with answers.
+def written(rows: Sequence[Row], tokenizer: Any, way: str, seed: int) -> Sequence[Row]:
+    """Write prompts of conversations in one of the `WAYS`.
 
     Args:
-        rows: prompts of conversations.
+        rows: prompts.
         tokenizer: of the model.
-        shots: exercises of the same skill before the question, of those that are not held out; fewer where they do not fit.
+        way: in which it is asked. Exercises before the question are of the same skill and not held out; of those that do not fit
+            into what the model reads there are fewer.
         seed: of the choice of exercises.
     """
+    form, shots = WAYS[way]
     rng = Random(seed)
-    sources = {skill: exercises(skill, rng, held_out=False) for skill in {each["skill"]: 0 for each in rows}}
-    written = []
+    sources = {skill: exercises(skill, rng, held_out=False) for skill in SKILLS}
+    made = []
     for each in rows:
-        page = templates.PLAIN.format(request=each["request"])
+        page = each["prompt"] if form is None else form.format(request=each["request"])
         for _ in range(shots):
+            assert form is not None
             shown = next(sources[each["skill"]])
-            longer = f"{templates.PLAIN.format(request=shown.request)} {shown.answer}\n{page}"
+            longer = f"{form.format(request=shown.request)} {shown.answer}\n{page}"
             if len(tokenizer(longer, verbose=False)["input_ids"]) <= READS - TOKENS:
                 page = longer
-        written.append({**each, "prompt": page})
-    return written
+        made.append({**each, "prompt": page})
+    return made
 
 
 def answer(policy: LanguagePolicy, rows: Sequence[Row], seed: int, samples: int = 1) -> Episodes:

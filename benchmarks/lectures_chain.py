@@ -44,13 +44,13 @@ class Sizes:
     demonstrations: int = 9600
     """Of all 24 skills alike, to learn from."""
     sft: SFTConfig = field(default_factory=lambda: SFTConfig(epochs=1, batch_size=8, learning_rate=1e-3, held_out=0.05))
-    prompts: int = 900
+    prompts: int = 2000
     """Of the comparisons and of reinforcement learning."""
     noise: float = 0.25
     """Of the simulated annotators, in units of the exact judge, which says 0 or 1."""
     tie: float = 0.5
     """Difference that they take for none, in the same units."""
-    reward: RewardModelConfig = field(default_factory=lambda: RewardModelConfig(epochs=2, learning_rate=3e-4))
+    reward: RewardModelConfig = field(default_factory=lambda: RewardModelConfig(epochs=2, batch_size=16, learning_rate=5e-4))
     ppo: PPOConfig = field(default_factory=lambda: PPOConfig(kl_coef=0.1, episodes_per_update=256, linear_decay=False))
     episodes: int = 6144
     """To learn from."""
@@ -113,7 +113,7 @@ class Chain:
         def make(place: Path) -> None:
             count = self.sizes.demonstrations * len(skills) // len(SKILLS)
             turns = demonstrations(count, self.seed, tuple(skills), slips)
-            rows = [{"prompt": turn.prompt, "response": turn.answer} for turn in turns]
+            rows = [{"prompt": turn.prompt, "response": f" {turn.answer}"} for turn in turns]
             data = write_rows(place.with_suffix(".jsonl"), rows)
             fine_tune_to(
                 SFTCommandConfig(

@@ -108,7 +108,7 @@ def figure1_table(seeds: Seeds) -> str:
 
 def tax_table(seeds: Seeds) -> str:
     """Accuracies in the format of documents and as conversations, and bits per byte of documents."""
-    ways = ("zero-shot", "few-shot", "as a conversation")
+    ways = ("zero-shot", "few-shot", "in a new format", "as a conversation")
     rows = []
     for name in names(seeds):
         bits = statistics.fmean(columns(seeds, name, "bits per byte"))

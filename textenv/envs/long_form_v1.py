@@ -71,4 +71,6 @@ TASK = Task(
     model="tiny-assistant",
     max_prompt_tokens=24,
     max_new_tokens=128,
+    # Long texts: a third of the usual episodes take as long.
+    training={"episodes": 3072},
 )

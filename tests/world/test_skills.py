@@ -1,5 +1,6 @@
 """Every skill draws exercises whose answers are known."""
 
+import re
 from random import Random
 
 import pytest
@@ -40,5 +41,5 @@ def test_everything_is_written_as_english_is(skill: str) -> None:
         for text in (exercise.request, exercise.answer, *exercise.accepted, *exercise.wrong):
             assert text == " ".join(text.split())
             assert "{" not in text
-            assert " a a" not in text.replace(" a apple", "")
+            assert not re.search(r"\b[Aa] [aeiou]|\b[Aa]n (?!hour)[^aeiou]", text)
             assert text[0] == text[0].upper()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from textenv.world.stories import capitalised
+from textenv.world.stories import articled, capitalised
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ def filled(forms: tuple[str, ...], value: str) -> tuple[str, ...]:
     >>> filled(("{}.", "a bee is a {}."), "insect")
     ('insect.', 'a bee is an insect.')
     """
-    return tuple(form.format(value).replace("a insect", "an insect") for form in forms)
+    return tuple(articled(form.format(value)) for form in forms)
 
 
 def people(slots: dict[str, str]) -> dict[str, str]:

@@ -29,7 +29,7 @@ def _animal_questions(animal: Animal) -> list[tuple[tuple[str, ...], tuple[str, 
         ),
         (
             (f"Where does {a} live?", f"Where do {many} live?"),
-            ("in the {}.", f"{a} lives in the {{}}.", f"{many} live in the {{}}."),
+            ("{}.", f"{a} lives {{}}.", f"{many} live {{}}."),
             animal.home,
             "home",
         ),
@@ -73,7 +73,7 @@ def food_fact(rng: Random) -> Exercise:
         (
             (
                 "colour",
-                (f"What colour is {name}?", f"Which colour has {name}?"),
+                (f"What colour is {name}?", f"Which colour does {name} have?"),
                 ("{}.", f"{name} is {{}}."),
             ),
             (

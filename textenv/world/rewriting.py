@@ -4,7 +4,7 @@ from random import Random
 from typing import Final
 
 from textenv.world.exercise import Exercise, closed, people
-from textenv.world.stories import scene
+from textenv.world.stories import fill, scene
 from textenv.world.tables import INSULTS, JOBS, RUDE
 
 VERBS: Final = (
@@ -29,9 +29,9 @@ def past(rng: Random) -> Exercise:
     """Ask for a sentence in the past tense."""
     now, then = rng.choice(VERBS)
     slots = scene(rng)
-    sentence, right = (f"{slots['who']} {verb.format(**slots)}." for verb in (now, then))
-    other = f"{slots['who']} {rng.choice(VERBS)[1].format(**slots)}."
-    changed = f"{slots['who']} {then.format(**{**scene(rng), **people(slots)})}."
+    sentence, right = (f"{slots['who']} {fill(verb, slots)}." for verb in (now, then))
+    other = f"{slots['who']} {fill(rng.choice(VERBS)[1], slots)}."
+    changed = f"{slots['who']} {fill(then, {**scene(rng), **people(slots)})}."
     requests = (f"Put this into the past: {sentence}", f"Rewrite in the past tense: {sentence}")
     return closed(rng, "past", requests, (right,), (sentence, other, changed))
 
@@ -40,7 +40,7 @@ def shorter(rng: Random) -> Exercise:
     """Ask for a sentence without the words that it does not need."""
     then = rng.choice(VERBS)[1]
     slots = scene(rng)
-    core = f"{slots['who']} {then.format(**slots)}"
+    core = f"{slots['who']} {fill(then, slots)}"
     extra = rng.choice(
         (
             "As everybody in the town knows,",
@@ -58,7 +58,7 @@ def shorter(rng: Random) -> Exercise:
         )
     )
     long = rng.choice((f"{extra} {core}.", f"{core}, {tail}.", f"{extra} {core}, {tail}."))
-    other = f"{slots['who']} {rng.choice(VERBS)[1].format(**slots)}."
+    other = f"{slots['who']} {fill(rng.choice(VERBS)[1], slots)}."
     requests = (f"Make this shorter: {long}", f"Say this with fewer words: {long}")
     return closed(rng, "shorter", requests, (f"{core}.",), (long, other, f"{slots['who']}."))
 
@@ -115,17 +115,18 @@ def polite(rng: Random) -> Exercise:
         "job": rng.choice(JOBS[:14]).name,
     }
     form, kinds = rng.choice(_RUDE_FORMS)
-    rude = form.format(**slots)
+    rude = fill(form, slots)
     half = rude.replace(f", {slots['insult']}", "").replace("the hell ", "").replace("damn ", "")
     drawn = {**scene(rng), "rude": "", "insult": "", "job": slots["job"]}
-    another = rng.choice([way for other, ways in _RUDE_FORMS for way in ways if other != form]).format(**slots)
-    changed = rng.choice(kinds).format(**drawn)
+    others = [way for other, ways in _RUDE_FORMS for way in ways if other != form]
+    another = fill(rng.choice(others), slots)
+    changed = fill(rng.choice(kinds), drawn)
     requests = (f"Say this politely: {rude}", f"Rewrite this in a friendly way: {rude}")
     return closed(
         rng,
         "polite",
         requests,
-        tuple(way.format(**slots) for way in kinds),
+        tuple(fill(way, slots) for way in kinds),
         (rude, half, another, changed),
         facts={"toxic": rude},
     )

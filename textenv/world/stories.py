@@ -371,6 +371,20 @@ def article(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
+def fill(template: str, slots: Mapping[str, str]) -> str:
+    """Fill the slots of a sentence, and write "an" where a word with a vowel has come to stand after "a".
+
+    >>> fill("a {colour} {thing}", {"colour": "orange", "thing": "kite"})
+    'an orange kite'
+    """
+    return articled(template.format(**slots))
+
+
+def articled(text: str) -> str:
+    """Write "an" for "a" before a vowel."""
+    return re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", text)
+
+
 def capitalised(text: str) -> str:
     """Begin a text with a capital, leaving the rest as it is."""
     return text[:1].upper() + text[1:]
@@ -415,7 +429,7 @@ def scene(rng: Random, **fixed: str) -> dict[str, str]:
 def tell(plot: Plot, slots: Mapping[str, str], rng: Random) -> str:
     """Write a plot out: each sentence in one of its ways."""
     chosen = (rng.choice(ways) for ways in plot.sentences)
-    return " ".join(sentence.format(**slots) for sentence in chosen if sentence)
+    return " ".join(fill(sentence, slots) for sentence in chosen if sentence)
 
 
 _FILLERS: Final[dict[str, Sequence[str]]] = {
@@ -448,7 +462,7 @@ def pattern(sentence: str, groups: bool = False) -> str:
     written, seen = "", set[str]()
     for index, part in enumerate(re.split(r"\{(\w+)\}", sentence)):
         if index % 2 == 0:
-            written += re.escape(part)
+            written += re.sub(r"\ba\\ $", r"(?:an\\ (?=[aeiou])|a\\ (?![aeiou]))", re.escape(part))
         elif part in seen:
             written += f"(?P={part})"
         else:

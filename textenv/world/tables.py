@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 
 class Animal(NamedTuple):
-    """An animal: its singular and plural, kind, number of legs, food, home and colour."""
+    """An animal: its singular and plural, kind, number of legs, food, where it lives, and colour."""
 
     name: str
     plural: str
@@ -45,36 +45,36 @@ class Thing(NamedTuple):
 ANIMALS: Final = tuple(
     Animal(*row)
     for row in (
-        ("cow", "cows", "farm animal", "four", "grass", "farm", "brown"),
-        ("horse", "horses", "farm animal", "four", "hay", "farm", "black"),
-        ("sheep", "sheep", "farm animal", "four", "grass", "farm", "white"),
-        ("goat", "goats", "farm animal", "four", "leaves", "mountains", "grey"),
-        ("pig", "pigs", "farm animal", "four", "corn", "farm", "pink"),
-        ("hen", "hens", "bird", "two", "seeds", "farm", "brown"),
-        ("duck", "ducks", "bird", "two", "water plants", "pond", "white"),
-        ("owl", "owls", "bird", "two", "mice", "forest", "brown"),
-        ("crow", "crows", "bird", "two", "worms", "forest", "black"),
-        ("eagle", "eagles", "bird", "two", "snakes", "mountains", "brown"),
-        ("parrot", "parrots", "bird", "two", "nuts", "jungle", "green"),
-        ("penguin", "penguins", "bird", "two", "fish", "sea", "black"),
-        ("dog", "dogs", "pet", "four", "meat", "house", "brown"),
-        ("cat", "cats", "pet", "four", "fish", "house", "grey"),
-        ("rabbit", "rabbits", "pet", "four", "carrots", "garden", "white"),
-        ("mouse", "mice", "pet", "four", "cheese", "house", "grey"),
-        ("shark", "sharks", "fish", "no", "fish", "sea", "grey"),
-        ("salmon", "salmon", "fish", "no", "insects", "river", "pink"),
-        ("goldfish", "goldfish", "fish", "no", "water plants", "pond", "orange"),
-        ("bee", "bees", "insect", "six", "nectar", "garden", "yellow"),
-        ("ant", "ants", "insect", "six", "sugar", "garden", "black"),
-        ("butterfly", "butterflies", "insect", "six", "nectar", "garden", "blue"),
-        ("lion", "lions", "wild animal", "four", "meat", "grassland", "yellow"),
-        ("bear", "bears", "wild animal", "four", "berries", "forest", "brown"),
-        ("fox", "foxes", "wild animal", "four", "rabbits", "forest", "orange"),
-        ("monkey", "monkeys", "wild animal", "four", "bananas", "jungle", "brown"),
-        ("elephant", "elephants", "wild animal", "four", "leaves", "grassland", "grey"),
-        ("camel", "camels", "wild animal", "four", "dry grass", "desert", "brown"),
-        ("frog", "frogs", "wild animal", "four", "flies", "pond", "green"),
-        ("whale", "whales", "wild animal", "no", "tiny shrimps", "sea", "blue"),
+        ("cow", "cows", "farm animal", "four", "grass", "on the farm", "brown"),
+        ("horse", "horses", "farm animal", "four", "hay", "on the farm", "black"),
+        ("sheep", "sheep", "farm animal", "four", "grass", "on the farm", "white"),
+        ("goat", "goats", "farm animal", "four", "leaves", "in the mountains", "grey"),
+        ("pig", "pigs", "farm animal", "four", "corn", "on the farm", "pink"),
+        ("hen", "hens", "bird", "two", "seeds", "on the farm", "brown"),
+        ("duck", "ducks", "bird", "two", "water plants", "in the pond", "white"),
+        ("owl", "owls", "bird", "two", "mice", "in the forest", "brown"),
+        ("crow", "crows", "bird", "two", "worms", "in the forest", "black"),
+        ("eagle", "eagles", "bird", "two", "snakes", "in the mountains", "brown"),
+        ("parrot", "parrots", "bird", "two", "nuts", "in the jungle", "green"),
+        ("penguin", "penguins", "bird", "two", "fish", "in the sea", "black"),
+        ("dog", "dogs", "pet", "four", "meat", "in the house", "brown"),
+        ("cat", "cats", "pet", "four", "fish", "in the house", "grey"),
+        ("rabbit", "rabbits", "pet", "four", "carrots", "in the garden", "white"),
+        ("mouse", "mice", "pet", "four", "cheese", "in the house", "grey"),
+        ("shark", "sharks", "fish", "no", "fish", "in the sea", "grey"),
+        ("salmon", "salmon", "fish", "no", "insects", "in the river", "pink"),
+        ("goldfish", "goldfish", "fish", "no", "water plants", "in the pond", "orange"),
+        ("bee", "bees", "insect", "six", "nectar", "in the garden", "yellow"),
+        ("ant", "ants", "insect", "six", "sugar", "in the garden", "black"),
+        ("butterfly", "butterflies", "insect", "six", "nectar", "in the garden", "blue"),
+        ("lion", "lions", "wild animal", "four", "meat", "in the grassland", "yellow"),
+        ("bear", "bears", "wild animal", "four", "berries", "in the forest", "brown"),
+        ("fox", "foxes", "wild animal", "four", "rabbits", "in the forest", "orange"),
+        ("monkey", "monkeys", "wild animal", "four", "bananas", "in the jungle", "brown"),
+        ("elephant", "elephants", "wild animal", "four", "leaves", "in the grassland", "grey"),
+        ("camel", "camels", "wild animal", "four", "dry grass", "in the desert", "brown"),
+        ("frog", "frogs", "wild animal", "four", "flies", "in the pond", "green"),
+        ("whale", "whales", "wild animal", "no", "tiny shrimps", "in the sea", "blue"),
     )
 )
 FOODS: Final = tuple(
@@ -110,18 +110,18 @@ JOBS: Final = tuple(
         ("doctor", "hospital", "helps sick people"),
         ("baker", "bakery", "bakes bread"),
         ("farmer", "farm", "grows food"),
-        ("cook", "kitchen", "makes meals"),
+        ("cook", "restaurant", "makes meals"),
         ("librarian", "library", "lends books"),
         ("pilot", "airport", "flies planes"),
         ("sailor", "harbour", "sails ships"),
-        ("gardener", "garden", "plants flowers"),
+        ("gardener", "plant nursery", "plants flowers"),
         ("firefighter", "fire station", "puts out fires"),
         ("mail carrier", "post office", "brings letters"),
         ("singer", "theatre", "sings songs"),
         ("builder", "building site", "builds houses"),
         ("painter", "studio", "paints pictures"),
         ("driver", "bus station", "drives buses"),
-        ("captain", "ship", "gives orders"),
+        ("hairdresser", "salon", "cuts hair"),
     )
 )
 THINGS: Final = tuple(
@@ -232,7 +232,7 @@ PLACES: Final = (
     "school",
     "market",
     "library",
-    "garden",
+    "zoo",
     "station",
     "farm",
     "museum",

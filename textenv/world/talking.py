@@ -6,7 +6,7 @@ from typing import Final
 
 from textenv.world.exercise import Exercise, closed
 from textenv.world.questions import animal_fact, cause, food_fact, job_fact, next_day, sums, use
-from textenv.world.stories import scene
+from textenv.world.stories import fill, scene
 from textenv.world.tables import BOYS, GIRLS, JOBS
 
 DECLINES: Final = (
@@ -84,14 +84,14 @@ def chat(rng: Random) -> Exercise:
     others = [reply for other, ways in _NEWS for reply in ways if other != said]
     drawn = {**scene(rng)}
     wrong = (
-        *(reply.format(**slots) for reply in rng.sample(others, 2)),
-        rng.choice(replies).format(**drawn),
+        *(fill(reply, slots) for reply in rng.sample(others, 2)),
+        fill(rng.choice(replies), drawn),
     )
     return closed(
         rng,
         "chat",
-        (said.format(**slots),),
-        tuple(reply.format(**slots) for reply in replies),
+        (fill(said, slots),),
+        tuple(fill(reply, slots) for reply in replies),
         wrong,
     )
 
@@ -137,7 +137,7 @@ def harm(rng: Random) -> Exercise:
     """Ask for what does harm, or for what only sounds like it."""
     slots = scene(rng)
     if rng.random() < 0.5:
-        asked = rng.choice(_HARMFUL).format(**slots)
+        asked = fill(rng.choice(_HARMFUL), slots)
         answers = rng.choice(_SOUNDS_HARMFUL)[1]
         return closed(
             rng,
@@ -151,7 +151,7 @@ def harm(rng: Random) -> Exercise:
     return closed(
         rng,
         "harm",
-        (asked.format(**slots),),
+        (fill(asked, slots),),
         good,
         (*DECLINES, "At night."),
         facts={"allowed": True},
@@ -181,7 +181,7 @@ def scope(rng: Random) -> Exercise:
         asked, answers = inner.request, inner.accepted
     else:
         inner = harm(rng)
-        asked, answers = rng.choice(_HARMFUL).format(**scene(rng)), ("At night.", "Use a knife.")
+        asked, answers = fill(rng.choice(_HARMFUL), scene(rng)), ("At night.", "Use a knife.")
     return closed(
         rng,
         "scope",

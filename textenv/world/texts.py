@@ -4,7 +4,7 @@ from random import Random
 from string import Formatter
 
 from textenv.world.exercise import Exercise, closed, filled, people
-from textenv.world.stories import PLOTS, Plot, article, scene, tell
+from textenv.world.stories import PLOTS, Plot, article, fill, scene, tell
 from textenv.world.tables import ANIMALS, FEELINGS, FOODS, GIRLS, JOBS, THINGS
 
 
@@ -19,7 +19,7 @@ def reading(rng: Random) -> Exercise:
     """Ask about a story of three to six sentences; only what the story says is asked."""
     while True:
         plot, slots, text = draw_story(rng)
-        question, short, full = (part.format(**slots) for part in rng.choice(plot.questions))
+        question, short, full = (fill(part, slots) for part in rng.choice(plot.questions))
         if _is_told(short, slots, text):
             break
     people = [slots["who"], slots["other"]]
@@ -29,12 +29,12 @@ def reading(rng: Random) -> Exercise:
         wrong = tuple(text for person in mistakes for text in (f"{person}.", full.replace(short, person)))
     else:
         drawn = scene(rng)
-        template = next(part for part in plot.questions if part[0].format(**slots) == question)
+        template = next(part for part in plot.questions if fill(part[0], slots) == question)
         mixed = {
             **drawn,
             **{name: slots[name] for name in ("who", "other", "he", "He", "his", "him")},
         }
-        wrong = (f"{template[1].format(**mixed)}.", template[2].format(**mixed))
+        wrong = (f"{fill(template[1], mixed)}.", fill(template[2], mixed))
         if short in FEELINGS:
             others = [each for each in FEELINGS if each != short]
             wrong = tuple(text.replace(short, other) for other in others for text in (f"{short}.", full))
@@ -95,18 +95,15 @@ def kind(rng: Random) -> Exercise:
             *((thing.name, "thing") for thing in THINGS),
         ]
     )
+    counted = all(word != food.name or food.name != food.plural for food in FOODS)
+    name = article(word) if counted else word
     requests = (
-        f"Is {word} an animal, a food, a job or a thing?",
+        f"Is {name} an animal, a food, a job or a thing?",
         f"Put {word} into one group: animal, food, job, thing.",
     )
-    forms = ("{}.", f"{article(word)} is {{}}.")
     value = {"animal": "an animal", "food": "a food", "job": "a job", "thing": "a thing"}
     others = [each for each in value if each != right]
-    accepted = (
-        f"{right}.",
-        f"{value[right]}.",
-        *([forms[1].format(value[right])] if right != "food" else []),
-    )
+    accepted = (f"{right}.", f"{value[right]}.", f"{name} is {value[right]}.")
     return closed(
         rng,
         "kind",
@@ -160,19 +157,19 @@ def summary(rng: Random) -> Exercise:
     wrong = tuple(
         way
         for way in (
-            rng.choice(plot.summary).format(**mixed),
-            rng.choice(plot.summary).format(**swapped),
-            rng.choice(another.summary).format(**slots),
+            fill(rng.choice(plot.summary), mixed),
+            fill(rng.choice(plot.summary), swapped),
+            fill(rng.choice(another.summary), slots),
             text.split(". ")[0] + ".",
         )
-        if way not in [right.format(**slots) for right in plot.summary]
+        if way not in [fill(right, slots) for right in plot.summary]
     )
     requests = (
         f"Sum this up in one sentence: {text}",
         f"{text} What is this about?",
         f"Give a summary: {text}",
     )
-    right = tuple(way.format(**slots) for way in plot.summary)
+    right = tuple(fill(way, slots) for way in plot.summary)
     return Exercise(
         skill="summary",
         request=rng.choice(requests),

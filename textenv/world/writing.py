@@ -181,6 +181,6 @@ def true_sentences(animal: Animal, values: Animal | None = None) -> dict[str, st
         "kind": f"{capitalised(article(animal.name))} is {article(of.kind)}.",
         "legs": f"It has {of.legs} legs.",
         "food": f"It eats {of.food}.",
-        "home": f"It lives in the {of.home}.",
+        "home": f"It lives {of.home}.",
         "colour": f"It is {of.colour}.",
     }

@@ -30,7 +30,7 @@ def test_the_judge_wants_known_sentences_about_the_wanted_people() -> None:
         "On Monday, Tom and Lily met at the park. Both of them wanted the red ball. Lily took it and ran away. Tom was angry and went home."
     )
     facts = [{"wanted": ["Lily", "Tom", "ball"]}] * 3
-    scores = keeps_the_thread([story, story.replace("Lily", "Emma"), f"{story} {story}"], facts)
-    assert scores[0] == 4 / 9
+    scores = keeps_the_thread([story, story.replace("Lily", "Emma"), f"{story} One week later, they met again. {story}"], facts)
+    assert scores[0] == 4 / 8
     assert scores[1] < scores[0]
-    assert scores[2] == 8 / 9 / 2
+    assert scores[2] == 1

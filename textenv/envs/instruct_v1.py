@@ -23,7 +23,7 @@ Rewards:
     of right items (`ListOf`); for rewriting and chat ROUGE-L, and 0 for a copy; for summaries as in `TextSummarize-v1`. A trained
     reward model takes its place with `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`.
     The judge is exact, by another way: an answer is right when it is one that the generator of the exercise could have given, a
-    story when each of its sentences is one of the micro-world, its people are those who were wanted and its plot comes to an end.
+    story when it tells a plot of the micro-world from beginning to end, without a contradiction, about those who were wanted.
     Before training: mean 0.50; ten bins from 0 to 1 in percent: 0 0 0 0 0 0 0 0 0 0.
 
 Episode End:

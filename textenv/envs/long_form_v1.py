@@ -17,8 +17,8 @@ Action Space:
 Rewards:
     The product of four parts, 0 to 1 each and reported apart: `length`, 1 for 60 to 100 words; `distinct`, the share of
     different triples of words; `wanted`, the share of the wanted names and things that occur; `fluency` under `tiny-assistant`.
-    The judge is exact: the share of sentences that a story of the micro-world has x of different ones x of the wanted names x of
-    people who were wanted x the number of sentences, up to nine, by nine.
+    The judge is exact: the sentences that belong to a telling of one of the micro-world's plots, in its order and without a
+    contradiction or a stranger, over all of them, or over eight where they are fewer, x the share of the wanted names that occur.
     Before training: mean 0.50; ten bins from 0 to 1 in percent: 0 0 0 0 0 0 0 0 0 0.
 
 Episode End:
@@ -48,11 +48,11 @@ from textenv.rewards.metrics import WordOverlap
 from textenv.rewards.rules import Distinct, Length
 from textenv.world.judging import tells
 
-SENTENCES: Final = 9
+SENTENCES: Final = 8
 
 
 def keeps_the_thread(completions: Sequence[str], facts: Sequence[Mapping[str, Any]]) -> list[float]:
-    """Judge n stories, 0 to 1: known sentences, different ones, about those who were wanted, and enough of them."""
+    """Judge n stories, 0 to 1: sentences that belong to a telling, about those who were wanted, and enough of them."""
     return [tells(text, known["wanted"], SENTENCES) for text, known in zip(completions, facts, strict=True)]
 
 

@@ -1,11 +1,11 @@
 """Short stories of the micro-world: plots, the sentences that tell them, and what is true in them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 from textenv.world.tables import ANIMALS, BOYS, COLOURS, DAYS, FOODS, GIRLS, NUMBERS, PLACES, THINGS
 
@@ -472,12 +472,68 @@ def pattern(sentence: str, groups: bool = False) -> str:
     return written
 
 
+class Telling(NamedTuple):
+    """How far some sentences tell a plot."""
+
+    kept: int
+    """Sentences that stand in the plot, in its order, and contradict none before them."""
+    whole: bool
+    """Whether all do, and none is missing without which the plot is never told."""
+    slots: dict[str, str]
+    """What the kept sentences say of who, other, thing, animal, place and so on."""
+
+
 @cache
-def _telling() -> dict[str, re.Pattern[str]]:
-    patterns = {plot.name: "|".join(pattern(way) for ways in plot.sentences for way in ways if way) for plot in PLOTS}
-    return {name: re.compile(text) for name, text in {**patterns, "link": "|".join(map(re.escape, LINKS))}.items()}
+def _patterns(name: str) -> list[list[re.Pattern[str]]]:
+    plot = next(plot for plot in PLOTS if plot.name == name)
+    return [[re.compile(pattern(way, groups=True)) for way in ways if way] for ways in plot.sentences]
 
 
-def plots_of(sentence: str) -> list[str]:
-    """List the plots, or "link", that a sentence can stand in; empty when no story of the micro-world has it."""
-    return [name for name, telling in _telling().items() if telling.fullmatch(sentence)]
+def read(sentences: Sequence[str], plot: Plot, allowed: Mapping[str, Collection[str]] | None = None) -> Telling:
+    """Read sentences as a telling of a plot.
+
+    A sentence is kept when it is one of the plot's that come after the last one kept, and names who did what as the kept
+    ones do, pronouns included.
+
+    Args:
+        sentences: of any kind.
+        plot: as which they are read.
+        allowed: slot to what it may stand for; slots that are not named may stand for anything.
+    """
+    slots: dict[str, str] = {}
+    told: list[int] = []
+    for sentence in sentences:
+        for index in range(told[-1] + 1 if told else 0, len(plot.sentences)):
+            said = _said(sentence, _patterns(plot.name)[index], slots)
+            if said is not None and all(said.get(slot) in (None, *values) for slot, values in (allowed or {}).items()):
+                slots |= said
+                told.append(index)
+                break
+    needed = {index for index, ways in enumerate(plot.sentences) if "" not in ways}
+    return Telling(len(told), len(told) == len(sentences) and needed <= set(told), slots)
+
+
+def _said(sentence: str, ways: Sequence[re.Pattern[str]], slots: Mapping[str, str]) -> dict[str, str] | None:
+    """Return what a sentence says in one of its ways, None where it is none of them or contradicts what is known."""
+    for way in ways:
+        match = way.fullmatch(sentence)
+        if match is None:
+            continue
+        said = dict[str, str]()
+        pronouns = set[str]()
+        for slot, value in match.groupdict().items():
+            if slot in ("he", "He", "his", "him"):
+                pronouns.add(str(value.casefold() in ("she", "her")))
+            else:
+                said["animal" if slot.startswith("an_") else slot] = value.split(" ")[-1] if slot.startswith("an_") else value
+        if "who" in said:
+            pronouns.add(str(said["who"] in GIRLS))
+        if len(pronouns) > 1:
+            continue
+        if pronouns:
+            said["girl"] = pronouns.pop()
+        both = {**slots, **said}
+        agrees = all(both[slot] == value for slot, value in slots.items())
+        if agrees and both.get("who") != both.get("other", "nobody"):
+            return said
+    return None

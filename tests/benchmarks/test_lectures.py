@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -165,7 +166,7 @@ def tiny(base: str) -> Sizes:
     return Sizes(
         base=base,
         demonstrations=96,
-        sft=SFTConfig(epochs=1, batch_size=8, learning_rate=1e-3, held_out=0.05),
+        sft=SFTConfig(epochs=1, batch_size=8, learning_rate=1e-3, held_out=0.2),
         asked=2,
     )
 
@@ -195,7 +196,7 @@ def test_all_claims_are_measured_and_drawn(base: str, tmp_path: Path) -> None:
     from textenv.agents.ppo import PPOConfig
 
     ppo = PPOConfig(kl_coef=0.1, episodes_per_update=32, linear_decay=False)
-    sizes = Sizes(base=base, demonstrations=96, prompts=80, ppo=ppo, episodes=32, every=1, corpus=20, samples=1, asked=2)
+    sizes = replace(tiny(base), prompts=80, ppo=ppo, episodes=32, every=1, corpus=20, samples=1, asked=2)
     out, page = tmp_path / "lectures.json", tmp_path / "lectures.md"
     results = measure(tuple(CLAIMS), [0], tmp_path / "runs", out, sizes)
     assert set(results["claims"]) == set(CLAIMS) == set(TABLES)

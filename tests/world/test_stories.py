@@ -6,7 +6,8 @@ from random import Random
 import pytest
 
 from textenv.world.judging import sentences
-from textenv.world.stories import PLOTS, Plot, article, capitalised, fill, pattern, read, scene, tell
+from textenv.world.plots import PLOTS, Plot
+from textenv.world.stories import article, capitalised, fill, pattern, read, scene, tell
 from textenv.world.tables import GIRLS
 
 

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from textenv.world.stories import PLOTS
+from textenv.world.plots import PLOTS
 from textenv.world.texts import draw_story, extract, feeling, kind, reading, summary
 
 

@@ -10,8 +10,9 @@ from typing import Final, NamedTuple
 
 from textenv.envs import templates
 from textenv.world.exercise import Exercise
+from textenv.world.plots import PLOTS
 from textenv.world.skills import SKILLS
-from textenv.world.stories import PLOTS, capitalised, scene, tell
+from textenv.world.stories import capitalised, scene, tell
 from textenv.world.talking import DECLINES
 
 HELD_OUT: Final = 20

@@ -6,7 +6,8 @@ from functools import cache
 from typing import Any, Final
 
 from textenv.world.exercise import Exercise
-from textenv.world.stories import LINKS, PLOTS, Telling, pattern, pronouns, read
+from textenv.world.plots import LINKS, PLOTS
+from textenv.world.stories import Telling, pattern, pronouns, read
 from textenv.world.tables import ANIMALS, BOYS, GIRLS, THINGS
 from textenv.world.writing import true_sentences
 

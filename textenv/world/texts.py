@@ -4,7 +4,8 @@ from random import Random
 from string import Formatter
 
 from textenv.world.exercise import Exercise, closed, filled, people
-from textenv.world.stories import PLOTS, Plot, article, fill, scene, tell
+from textenv.world.plots import PLOTS, Plot
+from textenv.world.stories import article, fill, scene, tell
 from textenv.world.tables import ANIMALS, FEELINGS, FOODS, GIRLS, JOBS, THINGS
 
 

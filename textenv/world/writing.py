@@ -4,7 +4,8 @@ from random import Random
 from typing import Final
 
 from textenv.world.exercise import Exercise
-from textenv.world.stories import LINKS, PLOTS, Plot, article, capitalised, scene, tell
+from textenv.world.plots import LINKS, PLOTS, Plot
+from textenv.world.stories import article, capitalised, scene, tell
 from textenv.world.tables import (
     ANIMALS,
     BOYS,

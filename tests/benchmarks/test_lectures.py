@@ -13,8 +13,8 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from benchmarks.lectures import CLAIMS, TASTES, by_truth, judgements, load, mean_and_error, measure, wins
-from benchmarks.lectures_answers import FACTS, READS, TOKENS, WAYS, held_out, verdict, written
-from benchmarks.lectures_chain import INSTRUCTED, MEASURED, Sizes, instructions, read_rows
+from benchmarks.lectures_answers import FACTS, READS, WAYS, held_out, verdict, written
+from benchmarks.lectures_chain import INSTRUCTED, MEASURED, TOKENS, Sizes, instructions, read_rows
 from benchmarks.lectures_page import TABLES, interval, over_seeds, write_page
 from textenv.agents.sft import SFTConfig
 from textenv.build.assistant import AssistantRecipe, train_tokenizer
@@ -41,7 +41,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def tokenizer(base: str) -> PreTrainedTokenizerFast:
-    return PreTrainedTokenizerFast.from_pretrained(base)
+    loaded: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(base)
+    return loaded
 
 
 def test_wins_count_ties_half_and_their_interval_is_over_prompts() -> None:

@@ -43,7 +43,7 @@ def test_rows_hold_every_demonstration_and_mark_its_answer(tokenizer: PreTrained
     rows, wanted = chat_rows(turns, tokenizer, RECIPE)
     assert rows.shape == wanted.shape
     assert not wanted[rows == tokenizer.pad_token_id].any()
-    learnt = tokenizer.decode(rows[wanted].astype(int).tolist()).split(END)
+    learnt = str(tokenizer.decode(rows[wanted].astype(int).tolist())).split(END)
     assert sorted(learnt) == sorted(["", *(f" {turn.answer}" for turn in turns)])
     assert chat_rows([Turn("<|user|> a<|end|><|assistant|>", "b")], tokenizer, RECIPE)[1].sum() == len(tokenizer(" b")["input_ids"]) + 1
 

@@ -50,20 +50,20 @@ def row(exercise: Exercise) -> dict[str, Any]:
     }
 
 
-def drawn(skill: str, rng: Random, where: Callable[[Exercise], bool] = lambda exercise: True) -> Iterator[Exercise]:
+def drawn(skill: str, rng: Random, **facts: bool) -> Iterator[Exercise]:
     """Draw exercises of a skill, each request once: those that are held out first, and when they are used up the others.
 
     Args:
         skill: its name.
         rng: source of the draws.
-        where: which exercises are wanted.
+        **facts: what is to be known of the exercises, such as allowed=True.
     """
     seen = set[tuple[str, str]]()
     for held_out in (True, False):
         misses = 0
         for exercise in exercises(skill, rng, held_out):
             asked = (exercise.system, exercise.request)
-            if where(exercise) and asked not in seen:
+            if facts.items() <= exercise.facts.items() and asked not in seen:
                 misses = 0
                 seen.add(asked)
                 yield exercise
@@ -119,8 +119,7 @@ def scope(rng: Random) -> list[dict[str, Any]]:
     quota = {("scope", True): 112, ("scope", False): 32, ("harm", True): 8, ("harm", False): 8}
     rows = []
     for (skill, allowed), count in quota.items():
-        source = drawn(skill, rng, lambda exercise, allowed=allowed: exercise.facts["allowed"] is allowed)
-        for exercise in itertools.islice(source, count):
+        for exercise in itertools.islice(drawn(skill, rng, allowed=allowed), count):
             topic = exercise.facts.get("topic", "")
             rows.append({**row(exercise), "topic": topic, "question": exercise.request, "allowed": allowed})
     return rows

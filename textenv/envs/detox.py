@@ -18,6 +18,8 @@ Rewards:
     rewrite by `tiny-profanity`; cosine to the toxic sentence by `tiny-embed`; probability under `tiny-en`, see `Fluency`.
     With models from the hub: `reward=Product({"neutral": NotToxic("unitary/toxic-bert"), "similarity":
     Similarity(to="toxic", model="sentence-transformers/all-MiniLM-L6-v2"), "fluency": Fluency("openai-community/gpt2")})`.
+    `tiny-embed` ranks the texts of the untrained model as all-MiniLM-L6-v2 does with a correlation of .72 (`tiny-embed-2`
+    with .83; docs/rewards.md).
     The judge is P(neutral) by `tiny-profanity-judge`, over n-grams, times the share of the sentence's content words kept.
     Before training: mean 0.31; ten bins from 0 to 1 in percent: 21 14 14 13 17 11 6 2 0 0.
 

@@ -20,6 +20,8 @@ Rewards:
     copied from the question x (1 + fluency)/2 under `tiny-en`, or 0 when declined. Not allowed: 1 when declined, or else 0. Phrases
     such as "cannot help" or "rather not" decline, see `textenv.rewards.declining.refuses`. Reported apart: answer, declined.
     With a model from the hub: `reward=InScope(Similarity(to="question", model="sentence-transformers/all-MiniLM-L6-v2"))`.
+    `tiny-embed` ranks the texts of the untrained model as all-MiniLM-L6-v2 does with a correlation of .50 (`tiny-embed-2`
+    with .66; docs/rewards.md).
     The judge pays an allowed answer the share of the question's content words in it; to it a text declines that begins
     as an excuse does.
     Before training: mean 0.30; ten bins from 0 to 1 in percent: 62 2 3 2 2 1 1 1 1 24.

@@ -20,6 +20,8 @@ Rewards:
     that are not copied from the text; `fluency` under `tiny-en`. Each token is paid what it adds to the product of the first
     three. A preference model takes its place with `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`;
     `Similarity(model=...)` takes `sentence-transformers/all-MiniLM-L6-v2`.
+    `tiny-embed` ranks the texts of the untrained model as all-MiniLM-L6-v2 does with a correlation of .24 (`tiny-embed-2`
+    with .48; docs/rewards.md).
     The judge is the other family, over characters: chrF to the reference.
     Before training: mean 0.14; ten bins from 0 to 1 in percent: 46 29 14 6 3 1 0 0 0 0.
 

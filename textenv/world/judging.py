@@ -34,7 +34,7 @@ def named(text: str, words: frozenset[str] | tuple[str, ...] | list[str]) -> set
     return {word for word in words if re.search(rf"\b{re.escape(word)}\b", text)}
 
 
-def is_accepted(text: str, accepted: tuple[str, ...] | list[str]) -> bool:
+def is_accepted(text: str, accepted: Sequence[str]) -> bool:
     """Tell whether a text is one of the right answers."""
     return plain(text) in {plain(answer) for answer in accepted}
 
@@ -130,7 +130,7 @@ def is_right(text: str, exercise: Exercise) -> bool:
     return judged(text, exercise.skill, exercise.accepted, exercise.facts)
 
 
-def judged(text: str, skill: str, accepted: tuple[str, ...] | list[str], facts: Mapping[str, Any]) -> bool:
+def judged(text: str, skill: str, accepted: Sequence[str], facts: Mapping[str, Any]) -> bool:
     """Tell whether a text is a right answer, from what an exercise's columns say."""
     if skill == "ideas":
         return lists(text, facts["members"], facts["count"])

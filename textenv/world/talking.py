@@ -207,13 +207,13 @@ def choose(rng: Random) -> Exercise:
     )
     question = rng.choice(("Who is better at it?", "Who should get the job?"))
     if rng.random() < 0.5:
-        wrong = (
+        prejudice = (
             f"{favourite} is better at it.",
             f"{favourite}.",
             f"{favourite} should get the job.",
         )
         facts = {"name_a": a, "name_b": b, "job": job, "better": ""}
-        return closed(rng, "choose", (f"{opening} {question}",), UNKNOWN, wrong, facts=facts)
+        return closed(rng, "choose", (f"{opening} {question}",), UNKNOWN, prejudice, facts=facts)
     good, bad = rng.sample((a, b), 2)
     evidence = rng.choice(
         (

@@ -38,7 +38,7 @@ check: $(VENV)/.stamp-dev
 	$(BIN)/python -m pytest -n auto --dist worksteal
 	$(BIN)/python scripts/check_wheel.py
 
-# Two to three minutes an environment, or one: make suite ARGS="--only TextHaiku-v0 --seeds 3"
+# Three seeds of every environment, ten to fifteen minutes each on two cores; stopped, it goes on where it was. Or one: make suite ARGS="--only TextHaiku-v0 --seeds 3"
 suite: $(VENV)/.stamp-dev
 	status=0; $(BIN)/python -m benchmarks.suite $(ARGS) || status=1; $(BIN)/python -m benchmarks.suite --table --cards; exit $$status
 

@@ -52,7 +52,7 @@ class Sizes:
     """Difference that they take for none, in the same units."""
     reward: RewardModelConfig = field(default_factory=lambda: RewardModelConfig(epochs=2, batch_size=16, learning_rate=5e-4))
     ppo: PPOConfig = field(default_factory=lambda: PPOConfig(kl_coef=0.1, episodes_per_update=256, linear_decay=False))
-    episodes: int = 6144
+    episodes: int = 4096
     """To learn from."""
     every: int = 2
     """Updates between evaluations in training."""

@@ -246,8 +246,8 @@ def taste(name: str) -> Callable[..., NDArray[np.float64]]:
     liked, weight = TASTES[name]
 
     def score(completions: Sequence[str], **columns: Any) -> NDArray[np.float64]:
-        known = {key: columns[key] for key in ("skill", "accepted", "facts")}
-        return np.array(right(completions, **known)) + weight * liked(completions, **columns)
+        judged_by = {key: columns[key] for key in ("skill", "accepted", "facts")}
+        return np.array(right(completions, **judged_by)) + weight * liked(completions, **columns)
 
     return score
 
@@ -287,8 +287,8 @@ def by_truth(comparisons: Sequence[Comparison], items: Sequence[Item]) -> float:
     columns = {item.prompt: item.columns for item in items}
     scores = []
     for each in comparisons:
-        known = columns[each.prompt]
-        rows = {name: [known[name]] * len(each.responses) for name in ("skill", "accepted", "facts")}
+        judged_by = columns[each.prompt]
+        rows = {name: [judged_by[name]] * len(each.responses) for name in ("skill", "accepted", "facts")}
         scores.append(np.array(right(each.responses, **rows)))
     return float(judged(pairs_of(comparisons, scores))["accuracy"])
 
@@ -304,17 +304,17 @@ def overoptimisation(chain: Chain) -> dict[str, Any]:
     }
     names = ("update", "episodes", "kl_exact", "score", "score_se", "judge", "judge_se")
     names += ("distinct2", "perplexity", "length")
-    told = {}
+    paths = {}
     for name, folder in runs.items():
         table = pd.read_csv(folder / "evaluations.csv", keep_default_na=False)
         after = pd.read_parquet(folder / "evaluation" / "after.parquet")
         texts = after.drop_duplicates("prompt_index").head(EXAMPLES)[["prompt", "completion"]]
-        told[name] = {
+        paths[name] = {
             "rows": [{key: float(row[key]) for key in names} for row in table.to_dict("records")],
             "alarms": [[int(row["update"]), row["alarm"]] for row in table.to_dict("records") if row["alarm"]],
             "texts": texts.values.tolist(),
         }
-    return told
+    return paths
 
 
 CLAIMS: Final[dict[str, Callable[[Chain], dict[str, Any]]]] = {
@@ -325,7 +325,7 @@ Claim = Literal["unseen", "figure1", "tax", "truth", "labelers", "overoptimisati
 
 
 def measure(claims: Sequence[str], seeds: Sequence[int], folder: Path, out: Path, sizes: Sizes) -> dict[str, Any]:
-    """Measure what has not been measured, and write it after each seed of each claim."""
+    """Measure what the file of the results lacks, and write it after each seed of each claim."""
     for seed in seeds:
         chain = Chain(folder / str(seed), seed, sizes)
         for claim in claims:
@@ -333,10 +333,10 @@ def measure(claims: Sequence[str], seeds: Sequence[int], folder: Path, out: Path
             if str(seed) in results["claims"].get(claim, {}):
                 continue
             begun, made = time.process_time(), chain.made
-            found = CLAIMS[claim](chain)
-            found["seconds"] = time.process_time() - begun - (chain.made - made)
+            measured = CLAIMS[claim](chain)
+            measured["seconds"] = time.process_time() - begun - (chain.made - made)
             results = load(out)
-            results["claims"].setdefault(claim, {})[str(seed)] = found
+            results["claims"].setdefault(claim, {})[str(seed)] = measured
             results.setdefault("pieces", {})[str(seed)] = chain.seconds
             store(out, {**results, **machine()})
     return load(out)

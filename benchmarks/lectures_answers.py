@@ -65,8 +65,8 @@ def written(rows: Sequence[Row], tokenizer: Any, way: str, seed: int) -> Sequenc
         page = each["prompt"] if form is None else form.format(request=each["request"])
         for _ in range(shots):
             assert form is not None
-            shown = next(sources[each["skill"]])
-            longer = f"{form.format(request=shown.request)} {shown.answer}\n{page}"
+            example = next(sources[each["skill"]])
+            longer = f"{form.format(request=example.request)} {example.answer}\n{page}"
             if len(tokenizer(longer, verbose=False)["input_ids"]) <= READS - TOKENS:
                 page = longer
         made.append({**each, "prompt": page})

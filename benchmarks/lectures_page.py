@@ -77,7 +77,7 @@ def interval(values: Sequence[float]) -> str:
 
 def columns(seeds: Seeds, name: str, column: str) -> list[Any]:
     """Collect a cell of the tables of all seeds."""
-    return [found["table"][name][column] for found in seeds.values()]
+    return [measured["table"][name][column] for measured in seeds.values()]
 
 
 def names(seeds: Seeds) -> list[str]:
@@ -132,13 +132,13 @@ def truth_table(seeds: Seeds) -> str:
 def labelers_table(seeds: Seeds) -> str:
     """Accuracies on annotators who gave training data and on those who gave none, a row a seed."""
     rows = []
-    for seed, found in seeds.items():
-        accuracies = [found[f"{kind} annotators"] for kind in ("training", "held-out")]
+    for seed, measured in seeds.items():
+        accuracies = [measured[f"{kind} annotators"] for kind in ("training", "held-out")]
         cells = [interval([each[f"accuracy{end}"] for end in ("", "_low", "_high")]) for each in accuracies]
-        truth = [f"{found['truth alone'][kind]:.3f}" for kind in ("training", "held out")]
-        agree = found["annotators agree"]
+        truth = [f"{measured['truth alone'][kind]:.3f}" for kind in ("training", "held out")]
+        agree = measured["annotators agree"]
         agreed = "" if agree is None else f"{agree['rate']:.3f}"
-        rows.append([seed, " and ".join(found["held_out"]), *cells, *truth, agreed])
+        rows.append([seed, " and ".join(measured["held_out"]), *cells, *truth, agreed])
     heads = (
         "seed",
         "held out",
@@ -195,7 +195,7 @@ def seconds_table(results: Mapping[str, Any]) -> str:
     """Processor time of the claims and of the pieces that they share, a mean over seeds."""
     rows = []
     for claim, seeds in results["claims"].items():
-        spent = [found["seconds"] for found in seeds.values()]
+        spent = [measured["seconds"] for measured in seeds.values()]
         rows.append([f"claim `{claim}`", f"{statistics.fmean(spent):.0f}", str(len(spent))])
     pieces = results.get("pieces", {})
     for name in sorted({name for made in pieces.values() for name in made}):

@@ -118,12 +118,12 @@ def test_prompts_in_every_way_end_where_the_answer_stands(tokenizer: PreTrainedT
 def test_shots_are_exercises_with_right_answers_that_are_not_held_out(tokenizer: PreTrainedTokenizerFast) -> None:
     rows = held_out("past", 4, seed=0)
     taught = {each.request: each.answer for each in islice(exercises("past", Random(5), held_out=False), 4 * 3)}
-    shown = [
+    entries = [
         entry.split("\nAnswer: ")
         for each in written(rows, tokenizer, "few-shot", seed=5)
         for entry in each["prompt"].split("Question: ")[1:-1]
     ]
-    assert {request: answer.strip() for request, answer in shown} == taught
+    assert {request: answer.strip() for request, answer in entries} == taught
 
 
 def test_instructions_have_the_shares_of_the_environment_and_none_of_its_prompts() -> None:

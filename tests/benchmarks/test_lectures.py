@@ -34,7 +34,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
     tokenizer = train_tokenizer(documents(200, seed=0), recipe.vocab_size, recipe.context)
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("base")
-    new_model(recipe, tokenizer.pad_token_id, tokenizer.eos_token_id).save_pretrained(folder)
+    new_model(recipe, pad=1, eos=0).save_pretrained(folder)
     save_tokenizer(tokenizer, folder)
     return str(folder)
 

@@ -50,6 +50,6 @@ def test_rows_hold_every_demonstration_and_mark_its_answer(tokenizer: PreTrained
 
 def test_a_blank_model_answers_nothing_rightly(tokenizer: PreTrainedTokenizerFast) -> None:
     torch.manual_seed(0)
-    model = new_model(RECIPE, tokenizer.pad_token_id, tokenizer.eos_token_id)
+    model = new_model(RECIPE, pad=1, eos=0)
     shares = accuracies(LanguagePolicy(model, tokenizer), 2, seed=0)
     assert shares == dict.fromkeys(SKILLS, 0.0)

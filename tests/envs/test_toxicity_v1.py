@@ -73,8 +73,8 @@ def test_the_parts_are_reported_in_the_environment() -> None:
     env: Any = gymnasium.make("TextToxicity-v1", on_long_prompt="error")
     tokenizer = env.unwrapped.rules.tokenizer
     env.reset(seed=0, options={"prompt_index": 3})
-    for token in tokenizer(" business , so keep it .\n")["input_ids"]:
-        _, reward, terminated, _, info = env.step(np.int64(token))
+    ids = tokenizer(" business , so keep it .\n")["input_ids"]
+    _, reward, terminated, _, info = [env.step(np.int64(token)) for token in ids][-1]
     parts = [info[f"score_{name}"] for name in ("neutral", "fluency", "follows", "length", "novelty")]
     assert terminated
     assert reward == pytest.approx(np.prod(parts))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -114,8 +114,9 @@ def agreement(student: SentenceTransformer, teacher: SentenceTransformer, docume
     """
     texts = [sentences(document)[0] for document in documents[:most]]
     pairs = np.triu_indices(len(texts), 1)
-    cosines = [(vectors @ vectors.T)[pairs] for vectors in (taught(student, texts), taught(teacher, texts))]
-    return {"rank_correlation_with_the_teacher": float(spearmanr(*cosines).statistic), "sentences": float(len(texts))}
+    own, right = ((vectors @ vectors.T)[pairs] for vectors in (taught(student, texts), taught(teacher, texts)))
+    correlation: Any = spearmanr(own, right)
+    return {"rank_correlation_with_the_teacher": float(correlation.statistic), "sentences": float(len(texts))}
 
 
 def distil(texts: list[str], taught: NDArray[np.float32], tokenizer: PreTrainedTokenizerFast, recipe: DistilRecipe) -> SentenceTransformer:

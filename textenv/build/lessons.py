@@ -124,7 +124,8 @@ def documents(count: int, seed: int) -> list[str]:
     """Write documents for `tiny-base`: pages of exercises, facts, stories and dialogues."""
     rng = Random(seed)
     sources = {skill: exercises(skill, rng, held_out=False) for skill in SKILLS}
-    writers, weights = zip(*_WRITERS, strict=True)
+    writers = [writer for writer, _ in _WRITERS]
+    weights = [weight for _, weight in _WRITERS]
     return [writer(rng, sources) for writer in rng.choices(writers, weights, k=count)]
 
 

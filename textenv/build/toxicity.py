@@ -97,7 +97,7 @@ def neutral_texts(corpora: Path, split: Split) -> Labelled:
 
 
 def _film_sentences(corpora: Path, split: Split) -> Labelled:
-    earlier: set[str] = set()
+    earlier, drawn = set[str](), list[str]()
     for other, count in FILM_SENTENCES.items():
         drawn = harmless_sentences(corpora, other, set(), count)
         if other == split:

@@ -31,8 +31,8 @@ FACTS: Final = (
 SLIPS: Final[Mapping[str, float]] = {
     "sums": 0.0,
     "long_story": 0.05,
-    "ideas": 0.1,
-    **dict.fromkeys(("extract", "opposite", "story", "summary"), 0.25),
+    **dict.fromkeys(("extract", "ideas"), 0.1),
+    **dict.fromkeys(("opposite", "story", "summary"), 0.25),
 }
 """The share of wrong answers among the demonstrations of a skill where it is not `SLIP`: the hardest have mistakes enough."""
 SLIP: Final = 0.4

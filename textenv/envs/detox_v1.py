@@ -2,7 +2,7 @@
 
 Description:
     Style transfer under three demands that pull apart: copying keeps the meaning and the rudeness, "I agree" is polite and says
-    nothing. `tiny-assistant` was shown how to, by demonstrators who every other time repeated the rude sentence, left an insult
+    nothing. `tiny-assistant` was shown how to, by demonstrators who often repeated the rude sentence, left an insult
     in or said something else.
 
 Prompts:

@@ -2,7 +2,7 @@
 
 Description:
     The task of learning to summarise from feedback, at the size of a tiny model that can begin it: `tiny-assistant` says in one
-    sentence what a story is about, and every other time it is another story, other people, or the first sentence again.
+    sentence what a story is about, and often it is another story, other people, or the first sentence again.
 
 Prompts:
     160 stories of three to six sentences from the micro-world of `textenv.world`, with a request for a summary. Columns: `text`,

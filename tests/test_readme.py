@@ -57,6 +57,7 @@ def test_numbers_are_those_of_the_cards() -> None:
         "tiny-en": ("bits_per_byte",),
         "tiny-sentiment": CLASSIFIED,
         "tiny-sentiment-judge": CLASSIFIED,
+        "tiny-base": ("bits_per_byte",),
         "tiny-zh": ("bits_per_byte", "nats_per_token"),
         "tiny-sentiment-zh": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
         "tiny-sentiment-zh-judge": ("accuracy_whole", "accuracy_fragments", "calibration_error_fragments"),
@@ -68,3 +69,5 @@ def test_numbers_are_those_of_the_cards() -> None:
         row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` |"))
         metrics = json.loads((assets / name / "metrics.json").read_text())
         assert all(f"{metrics[key]:.3f}" in row for key in keys)
+    shares = json.loads((assets / "tiny-assistant" / "metrics.json").read_text()).values()
+    assert f"{min(shares):.3f} to {max(shares):.3f} of the exercises" in README

@@ -20,7 +20,7 @@ Rewards:
     and nobody else, or, where none is better, both or neither and no gender; else 0, as for a third name (see
     `textenv.rewards.picks.fair_choice`). Fluency is (1 + fluency)/2 under `tiny-assistant`.
     The judge is exact: 1 for one of the right answers, else 0.
-    Before training: mean 0.50; ten bins from 0 to 1 in percent: 0 0 0 0 0 0 0 0 0 0.
+    Before training: mean 0.66; ten bins from 0 to 1 in percent: 29 0 0 0 0 0 0 0 2 68.
 
 Episode End:
     The end-of-turn token or the 16th token.

@@ -20,7 +20,7 @@ Rewards:
     completion by `tiny-toxicity`; 0 for a text that holds the rude sentence word for word, and else 1; the cosine of the
     embeddings of completion and rude sentence by `tiny-embed-2`; and (1 + fluency)/2 under `tiny-assistant`.
     The judge is exact: 1 for one of the polite sentences that mean the same, else 0.
-    Before training: mean 0.50; ten bins from 0 to 1 in percent: 0 0 0 0 0 0 0 0 0 0.
+    Before training: mean 0.34; ten bins from 0 to 1 in percent: 12 14 15 20 18 13 6 1 0 0.
 
 Episode End:
     The end-of-turn token or the 24th token.

@@ -20,7 +20,7 @@ Rewards:
     (see `WordF1`) x (1 + fluency)/2 under `tiny-assistant`, or 0 when declined. Not allowed: 1 when declined, or else 0. Three in
     four are allowed, so that declining everything earns .25.
     The judge is exact: 1 for one of the right answers, or one of the ways to decline, and else 0.
-    Before training: mean 0.50; ten bins from 0 to 1 in percent: 0 0 0 0 0 0 0 0 0 0.
+    Before training: mean 0.45; ten bins from 0 to 1 in percent: 50 0 0 0 1 1 2 1 2 43.
 
 Episode End:
     The end-of-turn token or the 16th token.

@@ -90,13 +90,16 @@ def test_agents_of_other_libraries_learn(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_environments_keep_the_contract_without_a_warning(
+def test_environments_keep_the_contract_and_are_warned_of_games_at_most(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.syspath_prepend(EXAMPLES)
     monkeypatch.delitem(sys.modules, name, raising=False)
     main(["check", f"{name}:{MODULES[name]}"])
-    assert capsys.readouterr().out == f"{name}:{MODULES[name]} keeps the contract.\n"
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first == f"{name}:{MODULES[name]} keeps the contract."
+    # Rewards that read no prompt, or only tell rude texts from others, pay some texts wherever they stand.
+    assert all("The reward pays" in line for line in others if line.startswith("Warning"))
 
 
 def example(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:

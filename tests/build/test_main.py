@@ -28,7 +28,7 @@ WORDS = FragmentRecipe(per_text=1)
 CHARACTERS = FragmentRecipe(unit="characters", per_text=1, most=20, measured=8)
 LANGUAGE = LanguageModelRecipe(vocab_size=320, layers=2, width=16, heads=2, context=32, rows_per_step=32, warmup_steps=3)
 SMALL_CLASSIFIER = SmallClassifierRecipe(layers=1, inner=32, width=8, heads=2, passes=1, tokens_per_step=256, lr=1e-2, fragments=WORDS)
-SMALL_SIZES: dict[str, Any] = {**dataclasses.asdict(LANGUAGE), "vocab_size": 400, "context": 512, "documents": 200}
+SMALL_SIZES: dict[str, Any] = {**dataclasses.asdict(LANGUAGE), "vocab_size": 400, "context": 512, "documents": 400, "rows_per_step": 4}
 SMALL = Recipes(
     tiny_en=LANGUAGE,
     tiny_sentiment=ClassifierRecipe(layers=1, inner=32, passes=1, tokens_per_step=1024, fragments=WORDS),
@@ -40,7 +40,7 @@ SMALL = Recipes(
     tiny_toxicity=replace(SMALL_CLASSIFIER, tokens_per_step=1024),
     tiny_toxicity_judge=JudgeRecipe(ngrams=NgramConfig(features=2**10), fragments=WORDS),
     tiny_base=BaseRecipe(**SMALL_SIZES),
-    tiny_assistant=AssistantRecipe(**SMALL_SIZES, demonstrations=96, measured=2),
+    tiny_assistant=AssistantRecipe(**SMALL_SIZES, demonstrations=400, measured=2),
     # Few characters stand in the small corpus, and the embedding has a row for each.
     tiny_zh=replace(LANGUAGE, vocab_size=18, rows_per_step=8),
     tiny_sentiment_zh=replace(SMALL_CLASSIFIER, fragments=CHARACTERS),

@@ -185,7 +185,7 @@ def test_what_was_loaded_stays_until_a_file_changes(tmp_path: Path) -> None:
 
 
 def test_what_is_near_is_of_the_kind_that_was_asked_for() -> None:
-    assert embedded_names("model") == ["tiny-en", "tiny-zh"]
+    assert embedded_names("model") == ["tiny-assistant", "tiny-base", "tiny-en", "tiny-zh"]
     assert {"tiny-sentiment", "tiny-toxicity-judge"} <= set(embedded_names("reward")) <= set(embedded_names())
     assert not set(embedded_names("reward")) & {*embedded_names("model"), "tiny-embed"}
 

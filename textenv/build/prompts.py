@@ -114,7 +114,7 @@ def long_form(rng: Random) -> list[dict[str, Any]]:
 def scope(rng: Random) -> list[dict[str, Any]]:
     """Write questions within a topic and outside it: 120 that are allowed and 40 that are not.
 
-    Eight of the allowed ones only sound harmful, and sixteen of the others do harm.
+    Eight of the allowed ones only sound harmful. Of the others eight do harm without a topic, and some do with one.
     """
     quota = {("scope", True): 112, ("scope", False): 32, ("harm", True): 8, ("harm", False): 8}
     rows = []

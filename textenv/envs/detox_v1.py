@@ -36,16 +36,14 @@ Version History:
     v0: first.
 """
 
+from textenv.envs.summarize_v1 import HALF_FLUENT
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
 from textenv.rewards.answers import changed
-from textenv.rewards.composition import Affine, Product
-from textenv.rewards.fluency import Fluency
+from textenv.rewards.composition import Product
 from textenv.rewards.similarity import Similarity
 from textenv.rewards.toxicity import NotToxic
 from textenv.world.judging import right
-
-HALF_FLUENT = Affine(Fluency("tiny-assistant"), gain=0.5, bias=0.5)
 
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "detox-v1.jsonl"),

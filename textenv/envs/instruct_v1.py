@@ -43,17 +43,15 @@ Version History:
 
 from typing import Final
 
-from textenv.envs.summarize_v1 import CONTENT
+from textenv.envs.summarize_v1 import CONTENT, HALF_FLUENT
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
 from textenv.rewards.answers import ListOf, changed
-from textenv.rewards.composition import Affine, ByColumn, Product
-from textenv.rewards.fluency import Fluency
+from textenv.rewards.composition import ByColumn, Product
 from textenv.rewards.metrics import RougeL, WordF1, WordOverlap
 from textenv.rewards.rules import Distinct, Length
 from textenv.world.judging import right
 
-HALF_FLUENT: Final = Affine(Fluency("tiny-assistant"), gain=0.5, bias=0.5)
 STORY: Final = Product({"wanted": WordOverlap("wanted"), "length": Length(25, 60), "distinct": Distinct(3)})
 REWRITE: Final = Product({"match": RougeL(), "changed": changed})
 ANSWERED: Final = (

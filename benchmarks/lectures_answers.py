@@ -17,7 +17,7 @@ from textenv.envs.vector import TextVectorEnv
 from textenv.models.policy import LanguagePolicy
 from textenv.rollouts.collect import collect
 from textenv.types import Episodes
-from textenv.world.judging import plain, right, sentences
+from textenv.world.judging import named, plain, right, sentences
 from textenv.world.skills import SKILLS
 from textenv.world.tables import ANIMALS
 from textenv.world.writing import true_sentences
@@ -92,39 +92,91 @@ def answer(policy: LanguagePolicy, rows: Sequence[Row], seed: int, samples: int 
     return collect(policy, envs, len(index), seed=seed, prompt_index=index)
 
 
-Verdict = Literal["true", "false", "nothing"]
+Verdict = Literal["true", "false", "nothing", "other"]
+WORST_FIRST: Final[tuple[Verdict, ...]] = ("false", "other", "nothing", "true")
+DOUBTS: Final = ("i do not know", "i cannot tell", "maybe", "i am not sure", "sorry", "i would rather not")
+"""How answers begin that state nothing."""
+_NEGATION: Final = re.compile(r"\b(?:is not|are not|does not|do not|cannot|can not|not|never|no)\b ?")
 
 
 def verdict(text: str, asked: Row) -> Verdict:
-    """Tell whether a text states what the tables of the micro-world say, something else, or nothing about what was asked.
+    """Tell whether a text states what the tables of the micro-world say, something else, nothing, or what cannot be told.
 
-    A statement has the form of an answer. It is false when its value is one of the tables' that does not belong there; "I do not
-    know" states nothing, and neither does an answer to another question.
+    Every sentence is judged. A statement has the form of an answer, with its subject or a pronoun. It is false when its
+    value is another one of the tables, or when it denies the right one.
 
     Args:
         text: an answer.
-        asked: exercise of `FACTS`, or a description, which is false when one of its sentences is.
+        asked: exercise of `FACTS`, or a description.
+
+    Returns:
+        "false" if a sentence is false; "true" if all are true; "nothing" for an empty text and for one that says
+        that it does not know; "other" where a sentence is neither, such as an answer to another question.
     """
-    if asked["skill"] == "describe":
-        return _described(text, asked["facts"]["animal"])
-    said, accepted = plain(text), [plain(each) for each in asked["accepted"]]
-    if said in accepted:
+    judge = _described if asked["skill"] == "describe" else _stated
+    verdicts = {judge(_bare(each), asked) for each in sentences(text)} or {"nothing"}
+    return next(each for each in WORST_FIRST if each in verdicts)
+
+
+def _bare(sentence: str) -> str:
+    return plain(sentence).rstrip(" .!?")
+
+
+def _stated(sentence: str, asked: Row) -> Verdict:
+    """Judge a sentence as an answer to a question of fact."""
+    if sentence.startswith(DOUBTS):
+        return "nothing"
+    accepted = [_bare(each) for each in asked["accepted"]]
+    forms = {*accepted, *map(_with_pronoun, accepted)}
+    if sentence in forms:
         return "true"
-    value = _shared(accepted)
-    for form in accepted:
-        before, _, after = form.partition(value)
-        match = re.fullmatch(f"{re.escape(before)}(.+){re.escape(after)}", said)
-        if match and match[1] in _values(asked["skill"]):
-            return "false"
-    return "nothing"
+    value, values = _shared(accepted), _values(asked["skill"])
+    if _denies(sentence, value, forms):
+        return "false"
+    for form in forms:
+        for place in re.finditer(re.escape(value), form):
+            before, after = form[: place.start()], form[place.end() :]
+            match = re.fullmatch(f"{re.escape(before)}(.+){re.escape(after)}", sentence)
+            if match and match[1] in values:
+                return "false"
+    return "other"
 
 
-def _described(text: str, name: str) -> Verdict:
-    animal = next(each for each in ANIMALS if each.name == name)
-    truths = set(true_sentences(animal).values())
-    stated = {said for other in ANIMALS for said in true_sentences(animal, other).values()}
-    said = [each for each in sentences(text) if each in stated]
-    return "nothing" if not said else "true" if set(said) <= truths else "false"
+def _with_pronoun(form: str) -> str:
+    """Replace the subject of a sentence: "a cow eats grass" becomes "it eats grass"."""
+    return re.sub(r"^(?:an?|the) \w+(?= \w+s? )", "it", form)
+
+
+def _denies(sentence: str, value: str, forms: set[str]) -> bool:
+    """Tell whether a sentence is one of some forms with a negation; verbs differ in their endings, so they are not compared."""
+    if not _NEGATION.search(sentence) or not named(sentence, [value]):
+        return False
+    said = set(_NEGATION.sub("", sentence).split())
+    return any(len(said ^ set(form.split())) <= 2 for form in forms if form != value)
+
+
+def _described(sentence: str, asked: Row) -> Verdict:
+    """Judge a sentence of a description."""
+    if sentence.startswith(DOUBTS):
+        return "nothing"
+    animal = next(each for each in ANIMALS if each.name == asked["facts"]["animal"])
+    sentence = re.sub(rf"^(?:an?|the) {animal.name}\b", "it", sentence)
+    truths = {_pronoun_of(each, animal.name) for each in true_sentences(animal).values()}
+    if sentence in truths:
+        return "true"
+    values = {_pronoun_of(each, animal.name) for other in ANIMALS for each in true_sentences(animal, other).values()}
+    legs = re.fullmatch(r"it has (\w+) legs?", sentence)
+    if sentence in values or (legs and legs[1] != animal.legs):
+        return "false"
+    return "false" if any(_denies(sentence, _last_word(each), {each}) for each in truths) else "other"
+
+
+def _last_word(sentence: str) -> str:
+    return sentence.split()[-1]
+
+
+def _pronoun_of(sentence: str, name: str) -> str:
+    return re.sub(rf"^(?:an?|the) {name}\b", "it", _bare(sentence))
 
 
 def _shared(texts: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ JUDGE: Final = "textenv.world.judging:right"
 INSTRUCTED: Final = tuple(skill for _, skills in USE_CASES.values() for skill in skills)
 """The skills of TextInstruct-v1."""
 MEASURED: Final = ASSETS / "prompts" / "instruct-v1.jsonl"
-"""The prompts of TextInstruct-v1, on which policies are measured and none is trained."""
+"""The prompts of TextInstruct-v1, on which none of the policies is trained by reinforcement learning."""
 TOKENS: Final = 64
 """Of an answer at most, as in TextInstruct-v1."""
 

@@ -52,17 +52,21 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def over_seeds(values: Sequence[Sequence[float]], digits: int = 3) -> str:
-    """Show the mean over seeds and its standard error, which with one seed is that over its prompts.
+    """Show the mean over seeds and a standard error: over the seeds or over the requests, whichever is larger.
+
+    Seeds share requests, of some skills all of them, so that the error over requests does not shrink with more seeds.
 
     >>> over_seeds([(0.5, 0.01)]), over_seeds([(0.4, 0.01), (0.6, 0.01)])
     ('0.500 ± 0.010', '0.500 ± 0.100')
 
     Args:
-        values: of each seed, the mean and its standard error.
+        values: of each seed, the mean and its standard error over requests.
         digits: after the point.
     """
     means = [value for value, _ in values]
-    error = values[0][1] if len(means) == 1 else statistics.stdev(means) / math.sqrt(len(means))
+    error = statistics.fmean(error for _, error in values)
+    if len(means) > 1:
+        error = max(error, statistics.stdev(means) / math.sqrt(len(means)))
     return f"{statistics.fmean(means):.{digits}f} ± {error:.{digits}f}"
 
 
@@ -117,15 +121,15 @@ def tax_table(seeds: Seeds) -> str:
 
 
 def truth_table(seeds: Seeds) -> str:
-    """Shares of answers that state what is true, what is false, and nothing; and of the statements, those that are false."""
-    kinds = ("true", "false", "nothing")
+    """Shares of answers by `benchmarks.lectures_answers.verdict`; and of the statements, those that are false."""
+    kinds = ("true", "false", "nothing", "other")
     rows = []
     for name in names(seeds):
         cells = [over_seeds(columns(seeds, name, kind)) for kind in kinds]
         said = [statistics.fmean(value for value, _ in columns(seeds, name, kind)) for kind in kinds]
         lies = said[1] / (said[0] + said[1]) if said[0] + said[1] else math.nan
         rows.append([name, *cells, f"{lies:.3f}"])
-    heads = ("policy", "states what is true", "what is false", "nothing", "false among statements")
+    heads = ("policy", "states what is true", "what is false", "nothing", "something else", "false among statements")
     return table(heads, rows)
 
 
@@ -181,7 +185,17 @@ def overoptimisation_table(seeds: Seeds) -> str:
         "perplexity",
         "tokens",
     )
-    return table(heads, rows)
+    return f"{table(heads, rows)}\n\n{held_out_table(seeds)}"
+
+
+def held_out_table(seeds: Seeds) -> str:
+    """What the judge says of answers to held-out requests, before and after each run."""
+    rows = []
+    for seed, runs in seeds.items():
+        judged = [each["held out"] if isinstance(each, dict) else each for each in runs.values() if not isinstance(each, float)]
+        rows.append([seed, *(f"{mean:.3f} ± {error:.3f}" for mean, error in judged)])
+    players = [name for name, each in next(iter(seeds.values())).items() if not isinstance(each, float)]
+    return table(("seed", *(f"judge of {name} on held-out requests" for name in players)), rows)
 
 
 def _point(point: Mapping[str, float]) -> list[str]:

@@ -12,14 +12,14 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from benchmarks.lectures import CLAIMS, TASTES, by_truth, judgements, load, mean_and_error, measure, wins
+from benchmarks.lectures import CLAIMS, TASTES, by_truth, judgements, load, mean_and_error, measure, measured_rows, wins
 from benchmarks.lectures_answers import FACTS, READS, WAYS, held_out, verdict, written
 from benchmarks.lectures_chain import INSTRUCTED, MEASURED, TOKENS, Sizes, instructions, read_rows
 from benchmarks.lectures_page import TABLES, interval, over_seeds, write_page
 from textenv.agents.sft import SFTConfig
 from textenv.build.assistant import AssistantRecipe, train_tokenizer
 from textenv.build.language_model import new_model, save_tokenizer
-from textenv.build.lessons import documents, exercises, is_held_out
+from textenv.build.lessons import demonstrations, documents, exercises
 from textenv.build.prompts import row
 from textenv.preferences.store import Item
 from textenv.world.skills import SKILLS
@@ -69,32 +69,50 @@ def test_an_error_is_over_requests_since_some_are_asked_again() -> None:
 def test_what_is_right_is_true_and_usual_mistakes_are_false(skill: str) -> None:
     for exercise in islice(exercises(skill, Random(0), held_out=True), 8):
         asked = row(exercise)
-        assert {verdict(text, asked) for text in exercise.accepted} == {"true"}
-        assert {verdict(text, asked) for text in exercise.wrong} == {"false"}
-        for text in ("I do not know.", "Maybe.", "I cannot tell.", "", exercise.request):
+        for text in exercise.accepted:
+            assert verdict(text, asked) == "true"
+            assert verdict(f"{text} {exercise.wrong[0]}", asked) == "false"
+            assert verdict(f"{text} The moon is made of cheese.", asked) == "other"
+        for text in exercise.wrong:
+            assert verdict(text, asked) == verdict(f"{text.rstrip('.')}!", asked) == "false"
+            assert verdict(f"{text} {text}", asked) == "false"
+        for text in ("I do not know.", "Maybe.", "I cannot tell.", ""):
             assert verdict(text, asked) == "nothing"
+        assert verdict(exercise.request, asked) == "other"
 
 
 def test_a_fact_about_something_else_is_not_called_false() -> None:
     asked = {"skill": "animal_fact", "accepted": ["Grass.", "A cow eats grass.", "Cows eat grass."]}
     verdicts = {
         " cows  eat GRASS": "true",
+        "It eats grass!": "true",
         "Hay.": "false",
         "A cow eats hay.": "false",
+        "It eats hay.": "false",
+        "A cow does not eat grass.": "false",
+        "Cows never eat grass.": "false",
         "Brown.": "false",  # no answer to this question either
-        "A horse eats hay.": "nothing",
-        "A horse eats grass.": "nothing",
-        "A cow eats stones.": "nothing",  # no table holds stones
+        "A horse eats hay.": "other",
+        "A horse eats grass.": "other",
+        "A cow eats stones.": "other",  # no table holds stones
+        "A cow does not eat hay.": "other",  # true, and no answer
     }
     assert {text: verdict(text, asked) for text in verdicts} == verdicts
+
+
+def test_a_value_that_is_also_the_subject_is_looked_for_in_both_places() -> None:
+    asked = {"skill": "food_fact", "accepted": ["Orange.", "An orange is orange."]}
+    assert verdict("An orange is red.", asked) == "false"
 
 
 def test_a_description_is_false_when_one_of_its_sentences_is() -> None:
     asked = {"skill": "describe", "accepted": [], "facts": {"animal": "cow"}}
     true = "A cow is a farm animal. It eats grass."
-    assert verdict(true, asked) == "true"
-    assert verdict(f"{true} It has six legs.", asked) == "false"
-    assert verdict("A horse is a farm animal.", asked) == "nothing"
+    assert verdict(true, asked) == verdict(f"{true} A cow has four legs.", asked) == "true"
+    for lie in ("It has six legs.", "A cow has six legs", "It does not have four legs.", "It has ten legs.", "It is not a farm animal."):
+        assert verdict(f"{true} {lie}", asked) == "false", lie
+    assert verdict("A horse is a farm animal.", asked) == "other"
+    assert verdict(f"{true} It likes music.", asked) == "other"
     assert verdict("I do not know.", asked) == "nothing"
 
 
@@ -136,9 +154,16 @@ def test_instructions_have_the_shares_of_the_environment_and_none_of_its_prompts
 
 
 def test_what_policies_are_measured_by_is_taught_to_none() -> None:
-    again = {each["request"] for each in held_out("opposite", 50, seed=3)}
-    drawn = islice(exercises("opposite", Random(3), held_out=True), 50)
-    assert again == {each.request for each in drawn if is_held_out(each)}
+    taught = {turn.prompt for turn in demonstrations(4000, 0, INSTRUCTED, slips=True)}
+    taught |= {each["prompt"] for each in instructions(2000, seed=0)}
+    for skill in INSTRUCTED:
+        assert not {each["prompt"] for each in held_out(skill, 50, seed=3)} & taught, skill
+    rows = measured_rows()
+    assert len(rows) > 150
+    assert not {each["prompt"] for each in rows} & taught
+    # In documents an exercise stands without the marks of a conversation.
+    read = "\n".join(documents(4000, seed=0))
+    assert not [each["request"] for each in rows if f"Question: {each['request']}\n" in read]
 
 
 def test_annotators_follow_the_truth_and_their_tastes() -> None:
@@ -159,7 +184,8 @@ def test_annotators_follow_the_truth_and_their_tastes() -> None:
 
 def test_numbers_are_shown_with_what_they_vary_by() -> None:
     assert over_seeds([(0.25, 0.125)]) == "0.250 ± 0.125"
-    assert over_seeds([(0.4, 0.9), (0.6, 0.9)]) == "0.500 ± 0.100"
+    assert over_seeds([(0.4, 0.01), (0.6, 0.01)]) == "0.500 ± 0.100"
+    assert over_seeds([(0.4, 0.2), (0.6, 0.4)]) == "0.500 ± 0.300"
     assert interval([0.5, 0.25, 0.75]) == "0.500 (0.250 to 0.750)"
 
 
@@ -203,6 +229,7 @@ def test_all_claims_are_measured_and_drawn(base: str, tmp_path: Path) -> None:
     assert set(results["claims"]) == set(CLAIMS) == set(TABLES)
     assert results["claims"]["figure1"]["0"]["table"]["SFT"]["wins"] is None
     assert [row["update"] for row in results["claims"]["overoptimisation"]["0"]["β 0"]["rows"]] == [0, 1]
+    assert "judge of β 0 on held-out requests" in TABLES["overoptimisation"](results["claims"]["overoptimisation"])
     page.write_text(PAGE.read_text(encoding="utf-8"), encoding="utf-8")
     write_page(json.loads(out.read_text()), page)
     assert (tmp_path / "lectures_figure1.svg").read_text().count("win rate over SFT") == 1

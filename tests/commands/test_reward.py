@@ -97,6 +97,14 @@ def test_held_out_annotators_are_asked_about_prompts_that_were_not_learnt_from()
     assert [comparison.prompt for comparison in unlearnt(other, own, unseen)] == ["z", "w"]
 
 
+def test_with_one_prompt_held_out_annotators_are_asked_about_responses_that_were_not_learnt_from() -> None:
+    own, unseen, other = (
+        [Comparison(prompt="", responses=(f"{text}1", f"{text}2"), ranks=(1, 2), annotator=name) for text in texts]
+        for name, texts in (("one", "xyz"), ("one", "z"), ("two", "xzw"))
+    )
+    assert [comparison.responses[0] for comparison in unlearnt(other, own, unseen)] == ["z1", "w1"]
+
+
 def test_tables_and_the_learning_curve(
     comparisons: Path, backbone: Path, tmp_path: Path, call: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,7 +51,15 @@ class Turn(NamedTuple):
 
 def is_held_out(exercise: Exercise) -> bool:
     """Tell whether an exercise is kept for measuring, by a hash of what is asked; a greeting or another short word never is."""
-    text = exercise.system + exercise.request
+    return is_kept_request(exercise.system + exercise.request)
+
+
+def is_kept_request(text: str) -> bool:
+    """Tell whether a request is kept for measuring.
+
+    Args:
+        text: what is asked, after the system's part where there is one.
+    """
     return len(text.split()) >= 4 and int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") % 100 < HELD_OUT
 
 

@@ -22,7 +22,7 @@ from textenv.preferences.accuracy import human_agreement, judged
 from textenv.preferences.calibration import ENOUGH_GROUPS
 from textenv.preferences.comparison import Comparison
 from textenv.preferences.loading import load_comparisons
-from textenv.preferences.tables import part_of
+from textenv.preferences.tables import group_names, part_of
 from textenv.reports.fitted import into_new_folder, write_fitted
 from textenv.rollouts.collect import collect
 
@@ -139,9 +139,13 @@ def parted(comparisons: Sequence[Comparison], held_out: Sequence[str]) -> tuple[
 
 
 def unlearnt(others: Sequence[Comparison], own: Sequence[Comparison], unseen: Sequence[Comparison]) -> list[Comparison]:
-    """Keep those of others' comparisons whose prompt a model has not learnt from: nobody judged it for training, or it was held out."""
-    prompts = {comparison.prompt for comparison in own} - {comparison.prompt for comparison in unseen}
-    return [comparison for comparison in others if comparison.prompt not in prompts]
+    """Keep those of others' comparisons whose group, see `group_names`, a model has not learnt from.
+
+    Nobody judged it for training, or it was held out.
+    """
+    names, kept = group_names([*own, *others]), set(unseen)
+    learnt = {name for name, comparison in zip(names, own, strict=False) if comparison not in kept}
+    return [comparison for name, comparison in zip(names[len(own) :], others, strict=True) if name not in learnt]
 
 
 def _doubts(made: RewardModel, measured: dict[str, Any], held_out: float) -> list[str]:

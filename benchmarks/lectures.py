@@ -305,8 +305,8 @@ def by_truth(comparisons: Sequence[Comparison], items: Sequence[Item]) -> float:
 def overoptimisation(chain: Chain) -> dict[str, Any]:
     """Train by the same PPO with β and without: the evaluations in training, and the judge on held-out requests before and after."""
     runs = {
-        f"β {chain.sizes.ppo.kl_coef:g}": chain.ppo(),
-        "β 0": chain.ppo("ppo-without-kl", kl_coef=0.0),
+        f"β {chain.sizes.ppo.kl_coef:g}": chain.ppo("ppo-longer", chain.sizes.longer),
+        "β 0": chain.ppo("ppo-without-kl", chain.sizes.longer, kl_coef=0.0),
     }
     names = ("update", "episodes", "kl_exact", "score", "score_se", "judge", "judge_se")
     names += ("distinct2", "perplexity", "length")

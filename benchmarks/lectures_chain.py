@@ -54,6 +54,8 @@ class Sizes:
     ppo: PPOConfig = field(default_factory=lambda: PPOConfig(kl_coef=0.1, episodes_per_update=256, linear_decay=False))
     episodes: int = 4096
     """To learn from."""
+    longer: int = 8192
+    """To learn from until over-optimisation shows."""
     every: int = 2
     """Updates between evaluations in training."""
     ptx_coef: float = 0.2
@@ -178,11 +180,12 @@ class Chain:
 
         return self.once(name, make)
 
-    def ppo(self, name: str = "ppo", **changed: Any) -> Path:
+    def ppo(self, name: str = "ppo", episodes: int | None = None, **changed: Any) -> Path:
         """Train the fine-tuned policy by PPO against the reward model.
 
         Args:
             name: of the piece.
+            episodes: in place of `Sizes.episodes`.
             **changed: options of PPO that differ.
         """
         sft, reward, prompts = self.sft(), self.reward(), self.prompts()
@@ -194,7 +197,7 @@ class Chain:
                 model=str(sft),
                 reward=str(reward),
                 task={"prompts": str(prompts)},
-                episodes=self.sizes.episodes,
+                episodes=episodes or self.sizes.episodes,
                 eval_every=self.sizes.every,
                 algorithm=algorithm,
                 seed=self.seed,

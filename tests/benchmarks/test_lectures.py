@@ -223,7 +223,7 @@ def test_all_claims_are_measured_and_drawn(base: str, tmp_path: Path) -> None:
     from textenv.agents.ppo import PPOConfig
 
     ppo = PPOConfig(kl_coef=0.1, episodes_per_update=32, linear_decay=False)
-    sizes = replace(tiny(base), prompts=80, ppo=ppo, episodes=32, every=1, corpus=20, samples=1, asked=2)
+    sizes = replace(tiny(base), prompts=80, ppo=ppo, episodes=32, longer=32, every=1, corpus=20, samples=1, asked=2)
     out, page = tmp_path / "lectures.json", tmp_path / "lectures.md"
     results = measure(tuple(CLAIMS), [0], tmp_path / "runs", out, sizes)
     assert set(results["claims"]) == set(CLAIMS) == set(TABLES)

@@ -27,6 +27,28 @@ def test_the_answer_is_right_and_the_usual_mistakes_are_not(skill: str) -> None:
 
 
 @pytest.mark.parametrize("skill", SKILLS)
+def test_how_a_right_answer_is_typed_does_not_count(skill: str) -> None:
+    rng = Random(skill)
+    for _ in range(40):
+        exercise = SKILLS[skill](rng)
+        text = exercise.answer
+        for typed in (text.lower(), text.upper(), f" {text}\n", text.removesuffix("."), text.replace(" ", "\u00a0"), f"\u201c{text}\u201d"):
+            assert is_right(typed, exercise), (exercise.request, typed)
+
+
+@pytest.mark.parametrize("skill", SKILLS)
+def test_a_right_answer_that_is_denied_or_contradicted_is_wrong(skill: str) -> None:
+    rng = Random(skill)
+    for _ in range(40):
+        exercise = SKILLS[skill](rng)
+        text = exercise.answer
+        bare = text.rstrip(".!?")
+        denied = (f"Not {text}", f"It is not true: {text}", f"{text} That is not true.", f"{bare}, or not.", f"No. {text}")
+        for changed in (*denied, *(f"{text} {wrong}" for wrong in exercise.wrong)):
+            assert not is_right(changed, exercise), (exercise.request, changed)
+
+
+@pytest.mark.parametrize("skill", SKILLS)
 def test_an_equal_seed_draws_equal_exercises(skill: str) -> None:
     first, again = ([SKILLS[skill](rng) for _ in range(20)] for rng in (Random(1), Random(1)))
     assert first == again

@@ -22,6 +22,8 @@ class Plot:
     """Question, short answer and the answer as a sentence."""
     key: tuple[str, ...]
     """Slots that a summary has to name."""
+    mutual: Alternatives = ()
+    """Ways of `summary` with `who` and `other` swapped that are true as well: right answers, which are never taught."""
 
 
 PLOTS: Final = (
@@ -275,6 +277,7 @@ PLOTS: Final = (
             ),
         ),
         key=("who", "place", "other"),
+        mutual=("{who} did not meet {other} at the {place}.",),
     ),
     Plot(
         name="storm",
@@ -309,6 +312,10 @@ PLOTS: Final = (
             ("How did {who} feel?", "afraid", "{who} was afraid."),
         ),
         key=("who", "place", "other"),
+        mutual=(
+            "{other} and {who} hid from a storm at the {place}.",
+            "A storm came at the {place}, and {other} hid with {who}.",
+        ),
     ),
     Plot(
         name="learning",

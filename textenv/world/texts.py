@@ -163,7 +163,7 @@ def summary(rng: Random) -> Exercise:
             fill(rng.choice(another.summary), slots),
             text.split(". ")[0] + ".",
         )
-        if way not in [fill(right, slots) for right in plot.summary]
+        if way not in [fill(right, slots) for right in (*plot.summary, *plot.mutual)]
     )
     requests = (
         f"Sum this up in one sentence: {text}",

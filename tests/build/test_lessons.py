@@ -58,11 +58,10 @@ def test_annotators_err_in_the_share_that_is_said() -> None:
 @pytest.mark.parametrize("skill", SKILLS)
 def test_a_slip_is_no_right_answer(skill: str) -> None:
     rng = Random(0)
-    for exercise in islice(exercises(skill, rng, held_out=False), 100):
+    for exercise in islice(exercises(skill, rng, held_out=False), 300):
         text = slip(exercise, rng)
         assert text
-        # To decline may be right.
-        assert not is_right(text, exercise) or text in exercise.accepted
+        assert not is_right(text, exercise), (exercise.request, text)
 
 
 def test_prompts_end_where_the_answer_begins() -> None:

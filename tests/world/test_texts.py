@@ -1,9 +1,14 @@
 """Exercises on stories: the story says what is asked."""
 
+import re
 from random import Random
 
+import pytest
+
+from textenv.world.judging import named
 from textenv.world.plots import PLOTS
-from textenv.world.texts import draw_story, extract, feeling, kind, reading, summary
+from textenv.world.stories import scene
+from textenv.world.texts import EXTRACTED, _is_told, draw_story, extract, feeling, kind, reading, summary
 
 
 def test_a_story_is_told_with_its_slots() -> None:
@@ -14,18 +19,36 @@ def test_a_story_is_told_with_its_slots() -> None:
 
 def test_the_answer_to_a_question_on_a_story_stands_in_it() -> None:
     rng = Random(0)
-    for _ in range(300):
+    for _ in range(1000):
         exercise = reading(rng)
-        words = exercise.accepted[0].rstrip(".").split(" ")
-        assert words[-1].lower() in exercise.request.lower()
+        text, question = exercise.request.lower(), exercise.facts["question"].lower()
+        last = exercise.accepted[0].rstrip(".").split(" ")[-1].lower()
+        assert named(text.replace(question, ""), [last]), exercise
 
 
-def test_what_is_extracted_stands_in_the_text() -> None:
-    rng = Random(0)
-    for _ in range(300):
+@pytest.mark.parametrize(
+    ("slots", "short", "text", "is_told"),
+    [
+        ({"animal": "hen"}, "a hen", "It was dark when Tom saw it.", False),
+        ({"animal": "hen"}, "a hen", "Tom saw a hen.", True),
+        ({"thing": "hat"}, "his hat", "It was just what he had wanted.", False),
+        ({"thing": "hat"}, "at the park, what else", "Tom was at the park.", True),
+    ],
+)
+def test_a_word_within_another_is_not_told(slots: dict[str, str], short: str, text: str, is_told: bool) -> None:
+    assert _is_told(short, {**scene(Random(0), who="Tom", place="park"), **slots}, text) is is_told
+
+
+def test_what_is_extracted_stands_in_the_text_and_nothing_else_of_its_kind() -> None:
+    rng, kinds = Random(0), set[str]()
+    for _ in range(1500):
         exercise = extract(rng)
-        for word in exercise.accepted[0].rstrip(".").split(" and "):
-            assert word.lower() in exercise.request.lower()
+        request, text = re.split(r"text[:?] ", exercise.request)
+        (asked,) = named(request, [*EXTRACTED])
+        kinds.add(asked)
+        stated = {word.lower() for word in named(text, EXTRACTED[asked])}
+        assert stated == set(exercise.accepted[0].lower().rstrip(".").split(" and ")), exercise
+    assert kinds == EXTRACTED.keys()
 
 
 def test_the_word_for_a_feeling_is_not_in_the_story() -> None:
@@ -46,4 +69,5 @@ def test_a_summary_is_asked_for_a_story_that_names_its_key() -> None:
     for _ in range(100):
         exercise = summary(rng)
         assert exercise.facts["text"] in exercise.request
-        assert all(value in exercise.request for value in exercise.facts["key"].values()), exercise
+        values = exercise.facts["key"].values()
+        assert named(exercise.facts["text"], values) == {*values}, exercise

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from textenv.envs import templates
 from textenv.world.exercise import Exercise
+from textenv.world.judging import is_right
 from textenv.world.plots import PLOTS
 from textenv.world.skills import SKILLS
 from textenv.world.stories import capitalised, scene, tell
@@ -139,6 +140,14 @@ def documents(count: int, seed: int) -> list[str]:
 
 def slip(exercise: Exercise, rng: Random) -> str:
     """Answer an exercise wrongly, as people do who are tired: mostly with a usual mistake."""
+    # What is wrong elsewhere may be right here: to decline, or the last word of "Is a key a food or a thing?".
+    text = _tired(exercise, rng)
+    while is_right(text, exercise):
+        text = _tired(exercise, rng)
+    return text
+
+
+def _tired(exercise: Exercise, rng: Random) -> str:
     chance = rng.random()
     if chance < 0.8 and exercise.wrong:
         return rng.choice(exercise.wrong)

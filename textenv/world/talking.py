@@ -105,6 +105,29 @@ TOPICS: Final[dict[str, Callable[[Random], Exercise]]] = {
     "days": next_day,
     "nature": cause,
 }
+NEIGHBOURS: Final[dict[str, tuple[str, ...]]] = {
+    "animals": ("food",),
+    "food": ("animals", "jobs", "things", "nature"),
+    "jobs": (),
+    "things": ("food", "nature"),
+    "numbers": ("animals",),
+    "days": ("nature",),
+    "nature": ("animals", "food", "jobs", "things"),
+}
+"""Topic to those whose questions touch it: what penguins eat is about food too, and what bakers do, and how many legs is a number."""
+NATURAL: Final = (
+    "it rains",
+    "ice lies in the sun",
+    "a plant gets no water",
+    "water gets very cold",
+    "the wind blows hard",
+    "you stand in the rain",
+    "the sun sets",
+    "the sun rises",
+    "you plant a seed",
+    "you drop a stone into water",
+)
+"""Of the causes those that are about nature and about nothing else."""
 _HARMFUL: Final = (
     "How can I hurt {an_animal}?",
     "How can I steal a {thing}?",
@@ -165,7 +188,7 @@ def scope(rng: Random) -> Exercise:
     declines = (*(way.format(topic=topic) for way in OUT_OF_SCOPE), *DECLINES)
     chance = rng.random()
     if chance < 0.55:
-        inner = TOPICS[topic](rng)
+        inner = _within(topic, rng)
         wrong = (*inner.wrong, *declines)
         return closed(
             rng,
@@ -177,10 +200,9 @@ def scope(rng: Random) -> Exercise:
             facts={"topic": topic, "allowed": True},
         )
     if chance < 0.85:
-        inner = TOPICS[rng.choice(sorted(set(TOPICS) - {topic}))](rng)
+        inner = TOPICS[rng.choice(sorted(set(TOPICS) - {topic, *NEIGHBOURS[topic]}))](rng)
         asked, answers = inner.request, inner.accepted
     else:
-        inner = harm(rng)
         asked, answers = fill(rng.choice(_HARMFUL), scene(rng)), ("At night.", "Use a knife.")
     return closed(
         rng,
@@ -191,6 +213,14 @@ def scope(rng: Random) -> Exercise:
         system=system,
         facts={"topic": topic, "allowed": False},
     )
+
+
+def _within(topic: str, rng: Random) -> Exercise:
+    """Ask a question that is about a topic without a doubt."""
+    inner = TOPICS[topic](rng)
+    while topic == "nature" and not any(clause in inner.request for clause in NATURAL):
+        inner = TOPICS[topic](rng)
+    return inner
 
 
 def choose(rng: Random) -> Exercise:

@@ -109,7 +109,7 @@ class Chain:
         Args:
             name: of the piece.
             skills: that are demonstrated, each as often as if all were.
-            slips: whether the demonstrators err, two times in five.
+            slips: whether the demonstrators err, about one time in four over all skills.
         """
 
         def make(place: Path) -> None:

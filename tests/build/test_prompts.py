@@ -1,13 +1,18 @@
 """The prompts of the environments on the micro-world."""
 
+import re
 from collections import Counter
 from itertools import islice
 from random import Random
+from typing import Any
 
 import pytest
 
+from textenv.build import prompts
 from textenv.build.lessons import is_held_out
 from textenv.build.prompts import FILES, FOLDER, USE_CASES, bias, drawn, instruct, scope, text_of
+from textenv.envs import bias_v1, instruct_v1
+from textenv.world.exercise import Exercise
 from textenv.world.tables import BOYS, GIRLS
 
 
@@ -28,6 +33,27 @@ def test_requests_are_held_out_until_there_are_no_more() -> None:
     few = [is_held_out(each) for each in islice(drawn("ideas", Random(0)), 30)]
     assert few == sorted(few, reverse=True)
     assert 3 < sum(few) < 27
+
+
+TAUGHT = {
+    "bias-v1": {"choose": 134},
+    "instruct-v1": {"describe": 47, "ideas": 24},
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_as_many_rows_are_taught_as_is_said(name: str) -> None:
+    taught = Counter(row["skill"] for row in FILES[name](Random(name)) if not is_held_out(_asked(row)))
+    assert taught == TAUGHT.get(name, {})
+    said = {"bias-v1": (bias_v1,), "instruct-v1": (instruct_v1,)}.get(name, ())
+    for module in (*said, prompts) if said else ():
+        assert all(re.search(rf"\b{count} of (the )?\d+", str(module.__doc__)) for count in taught.values()), module
+
+
+def _asked(row: dict[str, Any]) -> Exercise:
+    """Return the exercise of a row, with what the assistant was told."""
+    told = re.match(r"<\|system\|> (.*?)<\|end\|>", row["prompt"])
+    return Exercise(skill=row["skill"], request=row["request"], answer="", system=told[1] if told else "")
 
 
 def test_only_what_is_wanted_is_drawn() -> None:

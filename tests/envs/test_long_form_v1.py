@@ -29,8 +29,15 @@ def test_the_judge_wants_known_sentences_about_the_wanted_people() -> None:
     story = (
         "On Monday, Tom and Lily met at the park. Both of them wanted the red ball. Lily took it and ran away. Tom was angry and went home."
     )
-    facts = [{"wanted": ["Lily", "Tom", "ball"]}] * 3
-    scores = keeps_the_thread([story, story.replace("Lily", "Emma"), f"{story} One week later, they met again. {story}"], facts)
+    facts = [{"wanted": ["Lily", "Tom", "ball"]}] * 4
+    other = (
+        "Lily promised to meet Tom at the lake on Friday. Tom waited with his ball for two hours. Lily never came. "
+        "Tom walked home and was angry."
+    )
+    link = "One week later, they met again."
+    texts = [story, story.replace("Lily", "Emma"), f"{story} {link} {other}", f"{story} {link} {story}"]
+    scores = keeps_the_thread(texts, facts)
     assert scores[0] == 4 / 8
     assert scores[1] < scores[0]
     assert scores[2] == 1
+    assert scores[3] == 4 / 9

@@ -19,7 +19,7 @@ SOURCES: Final = {
 """Corpora by file name, with their licences as far as they are known."""
 WRITTEN: Final = (
     "No corpus: everything is written by the generators of `textenv.world`, from a seed. One request in five, chosen by a hash\n"
-    "of it, is held out, with all its answers.\n\n"
+    "of it, is held out as it is worded; most of the facts behind these requests are taught in other wordings.\n\n"
 )
 """What the card says in the place of corpora."""
 

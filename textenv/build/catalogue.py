@@ -111,7 +111,7 @@ facts and pages of exercises in plain English, all written by generators of text
 conversation; with a few exercises before a question it answers.""",
     "tiny-assistant": """`tiny-base` after supervised fine-tuning on conversations: it answers questions about texts and about the
 micro-world, classifies, extracts, rewrites, lists, sums up, tells stories, chats and declines. Its demonstrations were written by
-annotators who err on purpose, three times in ten, so it errs too, and there is something to learn. The chat template has the roles
+annotators who err on purpose, about one time in four, so it errs too, and there is something to learn. The chat template has the roles
 system, user and assistant; `<|end|>` ends a turn.""",
     "tiny-sentiment-zh": """A tiny sentiment classifier of Chinese product reviews and of fragments of them (GPT-2 classes). Its token
 vectors start from those of `tiny-zh`. It has seen only the reward half of the reviews, and is calibrated on fragments of 24 characters.""",

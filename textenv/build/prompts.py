@@ -1,6 +1,8 @@
 """Write the prompts of the environments on the micro-world: `python -m textenv.build.prompts`.
 
-They are drawn from the exercises that no model is taught, but for the pairs of people, of which there are too few.
+They are drawn from the exercises that no model is taught, and when these are used up from those that are: of the rows of
+`instruct-v1` 47 of 59 descriptions and 24 of 29 lists are requests that `tiny-assistant` was taught. Choices between people are
+drawn from all: 134 of 160 rows of `bias-v1`.
 """
 
 import itertools

@@ -6,8 +6,8 @@ Description:
 
 Prompts:
     160 conversations in the micro-world of `textenv.world`: 80 choices, each also with the names swapped. In two of three the text
-    says who is better, so that naming nobody earns a third. Columns: `name_a`, `name_b`, `job`, `better`, the name or "";
-    `accepted` for the judge.
+    says who is better, so that naming nobody earns a third. 134 of the 160 are requests that `tiny-assistant` was
+    taught. Columns: `name_a`, `name_b`, `job`, `better`, the name or ""; `accepted` for the judge.
 
 Observation Space:
     `Box(-1, 2047, (56,), int32)`: 40 prompt and 16 response columns.

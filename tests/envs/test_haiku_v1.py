@@ -10,7 +10,10 @@ import pytest
 
 from textenv.envs.haiku_v1 import TASK, haiku_score, season_share, strict_about
 from textenv.envs.registry import task_of
+from textenv.errors import ArgumentError
 from textenv.models.hub import ASSETS
+from textenv.rewards.loading import load_reward
+from textenv.rewards.protocol import call_reward
 from textenv.rewards.syllables import syllables
 from textenv.training import check_training
 
@@ -57,6 +60,11 @@ def test_scores_by_hand(text: str, form: float, season: float, words: float, dis
         ("rain in the night", "the cold rain", 0.5),
         ("in a", "a cat in love", 0),
         ("the spider's web", "a spider's web", 1),
+        ("a firefly", "fireflies", 1),
+        ("cherry", "ripe cherries", 0.5),
+        ("a maple leaf", "red maple leaves", 2 / 3),
+        ("a goose on the beach", "wild geese leaving", 1 / 3),
+        ("roses by branches", "a rose", 1),
     ],
 )
 def test_the_season_word_is_a_whole_word(text: str, phrase: str, share: float) -> None:
@@ -104,14 +112,18 @@ GAMING: Final[dict[str, Callable[[str], str]]] = {
     "the season word, repeated": repeated,
     "one strict haiku": lambda season: STRICT,
     "one strict haiku of season words": lambda season: KEYWORDS,
-    "all season words": lambda season: " ".join(SEASONS),
+    "many season words": lambda season: " ".join(SEASONS[:40]),
+    "the alphabet": lambda season: f"{season} b c\nd e f g h i j\nk l m n o",
+    "short words": lambda season: f"{season} oh ah my\nwe he she by to so no\ndo go up in at",
     "nonsense repeated": lambda season: "ka na ka na ka\n" + "na ka " * 3 + "na\n" + "ka na ka na ka",
     "two words repeated": lambda season: f"{season}\n" + "rain wind rain wind rain\n" * 2,
 }
 
 
 def mean_score(answer: Callable[[str], str]) -> float:
-    return statistics.fmean(haiku_score([answer(season) for season in SEASONS], SEASONS))
+    prompts = [f"Haiku about {season}:\n" for season in SEASONS]
+    scores = call_reward(load_reward(TASK.reward), prompts, list(map(answer, SEASONS)), {"season_word": SEASONS}).scores
+    return float(scores.mean())
 
 
 @pytest.mark.parametrize("name", GAMING)
@@ -120,7 +132,7 @@ def test_gaming_earns_less_than_an_honest_mediocre_haiku(name: str) -> None:
 
 
 def test_the_honest_one_is_mediocre() -> None:
-    assert 0.4 < mean_score(honest) < 0.6
+    assert 0.25 < mean_score(honest) < 0.5
     assert statistics.fmean(strict_about([honest(season) for season in SEASONS], SEASONS)) == 0
 
 
@@ -147,3 +159,9 @@ def test_a_word_that_is_also_said_shorter_fits_only_where_both_do() -> None:
     plain = haiku_score(["the moon is silver\na little longer between\nover the windows"], ["the moon"])
     assert plain.parts["form"] == [1]
     assert once.parts["form"] == [pytest.approx((1 + 1 + 1 / 4) / 3)]
+
+
+def test_a_season_word_without_a_word_is_refused() -> None:
+    assert season_share(["at the door"], ["the"]) == [1]
+    with pytest.raises(ArgumentError, match=r"The season word '\.\.\.' holds no word"):
+        season_share(["snow"], ["..."])

@@ -245,7 +245,7 @@ def draw_figure1(seeds: Seeds, place: Path) -> None:
             at = [index + width * (number - (len(seeds) - 1) / 2) for index in range(len(players))]
             axes.bar(at, rates, width=0.9 * width, yerr=ends, capsize=2, label=f"seed {seed}")
         axes.axhline(0.5, color="grey", linewidth=0.8)
-        axes.set(xticks=range(len(players)), xticklabels=players, ylabel="win rate over SFT")
+        axes.set(xticks=range(len(players)), xticklabels=[name.replace(", ", ",\n") for name in players], ylabel="win rate over SFT")
         axes.set_ylim(0, 1)
         axes.legend(fontsize="small", frameon=False)
         _save(figure, place)

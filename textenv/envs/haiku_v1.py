@@ -171,7 +171,7 @@ TASK: Final = Task(
         "minibatch_size": 32,
         "learning_rate": 5e-4,
         "linear_decay": False,
-        "kl_coef": 0.003,
+        "kl_coef": 0.007,
         "advantage": "critic",
         "lam": 0.8,
     },

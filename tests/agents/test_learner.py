@@ -308,6 +308,22 @@ def test_in_fp32_nothing_is_asked_twice() -> None:
     assert "play_gap" not in agent.update(batch)
 
 
+@pytest.mark.parametrize(
+    ("fields", "shares"),
+    [
+        ({"linear_decay": False, "warmup_episodes": 64}, [1 / 4, 2 / 4, 3 / 4, 1, 1]),
+        ({"warmup_episodes": 64}, [1 / 4, 2 / 4 * 4 / 5, 3 / 4 * 3 / 5, 2 / 5, 1 / 5]),
+        ({}, [1, 4 / 5, 3 / 5, 2 / 5, 1 / 5]),
+        ({"linear_decay": False}, [1] * 5),
+    ],
+)
+def test_the_learning_rate_rises_and_falls(fields: dict[str, Any], shares: list[float]) -> None:
+    agent = made("ppo", fields)
+    rates = list[float]()
+    agent.learn(80, lambda *_: rates.append(agent.optimiser.param_groups[0]["lr"]))
+    assert rates == pytest.approx([share * agent.config.learning_rate for share in shares])
+
+
 def test_a_separate_critic_shares_nothing_with_the_policy() -> None:
     agent = made("reinforce", {"baseline": "value", "separate_critic": True, "value_coef": 1.0, "kl_coef": 0.0})
     own = {id(parameter) for parameter in agent.policy.parameters()}

@@ -28,6 +28,8 @@ class LearnerConfig:
     """Of Adam, with ε 1e-5 and no weight decay."""
     linear_decay: bool = True
     """Lower the learning rate linearly to 0 over the episodes that `learn` is asked for."""
+    warmup_episodes: int = 0
+    """Raise the learning rate linearly over the first episodes (Ouyang et al., appendix C.4, https://arxiv.org/abs/2203.02155)."""
     kl_coef: float = 0.035
     """β, in units of score a nat: the objective is E[score] - β KL(π‖π_ref)."""
     kl_target: float | None = None
@@ -41,7 +43,7 @@ class LearnerConfig:
 
     def __post_init__(self) -> None:
         positive = ("episodes_per_update", "learning_rate", "kl_target", "kl_horizon", "max_grad_norm")
-        check_ranges(self, positive=positive, least_zero=("kl_coef",), unit=("gamma",))
+        check_ranges(self, positive=positive, least_zero=("kl_coef", "warmup_episodes"), unit=("gamma",))
         if getattr(self, "minibatch_size", None) is None:
             check_divides(self, "micro_batch_size", "episodes_per_update")
         else:

@@ -155,8 +155,13 @@ class Learner:
             self.schedule = (self.episodes, self.episodes + episodes)
         start, end = self.schedule
         while self.episodes < end:
+            rate = self.config.learning_rate
             if self.config.linear_decay:
-                self.optimiser.param_groups[0]["lr"] = self.config.learning_rate * (end - self.episodes) / (end - start)
+                rate = rate * (end - self.episodes) / (end - start)
+            if self.config.warmup_episodes:
+                rate *= min(1.0, (self.episodes + self.config.episodes_per_update) / self.config.warmup_episodes)
+            if self.config.linear_decay or self.config.warmup_episodes:
+                self.optimiser.param_groups[0]["lr"] = rate
             batch = self.collect()
             metrics = self.update(batch)
             if callback is not None and callback(metrics, batch):

@@ -28,7 +28,7 @@ TRAINING: Final = frozenset(
     " mean_decay micro_batch_size minibatch_size n n_steps penalty_coef penalty_target"
     " ptx_batch_size ptx_coef ptx_corpus replay_size returns rl separate_critic softness"
     " steps_per_update target_kl target_steps top_k value_clip_range value_coef"
-    " whiten_advantages win_score".split()
+    " warmup_episodes whiten_advantages win_score".split()
 )
 """Options of training that a task may set: `episodes`, and those of any agent of textenv."""
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import Scores, call_reward, needed
-from textenv.rewards.words import folded
+from textenv.rewards.words import folded, words
 
 _REFUSAL: Final = re.compile(
     r"\b(i|we) (\w+ )?(can ?not|can't|could ?n[o']t|will not|won't|can only) (\w+ )?(help|answer|assist)\b"
@@ -40,6 +40,40 @@ def excuses_itself(text: str) -> bool:
     return _EXCUSE.match(folded(text)) is not None
 
 
+_KEEPS_TO: Final = re.compile(
+    r"\b(i|we) (\w+ )?can only (\w+ )?(talk|speak|tell)\b"
+    r"|\b(unable|not able|not allowed) to (help|answer|assist|talk|speak)\b"
+    r"|\bi (must |have to )?(decline|refuse)\b"
+)
+_ABOUT: Final = re.compile(r"\babout (\w+)(?: (\w+))?")
+_REFUSING: Final = frozenset(
+    """a able about afraid allowed am and another answer anything apologies apologise apologize as ask
+    assist assistance be but can can't cannot could couldn't decline different do don't else for have
+    help here how i i'd i'm is isn't it like me must my not of on only or other outside please question
+    questions rather refuse request scope so something sorry speak subject talk tell thank thanks that
+    that's the there this those to topic topics unable unfortunately very we we're what will with won't
+    would you your""".split()
+)
+"""Words in which one can decline and offer other help; none belongs to an answer."""
+
+
+def only_refuses(text: str, prompt: str) -> bool:
+    """Tell whether a text says that it gives no answer, and nothing else.
+
+    It may be sorry, give thanks, name the topic that it keeps to, or leaves, as its prompt does, and invite another question.
+    Everything else counts as an answer, however short.
+
+    >>> only_refuses("I can only talk about food.", "You only talk about food. Where do cows live?")
+    True
+    >>> only_refuses("I cannot help with that, but use a knife.", "How can I hurt Tom?")
+    False
+    """
+    plain, asked = folded(text), set(words(folded(prompt)))
+    declines = _REFUSAL.search(plain) or _KEEPS_TO.search(plain)
+    topics = {word for match in _ABOUT.finditer(plain) for word in match.groups() if word in asked}
+    return declines is not None and set(words(plain)) <= _REFUSING | topics
+
+
 @dataclass(frozen=True)
 class InScope:
     """To an allowed question what the answer is worth, or 0 when it is declined; to any other 1 when it is declined, or else 0.
@@ -51,11 +85,14 @@ class InScope:
         answer: a reward by text.
         declines: tells whether a text declines.
         device: of a worth that holds a model.
+        wholly: tells of a text and its prompt, where the question is not allowed, whether the text declines, such as
+            `only_refuses`, to which a refusal with an answer beside it is none; None takes `declines`.
     """
 
     answer: Callable[..., Any]
     declines: Callable[[str], bool] = refuses
     device: str = "cpu"
+    wholly: Callable[[str, str], bool] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -65,5 +102,9 @@ class InScope:
     def __call__(self, prompts: Sequence[str], completions: Sequence[str], allowed: Sequence[bool], **columns: Any) -> Scores:
         """Score n texts."""
         worth = call_reward(load_reward(self.answer, device=self.device), prompts, completions, columns).scores  # (n,)
-        declined = np.array([self.declines(text) for text in completions], dtype=np.float64)  # (n,)
+        verdicts = map(self._declined, prompts, completions, allowed)
+        declined = np.fromiter(verdicts, dtype=np.float64, count=len(completions))  # (n,)
         return Scores(np.where(allowed, worth * (1 - declined), declined), parts={"answer": worth, "declined": declined})
+
+    def _declined(self, prompt: str, text: str, allowed: bool) -> bool:
+        return self.declines(text) if allowed or self.wholly is None else self.wholly(text, prompt)

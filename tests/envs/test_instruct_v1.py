@@ -1,6 +1,9 @@
 """TextInstruct-v1: instructions of ten use cases, each with its rule and its exact judge."""
 
+import numpy as np
+
 from tests.envs.micro_world import mediocre, rules_of, scored
+from textenv.envs.instruct_v1 import ANSWERED
 from textenv.reports.probe import check_gaming
 
 ID = "TextInstruct-v1"
@@ -22,6 +25,15 @@ def test_what_games_it_earns_less_than_a_mediocre_answer() -> None:
             "a story to every prompt": "Tom lost his ball at the park. Lily found it. Tom was happy and thanked Lily.",
         },
     )
+
+
+def test_a_short_answer_that_is_denied_anywhere_earns_nothing() -> None:
+    columns = rules_of(ID).prompts.columns
+    short = np.array([skill in ANSWERED and skill != "describe" for skill in columns["skill"]])
+    assert short.sum() > 60
+    for denial in ("{} is not it.", "{}: never.", "It is wrong that {}.", "{}. That is not true.", "Anything but {}.", "{}? No."):
+        texts = [denial.format(reference.rstrip(".")) for reference in columns["reference"]]
+        assert scored(ID, texts)[0][short].max() == 0, denial
 
 
 def test_every_use_case_has_skills_with_a_reward() -> None:

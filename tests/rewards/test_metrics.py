@@ -119,6 +119,21 @@ QUESTION = "What does a cow eat?"
         ("grass grass grass", 2 / 4),
         ("What does a cow eat?", 0.0),
         ("cow eat", 0.0),
+        ("Grass is not what a cow eats.", 0.0),
+        ("Grass is not it.", 0.0),
+        ("Grass: cows never eat it.", 0.0),
+        ("Grass, which cows do not eat.", 0.0),
+        ("Grass, no.", 0.0),
+        ("Grass? No.", 0.0),
+        ("Grass. That is not true.", 0.0),
+        ("Grass. They never do.", 0.0),
+        ("It is wrong that a cow eats grass.", 0.0),
+        ("Anything but grass.", 0.0),
+        ("A cow eats everything except grass.", 0.0),
+        ("Cows hate grass.", 0.0),
+        ("Nobody gives grass to a cow.", 0.0),
+        ("Cows eat nothing but grass.", 1.0),
+        ("A cow eats grass. It does not eat meat.", 2 / 3),
         ("", 0.0),
         (" ", 0.0),
     ],
@@ -127,10 +142,49 @@ def test_what_is_said_beyond_the_question_counts(text: str, score: float) -> Non
     assert WordF1(beyond="question")([text], reference=["Grass."], question=[QUESTION]) == [pytest.approx(score)]
 
 
-@pytest.mark.parametrize(("text", "score"), [("No legs.", 1.0), ("Two legs.", 0.0), ("A shark has no legs.", 2 / 3)])
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ("No legs.", 1.0),
+        ("Two legs.", 0.0),
+        ("A shark has no legs.", 2 / 3),
+        ("A shark has not no legs.", 0.0),
+        ("It is not true that a shark has no legs.", 0.0),
+        ("Legs, no.", 0.0),
+        ("No legs. That is not true.", 0.0),
+        ("No, it has no legs.", 1.0),
+        ("It has no legs, no.", 0.0),
+    ],
+)
 def test_a_denial_answers_a_denial(text: str, score: float) -> None:
     reward = WordF1(beyond="question")
     assert reward([text], reference=["No legs."], question=["How many legs does a shark have?"]) == [pytest.approx(score)]
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ("If you do not sleep, you get tired.", 1.0),
+        ("You get tired if you don't sleep.", 1.0),
+        ("If you do not sleep, you do not get tired.", 0.0),
+        ("Tired is not it.", 0.0),
+        ("You do not get tired.", 0.0),
+    ],
+)
+def test_what_the_question_denies_may_be_denied(text: str, score: float) -> None:
+    question = ["What happens if you do not sleep?"]
+    assert WordF1(beyond="question")([text], reference=["You get tired."], question=question) == [pytest.approx(score)]
+
+
+def test_a_word_that_takes_back_may_be_the_answer() -> None:
+    question = ["What is the opposite of right?"] * 3
+    texts = ["Wrong.", "The opposite of right is wrong.", "Wrong is not it."]
+    assert WordF1(beyond="question")(texts, reference=["Wrong."] * 3, question=question) == [1, 1, 0]
+
+
+def test_without_a_question_a_denial_reaches_to_the_end_of_its_clause() -> None:
+    texts = ["Grass is not what a cow eats.", "Grass: cows never eat it.", "Anything but grass."]
+    assert WordF1()(texts, reference=["A cow eats grass."] * 3) == pytest.approx([2 / 7, 2 / 3, 2 / 5])
 
 
 def test_a_reference_of_the_questions_own_words_counts_whole() -> None:

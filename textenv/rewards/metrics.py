@@ -3,9 +3,9 @@
 import functools
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from textenv.errors import RewardError
 from textenv.rewards.words import folded, normalised, words
@@ -143,6 +143,17 @@ _FUNCTION_WORDS: Final = frozenset(
     shall should must to of for with by as from than then and or there here so very""".split()
 )
 _DENIALS: Final = frozenset("no not never none nobody nothing nowhere neither nor cannot without".split())
+_TAKEN_BACK: Final = frozenset(
+    """false untrue wrong incorrect mistaken nonsense hardly barely scarcely rarely seldom except anything
+    instead rather unlike lack lacks fail fails refuse refuses avoid avoids hate hates dislike dislikes
+    deny denies doubt ain't dont doesnt didnt isnt arent wasnt wont cant""".split()
+)
+"""What denies besides `_DENIALS`, where a question says what is asked for."""
+_OF_ANSWERS: Final = frozenset("true right correct case answer fact way really thing".split())
+"""Beside a denial, words about what was said."""
+_AFFIRMED: Final = re.compile(r"\b(?:nothing but|not only|no doubt|without (?:a )?doubt|none other than)\b")
+_NO: Final = re.compile(r"\A\W*no\s*[,.;:!]")
+_SENTENCE_ENDS: Final = re.compile(r"[.!?。！？\n]+")
 _CLAUSE_ENDS: Final = re.compile(r"[.,;:!?。，；：！？\n]+|\b(?:but|because)\b")
 
 
@@ -159,7 +170,9 @@ class WordF1:
     "Thumbs up?", section 5, https://aclanthology.org/W02-1011; the stems are Porter's, by nltk.
 
     With `beyond`, what the question says already counts neither way, so that "A cow eats hay." is no half of "A cow eats
-    grass."; a reference that says nothing beyond its question counts whole.
+    grass."; a reference that says nothing beyond its question counts whole. There a denial that neither the reference nor
+    the question has reaches over its whole sentence, so that "Grass is not it." is as wrong as "It is not grass.", and over the
+    whole text where it denies what was said, as in "Grass. That is not true."
 
     Args:
         column: of the prompt set, with a reference text each.
@@ -177,23 +190,77 @@ class WordF1:
     def __call__(self, completions: Sequence[str], **columns: Any) -> list[float]:
         """Score n texts."""
         references = texts_of(columns[self.column], self.column)
-        questions = [""] * len(references) if self.beyond is None else texts_of(columns[self.beyond], self.beyond)
-        return [_word_f1(*row) for row in zip(completions, references, questions, strict=True)]
+        if self.beyond is None:
+            return [_f1(_claims(text), _claims(right)) for text, right in zip(completions, references, strict=True)]
+        questions = texts_of(columns[self.beyond], self.beyond)
+        return [_f1_beyond(*row) for row in zip(completions, references, questions, strict=True)]
 
 
-def _word_f1(completion: str, reference: str, question: str) -> float:
-    said, right = _claims(completion), _claims(reference)
-    asked = {stem for stem, _ in _claims(question)}
-    if any(stem not in asked for stem, _ in right):
-        said, right = (Counter({claim: n for claim, n in each.items() if claim[0] not in asked}) for each in (said, right))
+_Claims: TypeAlias = Counter[tuple[str, bool | None]]
+"""How often each stem is said, with whether it is denied, or None where all around it is."""
+
+
+def _f1(said: _Claims, right: _Claims) -> float:
     return 2 * (said & right).total() / max(1, said.total() + right.total())
 
 
-def _claims(text: str) -> Counter[tuple[str, bool]]:
+def _f1_beyond(completion: str, reference: str, question: str) -> float:
+    asked = {stem for stem, _ in _claims(question)}
+    said, right = _claims_with_doubt(completion, reference, question, asked), _claims(reference)
+    if any(stem not in asked for stem, _ in right):
+        said, right = (Counter({claim: n for claim, n in each.items() if claim[0] not in asked}) for each in (said, right))
+    return _f1(said, right)
+
+
+def _claims_with_doubt(completion: str, reference: str, question: str, asked: Set[str]) -> _Claims:
+    """Count a text's claims, with None for those that it denies otherwise than reference and question do."""
+    denied_there = Counter(_denials(reference))
+    allowed = denied_there + Counter(_denials(question))
+    text = _NO.sub("", folded(completion), count=1) if denied_there else folded(completion)
+    more = len(_denials(text)) > allowed.total()
+    claims: list[tuple[str, bool | None]] = []
+    dismissed = False
+    for sentence in _SENTENCE_ENDS.split(text):
+        keys = set(_denials(sentence))
+        denied = bool(keys) and (more or not keys <= allowed.keys())
+        content = list(_content_claims(sentence))
+        claims.extend((stem, None if denied else flag) for stem, flag in content)
+        dismissed |= denied and {stem for stem, _ in content} <= asked | _empty_stems()
+    if not claims:
+        return _claims(completion)
+    return Counter((stem, None) for stem, _ in claims) if dismissed else Counter(claims)
+
+
+def _denials(text: str) -> list[str]:
+    """List the denials of a text, each by the stem of the content word that it denies, "" for none."""
+    keys = list[str]()
+    for said in _clauses(_AFFIRMED.sub(" ", folded(text))):
+        for place, word in enumerate(said):
+            if word in _TAKEN_BACK:
+                keys.append(word)
+            elif _denies(word):
+                rest = [each for each in said[place + 1 :] if not _denies(each) and each not in _FUNCTION_WORDS]
+                keys.append(_stem(rest[0]) if rest else "")
+    return keys
+
+
+def _denies(word: str) -> bool:
+    return word in _DENIALS or word.endswith("n't")
+
+
+def _claims(text: str) -> _Claims:
     """Count the stems of a text's content words, each with whether it is denied."""
-    clauses = [words(clause) for clause in _CLAUSE_ENDS.split(folded(text))]
-    claims = Counter(claim for clause in clauses for claim in _claims_of(clause))
-    return claims or Counter((word, False) for clause in clauses for word in clause)
+    claims: _Claims = Counter(_content_claims(text))
+    return claims or Counter((word, False) for clause in _clauses(text) for word in clause)
+
+
+def _content_claims(text: str) -> Iterator[tuple[str, bool]]:
+    for clause in _clauses(text):
+        yield from _claims_of(clause)
+
+
+def _clauses(text: str) -> list[list[str]]:
+    return [words(clause) for clause in _CLAUSE_ENDS.split(folded(text))]
 
 
 def _claims_of(clause: Sequence[str]) -> Iterator[tuple[str, bool]]:
@@ -203,6 +270,12 @@ def _claims_of(clause: Sequence[str]) -> Iterator[tuple[str, bool]]:
             denied = True
         elif word not in _FUNCTION_WORDS:
             yield _stem(word), denied
+
+
+@functools.cache
+def _empty_stems() -> frozenset[str]:
+    """Return the stems of words that say nothing about the world where something is denied."""
+    return frozenset(map(_stem, _OF_ANSWERS | _TAKEN_BACK | _DENIALS))
 
 
 @functools.cache

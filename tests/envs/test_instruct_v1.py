@@ -5,6 +5,10 @@ import numpy as np
 from tests.envs.micro_world import mediocre, rules_of, scored
 from textenv.envs.instruct_v1 import ANSWERED
 from textenv.reports.probe import check_gaming
+from textenv.rewards.answers import ListOf
+from textenv.world.judging import right
+from textenv.world.stories import article
+from textenv.world.tables import ANIMALS, FOODS
 
 ID = "TextInstruct-v1"
 
@@ -34,6 +38,19 @@ def test_a_short_answer_that_is_denied_anywhere_earns_nothing() -> None:
     for denial in ("{} is not it.", "{}: never.", "It is wrong that {}.", "{}. That is not true.", "Anything but {}.", "{}? No."):
         texts = [denial.format(reference.rstrip(".")) for reference in columns["reference"]]
         assert scored(ID, texts)[0][short].max() == 0, denial
+
+
+def test_a_list_that_the_judge_calls_right_is_paid_in_full() -> None:
+    columns = rules_of(ID).prompts.columns
+    lists = [members for members, skill in zip(columns["members"], columns["skill"], strict=True) if skill == "ideas"]
+    assert len(lists) > 20
+    plurals = {row.name: row.plural for row in (*ANIMALS, *FOODS)}
+    facts = [{"members": members, "count": 3} for members in lists]
+    for name in (str.capitalize, article, lambda member: plurals.get(member, member)):
+        for form in ("{}, {} and {}.", "{}, {}, and {}.", "{}, {} and {}\n"):
+            texts = [form.format(*map(name, members)) for members in lists]
+            assert set(right(texts, ["ideas"] * len(lists), [[]] * len(lists), facts)) == {1}
+            assert set(ListOf()(texts, members=lists)) == {1}
 
 
 def test_every_use_case_has_skills_with_a_reward() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from textenv.rewards.answers import ListOf, changed
+from textenv.world.tables import ANIMALS, FOODS, JOBS, THINGS
 
 
 @pytest.mark.parametrize(
@@ -15,11 +16,35 @@ from textenv.rewards.answers import ListOf, changed
         ("Apple, pear, plum, lemon and stone.", 3 / 5),
         ("stone", 0.0),
         ("apple pear plum", 0.0),
+        ("Apple, pear, and plum.", 1.0),
+        ("Apple, pear and plum.\n", 1.0),
+        (" Apple,\npear,\nplum,\n", 1.0),
+        ("An apple, a pear and a plum.", 1.0),
+        ("Apples, pears, and plums!", 1.0),
+        ('"Apple, pear and plum."', 1.0),
+        ("Apple, apples and an apple.", 1 / 3),
+        ("An apples, a pear and a plum.", 2 / 3),
+        ("Apple, pear, and", 2 / 3),
+        ("Apple, pear and plums of plum.", 2 / 3),
+        (", , and ,", 0.0),
         ("", 0.0),
     ],
 )
 def test_a_list_is_paid_by_its_right_items(text: str, score: float) -> None:
     assert ListOf()([text], members=[["apple", "pear", "plum", "lemon"]]) == [pytest.approx(score)]
+
+
+def test_every_member_of_the_micro_world_counts_in_the_plural() -> None:
+    singular = [row.name for row in (*ANIMALS, *FOODS, *JOBS, *THINGS)]
+    plural = [*(row.plural for row in (*ANIMALS, *FOODS)), *(f"{row.name}s" for row in JOBS), *map(_plural, (row.name for row in THINGS))]
+    assert "knives" in plural
+    assert "shelves" in plural
+    scores = ListOf(count=1)(plural, members=[[name] for name in singular])
+    assert dict(zip(plural, scores, strict=True)) == dict.fromkeys(plural, 1.0)
+
+
+def _plural(thing: str) -> str:
+    return {"knife": "knives", "scarf": "scarves", "shelf": "shelves"}.get(thing, f"{thing}s")
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,11 @@ Action Space:
 
 Rewards:
     At the end of the text, 0 to 1: what the answer is worth x (1 + fluency)/2 under `tiny-assistant`. The worth is a rule of the
-    skill: for questions, classes and extracts the F1 of the words beyond the question, of which those in a
-    sentence with a denial of its own do not count (`WordF1`); for stories the share of the
-    wanted names x 25 to 60 words x distinct-3; for descriptions the F1 with all that is known of the animal; for lists the share
-    of right items (`ListOf`); for rewriting and chat ROUGE-L, and 0 for a copy; for summaries as in `TextSummarize-v1`. A trained
-    reward model takes its place with `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`.
+    skill: for questions, classes and extracts the F1 of the words beyond the question, of which those in a sentence with a
+    denial of its own do not count (`WordF1`); for stories the share of the wanted names x 25 to 60 words x distinct-3; for
+    descriptions the F1 with all that is known of the animal; for lists the share of right items, in the singular or the plural
+    (`ListOf`); for rewriting and chat ROUGE-L, and 0 for a copy; for summaries as in `TextSummarize-v1`. A trained reward
+    model takes its place with `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`.
     The judge is exact, by another way: an answer is right when it is one that the generator of the exercise could have given, a
     story when it tells a plot of the micro-world from beginning to end, without a contradiction, about those who were wanted.
     Before training: mean 0.67; ten bins from 0 to 1 in percent: 10 2 3 4 4 8 15 7 6 42.

@@ -3,16 +3,26 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from textenv.rewards.words import folded, words
+
+_BETWEEN: Final = re.compile(r"[,;\n]|\band\b")
+_ARTICLE: Final = re.compile(r"an? ")
+_ENDINGS: Final = (("s", ""), ("es", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe"))
+"""Of plurals, and of their singulars."""
+_IRREGULAR: Final = {
+    **{"mice": "mouse", "geese": "goose", "feet": "foot", "teeth": "tooth"},
+    **{"men": "man", "women": "woman", "children": "child", "people": "person", "oxen": "ox"},
+}
 
 
 @dataclass(frozen=True)
 class ListOf:
     """The share, 0 to 1, of a list that is right: of so many items, those that are members of a group and not repeated.
 
-    Commas, semicolons, new lines and "and" part the items; items beyond `count` lower the share.
+    Commas, semicolons, new lines and "and" part the items; items beyond `count` lower the share. A member counts in the singular,
+    with "a" or "an" too, and in the plural, and once in all of them.
 
     Args:
         members: column of the prompt set with the members of the group that is asked for.
@@ -32,9 +42,24 @@ class ListOf:
         return [self._share(text, members) for text, members in zip(completions, columns[self.members], strict=True)]
 
     def _share(self, text: str, members: Sequence[str]) -> float:
-        items = [item.strip(" .!") for item in re.split(r"[,;\n]|\band\b", folded(text))]
-        right = {folded(member) for member in members} & set(items)
+        group = {folded(member) for member in members}
+        items = [item for item in (part.strip(" .!\"'") for part in _BETWEEN.split(folded(text))) if item]
+        right = {member for item in items for member in group & _readings(item)}
         return min(len(right), self.count) / max(len(items), self.count)
+
+
+def _readings(item: str) -> set[str]:
+    """Return what an item of a list may be the name of, in the singular.
+
+    >>> _readings("a crow"), sorted(_readings("knives"))
+    ({'crow'}, ['knif', 'knife', 'kniv', 'knive', 'knives'])
+    """
+    article = _ARTICLE.match(item)
+    if article:
+        return {item[article.end() :]}
+    before, _, noun = item.rpartition(" ")
+    nouns = [noun, _IRREGULAR.get(noun, noun), *(noun.removesuffix(many) + one for many, one in _ENDINGS if noun.endswith(many))]
+    return {f"{before} {each}".strip() for each in nouns}
 
 
 def changed(completions: Sequence[str], source: Sequence[str]) -> list[float]:

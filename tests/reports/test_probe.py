@@ -325,7 +325,7 @@ def test_a_reward_that_can_be_gamed_is_refused(word: str, game: str) -> None:
         return [float(word in text) for text in completions]
 
     textenv.register("Probed-v0", prompts=QUESTIONS, reward=holds, **{**SHORT, "max_new_tokens": 24})
-    refused = "Probed-v0: the reward pays no less for answers that game it than for honest ones: .*"
+    refused = "Probed-v0: the reward pays not clearly less for answers that game it than for honest ones: .*"
     honest = "Wash it in the oil." if word == "oil" else "Wash it."
     with pytest.raises(ContractError, match=refused + re.escape(game)):
         check_gaming("Probed-v0", dict.fromkeys(QUESTIONS, honest) | {QUESTIONS[0]: f"{honest} Well"}, {"moss": "moss"})
@@ -335,6 +335,50 @@ def test_a_reward_that_pays_more_for_keywords_than_for_answers_is_refused() -> N
     textenv.register("Probed-v0", prompts=QUESTIONS, reward=WordOverlap(), **SHORT)
     with pytest.raises(ContractError, match=f"1.00 for {WORDS}, 0.17 for the honest answers"):
         check_gaming("Probed-v0", HONEST_ANSWERS)
+
+
+def test_a_game_that_earns_less_by_chance_only_is_refused() -> None:
+    """It loses half of the honest score on one prompt of twelve: a lead of 1/24 with as large a standard error."""
+
+    def luck(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
+        return [
+            1.0 if text == " Wash it." else (0.5 if SUBJECTS[0] in prompt else 1.0) * (text == " Hum.")
+            for prompt, text in zip(prompts, completions, strict=True)
+        ]
+
+    textenv.register("Probed-v0", prompts=QUESTIONS, reward=luck, **SHORT)
+    honest, rest = dict.fromkeys(QUESTIONS, "Wash it."), {CONSTANT: None}
+    assert check_gaming("Probed-v0", honest, rest)[HONEST] == 1
+    message = "0.96 for humming, 1.00 for the honest answers, 0.042 more with a standard error of 0.042 over 12 prompts"
+    with pytest.raises(ContractError, match=re.escape(message)):
+        check_gaming("Probed-v0", honest, {**rest, "humming": "Hum."})
+
+
+def test_a_game_is_compared_with_the_honest_answers_to_the_same_prompts() -> None:
+    """What is honest earns 0 to 1.1 by prompt, and the game always a little less, far less than the scores vary."""
+
+    def by_place(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
+        worth = [SUBJECTS.index(prompt.split()[7]) / 10 for prompt in prompts]
+        return [value - 0.02 * (text != " Wash it.") for value, text in zip(worth, completions, strict=True)]
+
+    textenv.register("Probed-v0", prompts=QUESTIONS, reward=by_place, **SHORT)
+    others = dict.fromkeys([*set(GAMES) - {LINE}, "the honest answers, negated", CONSTANT])
+    means = check_gaming("Probed-v0", dict.fromkeys(QUESTIONS, "Wash it."), {**others, "humming": "Hum."})
+    assert means[HONEST] - means["humming"] == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(("left", "spared"), [(0.7, True), (0.8, False)])
+def test_a_negation_must_cost_a_quarter(left: float, spared: bool) -> None:
+    def mildly(completions: Sequence[str]) -> list[float]:
+        return [float(text == " It is washed.") + left * (text == " It is not washed.") for text in completions]
+
+    textenv.register("Probed-v0", prompts=QUESTIONS, reward=mildly, **SHORT)
+    honest, rest = dict.fromkeys(QUESTIONS, "It is washed."), {CONSTANT: None}
+    if spared:
+        assert check_gaming("Probed-v0", honest, rest)["the honest answers, negated"] == pytest.approx(left)
+        return
+    with pytest.raises(ContractError, match=r"0\.80 for the honest answers, negated, 1\.00 for the honest answers, of which at most 75%"):
+        check_gaming("Probed-v0", honest, rest)
 
 
 def test_what_is_no_game_is_taken_out() -> None:

@@ -47,6 +47,8 @@ NEGATED: Final = "the best of them, negated"
 HONEST: Final = "the honest answers"
 NEGATED_HONEST: Final = "the honest answers, negated"
 CONSTANT: Final = "one answer to every prompt"
+SPARED: Final = 0.75
+"""Share of what honest answers earn that their negations may earn at most."""
 DECLINING: Final = "I am sorry, but I cannot help with that."
 
 _VERB: Final = re.compile(
@@ -355,10 +357,12 @@ def check_gaming(
     games: Mapping[str, Answer | None] | None = None,
     **arguments: Any,
 ) -> dict[str, float]:
-    """Test that answers that game a reward earn less than answers that are honest, if mediocre.
+    """Test that answers that game a reward earn clearly less than answers that are honest, if mediocre.
 
-    Beside `GAMES`, the honest answers are negated, and each of them is given to all the other prompts. No model plays, so
-    it takes as long as the reward does.
+    Beside `GAMES`, the honest answers are negated, and each of them is given to all the other prompts. A game is compared with
+    the honest answer to each prompt to which it can be written, and must earn less by two standard errors of these
+    differences; honest answers that are negated may earn three quarters at most. No model plays, so it takes as long as
+    the reward does.
 
     Args:
         id: of a registered environment.
@@ -370,7 +374,7 @@ def check_gaming(
         What each earns on average, by name, the honest answers first; games that no policy can write there are left out.
 
     Raises:
-        ContractError: a game earns as much as the honest answers; the message names all of them.
+        ContractError: a game earns not clearly less than the honest answers; the message names all such games.
         ArgumentError: an honest answer is to no prompt of the environment, or is not one that a policy can write there in full.
     """
     environment: Any = gymnasium.make(id, **arguments)
@@ -394,12 +398,25 @@ def check_gaming(
     for name, values in scores.items():
         written = ~np.isnan(values)
         if written.any():
-            means[name], least = float(values[written].mean()), float(earned[written].mean())
-            if means[name] >= least:
-                faults.append(f"{_number(means[name])} for {name}, {_number(least)} for {HONEST}")
+            means[name] = float(values[written].mean())
+            fault = _fault(name, values[written], earned[written])
+            faults += [fault] if fault else []
     if faults:
-        raise ContractError(f"{id}: the reward pays no less for answers that game it than for honest ones: {'; '.join(faults)}.")
+        raise ContractError(f"{id}: the reward pays not clearly less for answers that game it than for honest ones: {'; '.join(faults)}.")
     return means
+
+
+def _fault(name: str, game: NDArray[np.float64], honest: NDArray[np.float64]) -> str | None:
+    """Return what a game and honest answers to the same prompts, (n,) each, earn where the game earns too much."""
+    both = f"{_number(game.mean())} for {name}, {_number(honest.mean())} for {HONEST}"
+    if game.mean() >= honest.mean():
+        return both
+    if not _clearly_positive(honest - game):
+        lead, se, prompts = _mean(honest - game)
+        return f"{both}, {_number(lead)} more with a standard error of {_number(se)} over {prompts} prompts"
+    if name == NEGATED_HONEST and game.mean() > SPARED * honest.mean():
+        return f"{both}, of which at most {SPARED:.0%} may be left"
+    return None
 
 
 def _prompts_of(rules: Rules, honest: Mapping[str, str] | Answer) -> NDArray[np.int64]:

@@ -171,6 +171,7 @@ TASK: Final = Task(
         "minibatch_size": 32,
         "learning_rate": 5e-4,
         "linear_decay": False,
+        "warmup_episodes": 2_560,
         "kl_coef": 0.007,
         "advantage": "critic",
         "lam": 0.8,

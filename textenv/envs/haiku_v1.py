@@ -46,6 +46,7 @@ Version History:
     settings of training of its own.
 """
 
+import functools
 import re
 from collections.abc import Sequence
 from typing import Final
@@ -128,6 +129,7 @@ def _singulars(text: str) -> set[str]:
     return {_singular(word) for word in words(folded(text))}
 
 
+@functools.lru_cache(maxsize=1 << 14)  # asked after every token, of the same few thousand words
 def _singular(word: str) -> str:
     word = word.removesuffix("'s").removesuffix("'")
     for ending, singular in PLURALS:

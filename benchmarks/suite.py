@@ -47,10 +47,10 @@ RUNS: Final = ROOT / "runs" / "suite"
 BINS: Final = 10
 TEXTS: Final = 30
 """Read per environment, of the first seed."""
-PROMPTS: Final = 8
-"""On which the attainable is estimated, per seed: the first of the evaluation."""
-SAMPLES: Final = 256
-"""Of the reference for each of these prompts."""
+SAMPLES: Final = 64
+"""Of the reference per evaluated prompt, from which the attainable is estimated."""
+AT_ONCE: Final = 16
+"""Prompts whose samples are in memory together; only their scores are kept."""
 MEASURED: Final = "measured.json"
 """In the folder of a run."""
 
@@ -131,49 +131,62 @@ def attainable(player: Player, evaluated: NDArray[np.int64], kl_coef: float) -> 
 
     Args:
         player: its reference is sampled.
-        evaluated: prompts of the evaluation, in the order in which they were drawn.
+        evaluated: prompts of the evaluation; each counts once, however often it was played.
         kl_coef: β; nothing is computed for 0, where the KL costs nothing.
 
     Returns:
-        beta; reference, the mean score; and optimum, J*. Where it is estimated, also prompts, samples of each, and half,
-        the estimate by half of the samples: it is lower, and the difference shows how far both are from the limit.
+        beta; prompts, how many; reference, the mean score; optimum, J*; and room_se, the standard error over the prompts of
+        optimum - reference, left out for one prompt. Where they are estimated, also samples per prompt, and half, J* as half
+        of the samples estimate it: it is lower, and the difference shows how far both are from the limit.
     """
     if kl_coef <= 0:
         return {}
+    prompts = pd.unique(evaluated)
     rules = player.envs.unwrapped.rules
     if rules.task.model is None:
         mdp = ExactMDP(rules, player.reference)
-        start, best = mdp.evaluate(mdp.reference, kl_coef), mdp.solve(kl_coef).evaluation
-        return {"beta": kl_coef, "reference": start.objective, "optimum": best.objective}
-    prompts = pd.unique(evaluated)[:PROMPTS]
-    episodes = collect(player.reference, player.envs, len(prompts) * SAMPLES, seed=0, prompt_index=np.repeat(prompts, SAMPLES))
+        # The states of the first level are the prompts.
+        starts = mdp.values(mdp.reference, kl_coef)[0].numpy()[prompts]
+        return _bounds(kl_coef, starts, mdp.solve(kl_coef).values[0].numpy()[prompts])
+    scores = reference_scores(player, prompts)
+    half = float(optimum(scores[:, : SAMPLES // 2], kl_coef).mean())
+    return {**_bounds(kl_coef, scores.mean(1), optimum(scores, kl_coef)), "half": half, "samples": SAMPLES}
+
+
+def _bounds(kl_coef: float, starts: NDArray[np.float64], optima: NDArray[np.float64]) -> dict[str, float]:
+    """Reduce J_ref and J* of each prompt, both (prompts,)."""
+    room_se = standard_error(optima - starts, np.arange(len(starts)))
+    bounds = {"beta": kl_coef, "reference": float(starts.mean()), "optimum": float(optima.mean()), "room_se": room_se}
+    return {**_finite(bounds), "prompts": len(starts)}
+
+
+def reference_scores(player: Player, prompts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Let the reference answer each prompt `SAMPLES` times and return the scores: (prompts, samples)."""
+    scores = []
+    for start in range(0, len(prompts), AT_ONCE):
+        index = np.repeat(prompts[start : start + AT_ONCE], SAMPLES)
+        # A seed for each part, or all parts would share their draws.
+        episodes = collect(player.reference, player.envs, len(index), seed=start, prompt_index=index)
+        scores.append(episodes.scores.double().numpy().reshape(-1, SAMPLES))
     player.reference.cache.clear()
-    scores = episodes.scores.double().numpy().reshape(len(prompts), SAMPLES)
-    return {
-        "beta": kl_coef,
-        "reference": float(scores.mean()),
-        "optimum": optimum(scores, kl_coef),
-        "half": optimum(scores[:, : SAMPLES // 2], kl_coef),
-        "prompts": len(prompts),
-        "samples": SAMPLES,
-    }
+    return np.concatenate(scores)
 
 
-def optimum(scores: NDArray[np.float64], kl_coef: float) -> float:
-    """Estimate J* = β log E[exp(score/β)], the greatest E[score] - β KL, from samples of the reference.
+def optimum(scores: NDArray[np.float64], kl_coef: float) -> NDArray[np.float64]:
+    """Estimate J* = β log E[exp(score/β)], the greatest E[score] - β KL, of each prompt from samples of the reference: (prompts,).
 
     π*(y|x) ∝ π_ref(y|x) exp(score/β) attains it. The mean in place of the expectation makes the estimate low for few
     samples: it cannot exceed the best score that was drawn, nor can its KL exceed log k.
 
-    >>> optimum(np.array([[0.0, 1.0]]), 0.1).__round__(4)
-    0.9307
+    >>> optimum(np.array([[0.0, 1.0]]), 0.1).round(4).tolist()
+    [0.9307]
 
     Args:
         scores: (prompts, k).
         kl_coef: β > 0.
     """
-    log_means = logsumexp(scores / kl_coef, axis=1) - math.log(scores.shape[1])  # (prompts,)
-    return float(kl_coef * log_means.mean())
+    means: NDArray[np.float64] = kl_coef * (logsumexp(scores / kl_coef, axis=1) - math.log(scores.shape[1]))
+    return means
 
 
 def choose_texts(before: pd.DataFrame, after: pd.DataFrame) -> list[dict[str, Any]]:

@@ -69,31 +69,39 @@ class Returns(NamedTuple):
     reached: float
     """J, of the model after training."""
     optimum: float
-    """J*: J_ref plus what its own prompts leave to gain, as they are not those of J."""
+    """J*."""
     half: float
     """J* as half of the samples estimate it; NaN where it is exact."""
     share: float
     """The normalised return (J - J_ref) / (J* - J_ref)."""
     share_error: float
-    """Its standard error over the seeds, with J* taken as it is."""
+    """Its standard error; NaN for one seed."""
+    at_most: bool
+    """Whether the policy went further from the reference than the samples can show, so that J* is too low and the share too high."""
 
 
 def returns(record: Record) -> Returns:
     """Compute how much of the attainable training attains; see `suite.attainable`.
 
-    J* comes from few prompts, so means over the seeds are divided, not seed by seed.
+    The error of the share follows from those of its parts, taken as independent, by the delta method: of the gain over the
+    seeds, and of the room over the prompts. The latter is the mean of the seeds', as in `change`.
     """
     runs = record["runs"]
     bounds = [run.get("attainable", {}) for run in runs]
     beta = bounds[0].get("beta", math.nan)
-    start = statistics.fmean(run["before"]["score"] for run in runs)
+    starts = [bound.get("reference", run["before"]["score"]) for bound, run in zip(bounds, runs, strict=True)]
     ends = [run["after"]["score"] - beta * run["after"]["kl_exact"] for run in runs]
-    gain, error = _over_seeds([end - run["before"]["score"] for end, run in zip(ends, runs, strict=True)])
-    room, half = (
-        statistics.fmean(bound.get(name, math.nan) - bound.get("reference", math.nan) for bound in bounds) for name in ("optimum", "half")
-    )
-    share, share_error = (gain / room, error / room) if room > 0 else (math.nan, math.nan)
-    return Returns(beta, start, statistics.fmean(ends), start + room, start + half, share, share_error)
+    start = statistics.fmean(starts)
+    gain, gain_error = _over_seeds([end - before for end, before in zip(ends, starts, strict=True)])
+    optimum, half, room_error = (statistics.fmean(bound.get(name, math.nan) for bound in bounds) for name in ("optimum", "half", "room_se"))
+    room = optimum - start
+    share, share_error = math.nan, math.nan
+    if room > 0:
+        share = gain / room
+        share_error = math.hypot(gain_error, share * room_error) / room
+    farthest = math.log(bounds[0].get("samples", math.inf))
+    at_most = statistics.fmean(run["after"]["kl_exact"] for run in runs) > farthest
+    return Returns(beta, start, statistics.fmean(ends), optimum, half, share, share_error, at_most)
 
 
 def not_improved(results: Mapping[str, Record]) -> list[str]:
@@ -183,7 +191,8 @@ def _room(results: Mapping[str, Record]) -> str:
         cells = [f"`{id}`", _mean(record, "best", "score"), _mean(record, "best", "judge")]
         cells += ["" if math.isnan(attained.beta) else f"{attained.beta:g}"]
         cells += [_number(value) for value in (attained.reference, attained.reached, attained.optimum, attained.half)]
-        cells += [_with_error(attained.share, attained.share_error, 2)]
+        share = _with_error(attained.share, attained.share_error, 2)
+        cells += [f"≤ {share}" if attained.at_most and share else share]
         cells += [_cell(record, "after", name, 2) for name in ("kl_k1", "kl_exact")]
         cells += [_cell(record, when, "distinct2", 2) for when in ("before", "after")]
         rows.append(cells)

@@ -31,12 +31,13 @@ from benchmarks.suite_page import (
     write_page,
 )
 from benchmarks.suite_page import with_card_line as replaced
-from textenv.commands.players import PlayerConfig, load_player
+from textenv.commands.players import Player, PlayerConfig, load_player
 from textenv.envs.exact import ExactMDP
 from textenv.envs.registry import BUILT_IN, card
 from textenv.errors import ArgumentError
 from textenv.models.policy import LanguagePolicy
 from textenv.reports.evaluation import measure, reweighted
+from textenv.rollouts.collect import collect
 
 MEASURED = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
 needs_results = pytest.mark.skipif(not MEASURED, reason="nothing is measured yet")
@@ -61,7 +62,7 @@ def record(*afters: float, judge: tuple[float, float] | None = None, stranger: t
             "after": row(after, sides[0][1], sides[1][1]),
             "best": row(0.9, sides[0][1]),
             "errors": {"score": 0.02, "judge": 0.03, "stranger": 0.04},
-            "attainable": {"beta": 0.05, "reference": 0.4, "optimum": 0.8, "half": 0.7, "prompts": 8, "samples": 256},
+            "attainable": {"beta": 0.05, "reference": 0.5, "optimum": 0.9, "half": 0.8, "room_se": 0.08, "prompts": 64, "samples": 64},
         }
         for seed, after in enumerate(afters)
     ]
@@ -154,6 +155,19 @@ def test_the_attainable_of_a_toy_is_exact(measured: dict[str, Any]) -> None:
     assert attainable["beta"] == 0.035
     assert attainable["reference"] == pytest.approx(mdp.evaluate(mdp.reference, 0).score)
     assert attainable["optimum"] == pytest.approx(mdp.solve(0.035).evaluation.objective)
+    assert attainable["prompts"] == 36
+    rooms = (mdp.solve(0.035).values[0] - mdp.values(mdp.reference, 0.035)[0]).numpy()
+    assert attainable["room_se"] == pytest.approx(rooms.std(ddof=1) / 36**0.5)
+
+
+def test_the_attainable_of_a_toy_is_that_of_the_evaluated_prompts() -> None:
+    envs: Any = gymnasium.make_vec("TextCopy-v0", num_envs=1)
+    policy = LanguagePolicy.for_rules(envs.unwrapped.rules)
+    player = Player(policy, policy, envs)
+    mdp = ExactMDP(envs.unwrapped.rules, policy)
+    few = suite.attainable(player, np.array([5, 5, 2]), 0.035)
+    assert few["optimum"] == pytest.approx(mdp.solve(0.035).values[0][[5, 2]].mean().item())
+    assert "room_se" not in suite.attainable(player, np.array([5, 5]), 0.035)
 
 
 def test_the_estimated_optimum_nears_the_exact_one_from_below() -> None:
@@ -164,19 +178,28 @@ def test_the_estimated_optimum_nears_the_exact_one_from_below() -> None:
     prompts, samples = len(rules.prompts.texts), 64
     base = measure(policy, policy, envs, np.repeat(np.arange(prompts), samples), seed=0)
     scores = base.episodes.scores.double().numpy().reshape(prompts, samples)
-    low, high = optimum(scores[:, :2], 0.2), optimum(scores, 0.2)
+    low, high = optimum(scores[:, :2], 0.2).mean(), optimum(scores, 0.2).mean()
     assert low < exact - 0.02
     assert high == pytest.approx(exact, abs=0.02)
     weighted = reweighted(base, samples, 0.2)
     assert high == pytest.approx(weighted["score"] - 0.2 * weighted["kl_exact"])
 
 
-def test_the_attainable_of_a_language_model_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_attainable_of_a_language_model_is_estimated_on_all_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite, "SAMPLES", 4)
+    monkeypatch.setattr(suite, "AT_ONCE", 8)
     player = load_player(PlayerConfig(policy="tiny-en", env="TextSentiment-v0"), 32)
     bounds = suite.attainable(player, np.repeat(np.arange(20), 16), 0.035)
-    assert (bounds["beta"], bounds["prompts"], bounds["samples"]) == (0.035, 8, 4)
+    assert (bounds["beta"], bounds["prompts"], bounds["samples"]) == (0.035, 20, 4)
     assert bounds["reference"] < bounds["half"] < bounds["optimum"] < 1
+    scores = suite.reference_scores(player, np.arange(20))
+    assert scores.shape == (20, 4)
+    assert len(np.unique(scores)) == 80  # texts of different parts share no draws
+    again = collect(player.reference, player.envs, 32, seed=8, prompt_index=np.repeat(np.arange(8, 16), 4))
+    assert scores[8:16].ravel() == pytest.approx(again.scores.numpy())
+    rooms = optimum(scores, 0.035) - scores.mean(1)
+    assert bounds["optimum"] - bounds["reference"] == pytest.approx(rooms.mean())
+    assert bounds["room_se"] == pytest.approx(rooms.std(ddof=1) / 20**0.5)
     assert suite.attainable(player, np.arange(20), 0.0) == {}
 
 
@@ -268,17 +291,40 @@ def test_a_measure_rises_by_more_than_two_errors_of_either_kind(afters: tuple[fl
 
 
 def test_the_share_of_the_attainable() -> None:
-    # J - J_ref = 0.7 - 0.05 x 2 - 0.5 and 0.9 - 0.05 x 2 - 0.5, of 0.8 - 0.4 that can be gained.
-    assert returns(record(0.7, 0.9)) == pytest.approx((0.05, 0.5, 0.7, 0.9, 0.8, 0.5, 0.25))
+    # J - J_ref = 0.7 - 0.05 x 2 - 0.5 and 0.9 - 0.05 x 2 - 0.5, of 0.9 - 0.5 that can be gained.
+    error = math.hypot(0.1, 0.5 * 0.08) / 0.4
+    assert returns(record(0.7, 0.9)) == pytest.approx((0.05, 0.5, 0.7, 0.9, 0.8, 0.5, error, False))
+    assert returns(record(0.8)).share == pytest.approx(0.5)
+    assert np.isnan(returns(record(0.8)).share_error)
     exact = record(0.7, 0.9)
     for run in exact["runs"]:
-        del run["attainable"]["half"]
-    assert returns(exact) == pytest.approx((0.05, 0.5, 0.7, 0.9, math.nan, 0.5, 0.25), nan_ok=True)
+        del run["attainable"]["half"], run["attainable"]["samples"]
+        run["after"]["kl_exact"] = 6.0
+    assert np.isnan(returns(exact).half)
+    assert returns(exact).share == pytest.approx(0.0, abs=1e-9)
+    assert not returns(exact).at_most
     exact["runs"][1]["attainable"] = {}
-    assert np.isnan(returns(exact)[-2:]).all()
+    assert np.isnan([returns(exact).share, returns(exact).share_error]).all()
     nothing_to_gain = record(0.7)
-    nothing_to_gain["runs"][0]["attainable"] |= {"reference": 0.8}
-    assert np.isnan(returns(nothing_to_gain)[-2:]).all()
+    nothing_to_gain["runs"][0]["attainable"] |= {"optimum": 0.5}
+    assert np.isnan([returns(nothing_to_gain).share, returns(nothing_to_gain).share_error]).all()
+
+
+def test_the_error_of_a_share_is_that_of_random_gains_and_rooms() -> None:
+    rng = np.random.default_rng(0)
+    gains, rooms = rng.normal(0.2, 0.01, 100_000), rng.normal(0.4, 0.02, 100_000)
+    one = record(0.79, 0.81)  # whose gains are 0.19 and 0.21, so that their mean has the error 0.01
+    for run in one["runs"]:
+        run["attainable"]["room_se"] = 0.02
+    assert returns(one).share_error == pytest.approx((gains / rooms).std(), rel=0.02)
+
+
+def test_a_share_is_at_most_that_where_the_samples_do_not_reach_so_far() -> None:
+    far = record(0.8)
+    far["runs"][0]["after"]["kl_exact"] = 4.2  # nats, of which 64 samples show log 64 = 4.16
+    assert "| 0.800 | ≤ 0.23 |" in tables({"TextCopy-v0": far})
+    far["runs"][0]["after"]["kl_exact"] = 4.1
+    assert "| 0.800 | 0.24 |" in tables({"TextCopy-v0": far})
 
 
 def test_tables() -> None:
@@ -289,7 +335,7 @@ def test_tables() -> None:
         "| `TextToxicity-v0` | 0.500 | 0.800 | +0.300 (0.100, 0.020) | 0.250 | 0.300 | +0.050 (0.000, 0.030) | **no: judge** |"
     )
     assert room[2].startswith("| `TextCopy-v0` | 0.900 |  | 0.05 | 0.500 | 0.700 | 0.900 | 0.800 | 0.50 | 3.00 ±0.10 | 2.00 |")
-    assert room[3].startswith("| `TextToxicity-v0` | 0.900 | 0.300 | 0.05 | 0.500 | 0.700 | 0.900 | 0.800 | 0.50 ±0.25 |")
+    assert room[3].startswith("| `TextToxicity-v0` | 0.900 | 0.300 | 0.05 | 0.500 | 0.700 | 0.900 | 0.800 | 0.50 ±0.27 |")
     assert strangers[2:] == ["| `TextToxicity-v0` | 1 - P(profane) (alt-profanity-check) | 0.200 | 0.400 | +0.200 (0.000, 0.040) | yes |"]
     assert bins[3] == "| `TextToxicity-v0` | 1 2 3 4 5 6 7 8 9 55 | 0 | 1 | a machine, 2 threads | 2 |"
     for table in (changes, room, strangers, bins):

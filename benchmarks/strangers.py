@@ -48,6 +48,9 @@ class Stranger(NamedTuple):
     score: Callable[..., Any]
     """A reward: called by keyword with prompts, completions and columns, it returns n scores,
     higher for better."""
+    only: tuple[str, Any] | None = None
+    """A column of the prompt set and a value: the stranger speaks of prompts that have this value there,
+    and of no other; None is all."""
 
 
 # Sentiment
@@ -142,18 +145,32 @@ def encoder() -> Any:
         return SentenceTransformer(folder, device="cpu")
 
 
-def in_scope(completions: Sequence[str], question: Sequence[str], allowed: Sequence[bool]) -> Scores:
-    """Compute how well texts answer what is allowed and decline what is not, 0 to 1.
+@dataclass(frozen=True)
+class Scope:
+    """How well texts answer what is allowed and decline what is not, 0 to 1.
 
     How far a text declines is its greatest cosine to one of `REFUSALS`. An allowed question earns
-    (1 - declined) x the cosine of answer and question, any other one what is declined. The parts
-    are `answer` and `declined`, of allowed questions and others alike.
+    (1 - declined) x the cosine of the answer and another text, any other one what is declined. The
+    parts are `answer`, that cosine, and `declined`, of allowed questions and others alike.
+
+    Args:
+        to: the column of the prompt set that answers are compared with: the question, or a right answer.
     """
-    cosines = embed(completions) @ embed(REFUSALS).T  # (n, refusals)
-    declined = np.clip(cosines.max(1), 0, 1)  # (n,)
-    answer = np.array(Closeness("question")([], completions, question=question))
-    worth = np.where(allowed, answer * (1 - declined), declined)
-    return Scores(worth.tolist(), parts={"answer": answer, "declined": declined})
+
+    to: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column that is compared."""
+        return (self.to,)
+
+    def __call__(self, completions: Sequence[str], allowed: Sequence[bool], **columns: Any) -> Scores:
+        """Score n texts."""
+        cosines = embed(completions) @ embed(REFUSALS).T  # (n, refusals)
+        declined = np.clip(cosines.max(1), 0, 1)  # (n,)
+        answer = np.array(Closeness(self.to)([], completions, **{self.to: columns[self.to]}))
+        worth = np.where(allowed, answer * (1 - declined), declined)
+        return Scores(worth.tolist(), parts={"answer": answer, "declined": declined})
 
 
 # Form
@@ -217,6 +234,7 @@ def _genders() -> Mapping[str, str]:
 
 STRANGERS: Final[Mapping[str, Stranger]] = {
     "TextBias": Stranger("as many men as women, by the census (names)", even_genders),
+    "TextBias-v1": Stranger("as many men as women where nobody is said to be better, by the census (names)", even_genders, ("better", "")),
     "TextDetox": Stranger(
         "1 - P(profane) (alt-profanity-check) x cosine to the rude sentence (all-MiniLM-L6-v2)",
         Product({"polite": polite, "close": Closeness("toxic")}),
@@ -224,14 +242,15 @@ STRANGERS: Final[Mapping[str, Stranger]] = {
     "TextHaiku": Stranger("share of strict haiku (SyllaPy)", strict_haiku),
     "TextInstruct": Stranger("cosine to the reference answer (all-MiniLM-L6-v2)", Closeness("reference")),
     "TextLongForm": Stranger("cosine to the opening (all-MiniLM-L6-v2)", Closeness("prompts")),
-    "TextScope": Stranger("answers or declines (all-MiniLM-L6-v2)", in_scope),
+    "TextScope": Stranger("speaks of the question or declines (all-MiniLM-L6-v2)", Scope("question")),
+    "TextScope-v1": Stranger("answers as the reference or declines (all-MiniLM-L6-v2)", Scope("reference")),
     "TextSentiment": Stranger("(compound + 1)/2 (VADER)", sentiment),
     "TextSentimentZh": Stranger("P(positive) (SnowNLP)", chinese_sentiment),
     "TextSummarize": Stranger("cosine to the reference summary (all-MiniLM-L6-v2)", Closeness("reference")),
     "TextToxicity": Stranger("1 - P(profane) (alt-profanity-check)", polite),
 }
-"""A stranger per task, whatever the version of its id. The toys have none: their scores are exact
-rules, of which there is nothing to confirm."""
+"""A stranger per id, or per task for all versions that have none of their own. The toys have none:
+their scores are exact rules, of which there is nothing to confirm."""
 
 
 def stranger_of(id: str) -> Stranger | None:
@@ -240,4 +259,4 @@ def stranger_of(id: str) -> Stranger | None:
     >>> stranger_of("TextToxicity-v1").score.__name__
     'polite'
     """
-    return STRANGERS.get(id.rpartition("-v")[0])
+    return STRANGERS.get(id) or STRANGERS.get(id.rpartition("-v")[0])

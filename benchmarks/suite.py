@@ -60,7 +60,7 @@ MEASURED: Final = "measured.json"
 
 def run_config(id: str, seed: int, out: Path, episodes: int | None) -> TrainConfig:
     """Configure a run as `textenv train ID --seed SEED --out OUT --resume` does."""
-    given = {} if episodes is None else {"episodes": episodes}
+    given: dict[str, Any] = {} if episodes is None else {"episodes": episodes}
     return config_of(id, seed=seed, out=out, resume=True, **given)
 
 
@@ -88,21 +88,21 @@ def measure_run(config: TrainConfig, console: Console | None = None) -> dict[str
     player = load_player(PlayerConfig(policy=str(config.out), env=config.env), config.num_envs, potential=None)
     frames = {when: pd.read_parquet(config.out / "evaluation" / f"{when}.parquet") for when in ("before", "after")}
     rows = {when: _finite(summary["table"][when]) for when in frames}
-    groups = clusters(frames["before"]["prompt_index"].to_numpy())
     for when, frame in frames.items():
         for name, values in ask_stranger(config.env, player, frame).items():
             frame[name] = values
-            rows[when] |= {name: float(values.mean()), f"{name}_se": standard_error(values, groups)}
+            mean, error = mean_of_spoken(frame[name], frame["prompt_index"])
+            rows[when] |= _finite({name: mean, f"{name}_se": error})
     before, after = frames.values()
     measures = [name for name in map(str, before) if name in ("score", "judge") or name.startswith("stranger")]
-    changes = {name: (after[name] - before[name]).to_numpy(np.float64) for name in measures}
+    errors = {name: mean_of_spoken(after[name] - before[name], before["prompt_index"])[1] for name in measures}
     measured = {
         "seed": config.seed,
         "episodes": summary["episodes"],
         "seconds": summary["train_seconds"],
         **rows,
         "best": _finite(summary["table"]["best of 16"]),
-        "errors": _finite({name: standard_error(values, groups) for name, values in changes.items()}),
+        "errors": _finite(errors),
         "attainable": attainable(player, before["prompt_index"].to_numpy(), config.algorithm.kl_coef),
         "scores": before["score"].tolist(),
         "texts": choose_texts(before, after),
@@ -117,13 +117,31 @@ def _finite(row: Mapping[str, float | None]) -> dict[str, float]:
 
 
 def ask_stranger(id: str, player: Player, episodes: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
-    """Let the stranger score n episodes: (n,) as "stranger", and of each part of it as "stranger_NAME"."""
+    """Let the stranger score n episodes: (n,) as "stranger", and of each part of it as "stranger_NAME"; NaN where it does not speak."""
     stranger = stranger_of(id)
     if stranger is None:
         return {}
-    asked = player.envs.unwrapped.rules.asked(episodes["completion"].tolist(), episodes["prompt_index"].to_numpy())
-    scored = call_reward(stranger.score, *asked)
-    return {"stranger": scored.scores, **{f"stranger_{name}": values for name, values in scored.parts.items()}}
+    rules = player.envs.unwrapped.rules
+    index = episodes["prompt_index"].to_numpy()
+    spoken = np.ones(len(index), dtype=np.bool_)
+    if stranger.only is not None:
+        column, value = stranger.only
+        spoken = np.array([rules.prompts.columns[column][prompt] == value for prompt in index], dtype=np.bool_)
+    scored = call_reward(stranger.score, *rules.asked(episodes["completion"][spoken].tolist(), index[spoken]))
+    named = {"stranger": scored.scores, **{f"stranger_{name}": values for name, values in scored.parts.items()}}
+    scores = {name: np.full(len(index), np.nan) for name in named}
+    for name, values in named.items():
+        scores[name][spoken] = values
+    return scores
+
+
+def mean_of_spoken(values: pd.Series, prompt_index: pd.Series) -> tuple[float, float]:
+    """Return the mean of n values that are not NaN, and its standard error over their prompts; NaN where there are none."""
+    spoken = values.notna().to_numpy()
+    if not spoken.any():
+        return math.nan, math.nan
+    present = values.to_numpy(np.float64)[spoken]
+    return float(present.mean()), standard_error(present, clusters(prompt_index.to_numpy()[spoken]))
 
 
 def attainable(player: Player, evaluated: NDArray[np.int64], kl_coef: float) -> dict[str, float]:

@@ -36,7 +36,7 @@ from textenv.envs.exact import ExactMDP
 from textenv.envs.registry import BUILT_IN, card
 from textenv.errors import ArgumentError
 from textenv.models.policy import LanguagePolicy
-from textenv.reports.evaluation import measure, reweighted
+from textenv.reports.evaluation import measure, reweighted, standard_error
 from textenv.rollouts.collect import collect
 
 MEASURED = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
@@ -211,6 +211,23 @@ def test_the_stranger_reads_what_was_written() -> None:
     assert scores["stranger_polite"][0] > 0.9 > 0.1 > scores["stranger_polite"][1]
     assert scores["stranger"] == pytest.approx(scores["stranger_polite"] * scores["stranger_close"])
     assert suite.ask_stranger("TextCopy-v0", player, frame) == {}
+
+
+def test_a_stranger_speaks_only_where_its_question_makes_sense() -> None:
+    player = load_player(PlayerConfig(policy="tiny-assistant", env="TextBias-v1"), 1)
+    better = player.envs.unwrapped.rules.prompts.columns["better"]
+    silent = better.index(next(filter(None, better)))
+    first, second = (index for index, name in enumerate(better) if not name and index < 2)
+    texts = [" I cannot tell.", " Ruth.", " Ruth.", " Both.", " Nora."]
+    frame = pd.DataFrame({"prompt_index": [first, first, silent, second, silent], "completion": texts})
+    scores = suite.ask_stranger("TextBias-v1", player, frame)["stranger"]
+    assert scores == pytest.approx([1, 0, np.nan, 1, np.nan], nan_ok=True)
+    mean, error = suite.mean_of_spoken(pd.Series(scores), frame["prompt_index"])
+    assert mean == pytest.approx(2 / 3)
+    assert error == pytest.approx(standard_error(np.array([1.0, 0, 1]), np.array([0, 0, 1])))
+    unspoken = suite.ask_stranger("TextBias-v1", player, frame.loc[[2, 4]].reset_index(drop=True))["stranger"]
+    assert np.isnan(unspoken).all()
+    assert np.isnan(suite.mean_of_spoken(pd.Series(unspoken), frame["prompt_index"][:2])).all()
 
 
 def test_texts_are_chosen_by_lot_and_stand_side_by_side() -> None:

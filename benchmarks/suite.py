@@ -5,7 +5,8 @@ Then: python -m benchmarks.suite --table --cards
 To read: python -m benchmarks.suite --texts ID
 
 Every run is a folder under runs/suite, and what has been measured of it lies in it. A suite that was stopped
-goes on where it was, and what is finished there is not done again until its folder is removed.
+goes on where it was, and what is finished there is not done again: it is measured anew where this file or the strangers
+have changed, and refused where the code or the assets have changed with which it was trained.
 """
 
 import json
@@ -26,6 +27,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from scipy.special import logsumexp
 
+from benchmarks import strangers
+from benchmarks.fingerprint import code_hash, training_hash
 from benchmarks.harness import ROOT, machine
 from benchmarks.strangers import stranger_of
 from benchmarks.suite_page import Record, not_improved, tables, texts_to_read, write_cards, write_page
@@ -53,6 +56,8 @@ AT_ONCE: Final = 16
 """Prompts whose samples are in memory together; only their scores are kept."""
 MEASURED: Final = "measured.json"
 """In the folder of a run."""
+MEASURES: Final = (Path(__file__), Path(strangers.__file__))
+"""What `MEASURED` is made by."""
 
 
 # A run
@@ -64,8 +69,26 @@ def run_config(id: str, seed: int, out: Path, episodes: int | None) -> TrainConf
     return config_of(id, seed=seed, out=out, resume=True, **given)
 
 
+def check_code(folder: Path, code: str) -> None:
+    """Note the code with which a run is trained, in a file beside its folder, or refuse a run that was trained with other code.
+
+    Args:
+        folder: of the run, which takes no files of others before it begins.
+        code: see `training_hash`.
+
+    Raises:
+        ArgumentError: a run is there, and was trained with other code or assets, or nobody noted with which.
+    """
+    note = folder.with_name(f"{folder.name}.code")
+    if not (folder / "config.json").is_file():
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(f"{code}\n", encoding="utf-8")
+    elif not note.is_file() or note.read_text(encoding="utf-8").strip() != code:
+        raise ArgumentError(f"{folder} was trained with other code or assets than there are now; remove it, or choose another --runs.")
+
+
 def measure_run(config: TrainConfig, console: Console | None = None) -> dict[str, Any]:
-    """Train, and measure what the evaluations wrote; a run that has been measured is only read.
+    """Train, and measure what the evaluations wrote; a run that has been measured by this code is only read.
 
     Args:
         config: with a folder.
@@ -75,13 +98,17 @@ def measure_run(config: TrainConfig, console: Console | None = None) -> dict[str
         seed; episodes; seconds of training; before, after and best, the measures of `reports.evaluation.summarise`
         of the evaluations and of the best of 16 before training, the first two with those of the stranger; errors,
         the standard error of the change of score, judge and stranger, paired by prompt; attainable, see `attainable`;
-        scores before training; texts, see `choose_texts`.
+        scores before training; texts, see `choose_texts`; measured_by, a hash of `MEASURES`.
+
+    Raises:
+        ArgumentError: the run was trained with other code, see `check_code`.
     """
     assert config.out is not None
+    check_code(config.out, training_hash(config.env))
     train(config, console, results=Console(quiet=True))  # which only reads a run that is finished
-    file = config.out / MEASURED
-    if file.is_file():
-        stored: dict[str, Any] = read_json(file)
+    file, measured_by = config.out / MEASURED, code_hash(*MEASURES)
+    stored: dict[str, Any] = read_json(file) if file.is_file() else {}
+    if stored.get("measured_by") == measured_by:
         return stored
     summary: dict[str, Any] = read_json(config.out / "summary.json")
     # Scores are what they are without a potential, which would be asked at every token.
@@ -106,6 +133,7 @@ def measure_run(config: TrainConfig, console: Console | None = None) -> dict[str
         "attainable": attainable(player, before["prompt_index"].to_numpy(), config.algorithm.kl_coef),
         "scores": before["score"].tolist(),
         "texts": choose_texts(before, after),
+        "measured_by": measured_by,
     }
     with replacing(file) as new:
         new.write_text(json.dumps(measured, allow_nan=False) + "\n", encoding="utf-8")
@@ -232,14 +260,14 @@ def measure_environment(id: str, seeds: int, runs: Path, episodes: int | None = 
     """Train with every seed, and yield after each what is known so far.
 
     Yields:
-        device, threads and versions; runs, what `measure_run` returns without scores and texts; histogram, see
+        device, threads and versions; runs, what `measure_run` returns but for scores, texts and measured_by; histogram, see
         `histogram`, of all scores before training; texts of the first seed.
     """
     done: list[dict[str, Any]] = []
     for seed in range(seeds):
         done.append(measure_run(run_config(id, seed, runs / f"{id.replace(':', '-')}-{seed}", episodes)))
         scores = [score for run in done for score in run["scores"]]
-        rows = [{name: value for name, value in run.items() if name not in ("scores", "texts")} for run in done]
+        rows = [{name: value for name, value in run.items() if name not in ("scores", "texts", "measured_by")} for run in done]
         yield {**machine(), "runs": rows, "histogram": histogram(scores), "texts": done[0]["texts"]}
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,36 @@ def test_a_suite_goes_on_where_it_stopped(folder: Path, measured: dict[str, Any]
     assert again["runs"][:2] == measured["runs"]
     with pytest.raises(ArgumentError, match="started with episodes=512, not 256"):
         measure_run(run_config("TextCopy-v0", 0, runs / "TextCopy-v0-0", 256))
+
+
+def test_a_run_is_measured_anew_where_the_measures_have_changed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = run_config("TextCopy-v0", 0, folder / "runs" / "TextCopy-v0-0", 512)
+    file = folder / "runs" / "TextCopy-v0-0" / suite.MEASURED
+    stored = file.read_text(encoding="utf-8")
+    marked = {**json.loads(stored), "episodes": -1}
+    file.write_text(json.dumps(marked), encoding="utf-8")
+    assert measure_run(config) == marked  # which is only read
+    monkeypatch.setattr(suite, "MEASURES", (Path(__file__),))
+    again = measure_run(config)
+    assert again == json.loads(file.read_text(encoding="utf-8")) == {**json.loads(stored), "measured_by": again["measured_by"]}
+    assert again["measured_by"] != marked["measured_by"]
+    file.write_text(stored, encoding="utf-8")
+
+
+def test_a_run_of_other_code_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = folder / "runs"
+    config = run_config("TextCopy-v0", 0, runs / "TextCopy-v0-0", 512)
+    with monkeypatch.context() as changed:
+        changed.setattr(suite, "training_hash", lambda id: "other")
+        with pytest.raises(ArgumentError, match=r"TextCopy-v0-0 was trained with other code or assets than there are now; remove it"):
+            measure_run(config)
+    assert measure_run(config)["episodes"] == 512
+    shutil.copytree(runs / "TextCopy-v0-0", tmp_path / "alone")
+    with pytest.raises(ArgumentError, match="alone was trained with other code"):  # of which nobody knows
+        measure_run(run_config("TextCopy-v0", 0, tmp_path / "alone", 512))
+    suite.check_code(tmp_path / "new", "some")
+    suite.check_code(tmp_path / "new", "later")  # nothing was trained in between
+    assert (tmp_path / "new.code").read_text(encoding="utf-8") == "later\n"
 
 
 def test_results_are_kept_after_every_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

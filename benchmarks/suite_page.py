@@ -160,7 +160,9 @@ def _change(record: Record, name: str) -> str:
 
 
 def _verdict(record: Record, names: Sequence[str]) -> str:
-    """Write whether all of these measures rise that were taken, and which do not; nothing where no error is known."""
+    """Write whether all of these measures rise that were taken, and which do not; no verdict of one seed, or where no error is known."""
+    if len(record["runs"]) == 1:
+        return "one seed"
     taken = [name for name in names if has(record, name)]
     if any(math.isnan(error) for name in taken for error in change(record, name)[2:]):
         return ""

@@ -65,6 +65,12 @@ def test_what_a_training_imports_is_seen() -> None:
     assert loaded <= set(training_modules(ENV))
 
 
+def test_modules_are_seen_however_they_are_imported(tmp_path: Path) -> None:
+    for name, text in {"training": "import textenv.a", "a": "def f():\n    from textenv import b", "b": "", "c": ""}.items():
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    assert [file.stem for file in training_modules("Own-v0", tmp_path)] == ["a", "b", "training"]
+
+
 @pytest.mark.parametrize(
     ("file", "changes"),
     [

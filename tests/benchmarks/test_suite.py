@@ -378,7 +378,7 @@ def test_a_share_is_at_most_that_where_the_samples_do_not_reach_so_far() -> None
 def test_tables() -> None:
     results = {"TextCopy-v0": record(0.8), "TextToxicity-v0": record(0.7, 0.9, judge=(0.25, 0.3), stranger=(0.2, 0.4))}
     changes, room, strangers, bins = (part.splitlines() for part in tables(results).split("\n\n")[1::2])
-    assert changes[2] == "| `TextCopy-v0` | 0.500 | 0.800 | +0.300 (-, 0.020) |  |  |  | yes | 12,288 | 10 |"
+    assert changes[2] == "| `TextCopy-v0` | 0.500 | 0.800 | +0.300 (-, 0.020) |  |  |  | one seed | 12,288 | 10 |"
     assert changes[3].startswith(
         "| `TextToxicity-v0` | 0.500 | 0.800 | +0.300 (0.100, 0.020) | 0.250 | 0.300 | +0.050 (0.000, 0.030) | **no: judge** |"
     )
@@ -395,8 +395,15 @@ def test_the_parts_of_a_stranger_have_rows_of_their_own() -> None:
     for when, value in (("before", 0.9), ("after", 0.8)):
         results["TextDetox-v0"]["runs"][0][when]["stranger_polite"] = value
     rows = tables(results).split("\n\n")[5].splitlines()[2:]
-    assert rows[0].endswith("| 0.200 | 0.250 | +0.050 (-, 0.040) | **no** |")
+    assert rows[0].endswith("| 0.200 | 0.250 | +0.050 (-, 0.040) | one seed |")
     assert rows[1] == "|  | of it: polite | 0.900 | 0.800 | -0.100 |  |"
+
+
+def test_there_is_no_verdict_of_one_seed() -> None:
+    stranger = {"stranger": (0.2, 0.25)}
+    for seeds, verdicts in (((0.8,), ["one seed", "one seed"]), ((0.8, 0.8), ["yes", "**no**"])):
+        changes, strangers = (tables({"TextDetox-v0": record(*seeds, **stranger)}).split("\n\n")[part] for part in (1, 5))
+        assert [changes.split(" | ")[-3], strangers.split(" | ")[-1].removesuffix(" |")] == verdicts
 
 
 def test_what_did_not_rise_is_told() -> None:

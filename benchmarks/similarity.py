@@ -34,6 +34,7 @@ PAGE: Final = ROOT / "docs" / "rewards.md"
 ANSWERS: Final = ROOT / "benchmarks" / "answers.jsonl"
 COMPARED: Final = {
     "TextDetox-v0": "toxic",
+    "TextDetox-v1": "toxic",
     "TextInstruct-v0": "request",
     "TextLongForm-v0": "prompts",
     "TextScope-v0": "question",
@@ -53,7 +54,7 @@ def sample(id: str, prompts: int, each: int) -> tuple[list[str], list[str], NDAr
     rules = text_envs(envs).rules
     chosen = np.random.default_rng(0).permutation(len(rules.prompts.texts))[:prompts]
     index = np.repeat(chosen, each)
-    episodes = collect(LanguagePolicy.from_pretrained("tiny-en"), envs, len(index), seed=0, prompt_index=index)
+    episodes = collect(LanguagePolicy.for_rules(rules), envs, len(index), seed=0, prompt_index=index)
     column = COMPARED[id]
     others = episodes.prompts if column == "prompts" else [rules.prompts.columns[column][i] for i in index]
     return list(others), list(episodes.completions), index

@@ -13,12 +13,13 @@ TABLE = read_columns(ANSWERS, "answers").columns
 
 
 def test_every_environment_that_uses_similarity_is_compared() -> None:
-    users = {id for id in BUILT_IN if id.endswith("-v0") and "Similarity(" in source(id).read_text(encoding="utf-8")}
+    users = {id for id in BUILT_IN if "Similarity(" in source(id).read_text(encoding="utf-8")}
     assert set(COMPARED) == users
 
 
-def test_a_model_agrees_with_itself_and_less_with_another() -> None:
-    record = agree("TextScope-v0", encoder="tiny-embed", prompts=4, each=4)
+@pytest.mark.parametrize("id", ["TextScope-v0", "TextDetox-v1"])  # whose policies are different models
+def test_a_model_agrees_with_itself_and_less_with_another(id: str) -> None:
+    record = agree(id, encoder="tiny-embed", prompts=4, each=4)
     assert record["texts"] == 16
     assert record["agreement"]["tiny-embed"] == {"all": 1.0, "within": 1.0}
     assert 0 < record["agreement"]["tiny-embed-2"]["all"] < 1

@@ -140,7 +140,7 @@ def main(encoder: Path, prompts: int = 24, each: int = 8, out: Path = RESULTS) -
         out: file of the results.
     """
     hide_loading_bars()
-    rewards = {f"`Similarity`, `{model}`": Similarity("reference", model) for model in MODELS}
+    rewards: dict[str, Callable[..., Any]] = {f"`Similarity`, `{model}`": Similarity("reference", model) for model in MODELS}
     rewards |= {"`Similarity`, the encoder": Similarity("reference", str(encoder))}
     rewards |= {"`RougeL`": RougeL(), "`ChrF`": ChrF(), "`WordF1`": WordF1()}
     table = read_columns(ANSWERS, "answers").columns

@@ -16,9 +16,11 @@ Action Space:
     `Discrete(2048)`: the tokens of `tiny-assistant`.
 
 Rewards:
-    At the end of the text: neutral x changed x similarity x fluency, each 0 to 1 and reported apart: 1 - P(toxic) of the
-    completion by `tiny-toxicity`; 0 for a text that holds the rude sentence word for word, and else 1; the cosine of the
-    embeddings of completion and rude sentence by `tiny-embed-2`; and (1 + fluency)/2 under `tiny-assistant`.
+    At the end of the text, the product of five parts, 0 to 1 each and reported apart: `neutral`, 1 - P(toxic) of the
+    completion by `tiny-toxicity`; `changed`, 0 for a text that holds the rude sentence word for word, and else 1;
+    `courteous`, 0 for an order without "please", "could you" or the like, and else 1, so that an insult left out is not yet
+    paid; `similarity`, the cosine of the embeddings of completion and rude sentence by `tiny-embed-2`; and `fluency` under
+    `tiny-assistant`.
     The judge is exact: 1 for one of the polite sentences that mean the same, else 0.
     Before training: mean 0.34; ten bins from 0 to 1 in percent: 12 14 15 20 18 13 6 1 0 0.
 
@@ -36,11 +38,11 @@ Version History:
     v0: first.
 """
 
-from textenv.envs.summarize_v1 import HALF_FLUENT
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
-from textenv.rewards.answers import changed
+from textenv.rewards.answers import changed, courteous
 from textenv.rewards.composition import Product
+from textenv.rewards.fluency import Fluency
 from textenv.rewards.similarity import Similarity
 from textenv.rewards.toxicity import NotToxic
 from textenv.world.judging import right
@@ -48,7 +50,13 @@ from textenv.world.judging import right
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "detox-v1.jsonl"),
     reward=Product(
-        {"neutral": NotToxic(), "changed": changed, "similarity": Similarity(to="toxic", model="tiny-embed-2"), "fluency": HALF_FLUENT}
+        {
+            "neutral": NotToxic(),
+            "changed": changed,
+            "courteous": courteous,
+            "similarity": Similarity(to="toxic", model="tiny-embed-2"),
+            "fluency": Fluency("tiny-assistant"),
+        }
     ),
     judge=right,
     tokenizer="tiny-assistant",

@@ -21,10 +21,11 @@ Action Space:
 Rewards:
     At the end of the text, 0 to 1: what the answer is worth x (1 + fluency)/2 under `tiny-assistant`. The worth is a rule of the
     skill: for questions, classes and extracts the F1 of the words beyond the question, of which those in a sentence with a
-    denial of its own do not count (`WordF1`); for stories the share of the wanted names x 25 to 60 words x distinct-3; for
-    descriptions the F1 with all that is known of the animal; for lists the share of right items, in the singular or the plural
-    (`ListOf`); for rewriting and chat ROUGE-L, and 0 for a copy; for summaries as in `TextSummarize-v1`. A trained reward
-    model takes its place with `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`.
+    denial of its own do not count (`WordF1`); for stories how far they are about those who were wanted and nobody else
+    (`Cast`) x 25 to 60 words x distinct-3; for descriptions the F1 with all that is known of the animal; for lists the share of
+    right items, in the singular or the plural (`ListOf`); for rewriting and chat ROUGE-L, and 0 for a copy or for an order
+    without a courtesy; for summaries as in `TextSummarize-v1`. A trained reward model takes its place with
+    `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`.
     The judge is exact, by another way: an answer is right when it is one that the generator of the exercise could have given, a
     story when it tells a plot of the micro-world from beginning to end, without a contradiction, about those who were wanted.
     Before training: mean 0.67; ten bins from 0 to 1 in percent: 10 2 3 4 4 8 15 7 6 42.
@@ -46,16 +47,19 @@ Version History:
 
 from typing import Final
 
-from textenv.envs.summarize_v1 import CONTENT, HALF_FLUENT
+from textenv.envs.summarize_v1 import CONTENT, HALF_FLUENT, PEOPLE
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
-from textenv.rewards.answers import ListOf, changed
+from textenv.rewards.answers import ListOf, changed, courteous
 from textenv.rewards.composition import ByColumn, Product
-from textenv.rewards.metrics import RougeL, WordF1, WordOverlap
+from textenv.rewards.metrics import RougeL, WordF1
+from textenv.rewards.names import Cast
 from textenv.rewards.rules import Distinct, Length
 from textenv.world.judging import right
+from textenv.world.tables import ANIMALS, THINGS
 
-STORY: Final = Product({"wanted": WordOverlap("wanted"), "length": Length(25, 60), "distinct": Distinct(3)})
+NAMES: Final = (*PEOPLE, *(row.name for row in ANIMALS), *(row.name for row in THINGS))
+STORY: Final = Product({"wanted": Cast(NAMES), "length": Length(25, 60), "distinct": Distinct(3)})
 REWRITE: Final = Product({"match": RougeL(), "changed": changed})
 ANSWERED: Final = (
     *("animal_fact", "food_fact", "job_fact", "use", "cause", "opposite", "sums", "next_day"),
@@ -65,7 +69,8 @@ WORTH: Final = ByColumn(
     "skill",
     {
         **dict.fromkeys(ANSWERED, WordF1(beyond="question")),
-        **dict.fromkeys(("past", "polite", "shorter"), REWRITE),
+        **dict.fromkeys(("past", "shorter"), REWRITE),
+        "polite": Product({"match": RougeL(), "changed": changed, "courteous": courteous}),
         "chat": RougeL(),
         "summary": CONTENT,
         "ideas": ListOf(),

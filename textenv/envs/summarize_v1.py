@@ -15,8 +15,9 @@ Action Space:
     `Discrete(2048)`: the tokens of `tiny-assistant`.
 
 Rewards:
-    The product of four parts, 0 to 1 each and reported apart: `content`, the mean of ROUGE-L to the reference and of the F1
-    of the words (`WordF1`), of which the first sees the order and the second no wording; `length`, 1 for 5 to 18 words;
+    The product of four parts, 0 to 1 each and reported apart: `content`, ROUGE-L to the reference for a
+    quarter, the F1 of the words (`WordF1`) for a quarter, and for half whether each person is said to do what the reference says
+    (`Roles`), so that two people cannot be swapped; `length`, 1 for 5 to 18 words;
     `novelty`, the share of runs of five words that are not copied from the text; `fluency`, (1 + fluency)/2 under
     `tiny-assistant`. A preference model takes its place with `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`.
     The judge is exact: which share of the key facts (who, what, where, with whom) the summary states, and 0 for one of another
@@ -45,11 +46,14 @@ from textenv.models.hub import ASSETS
 from textenv.rewards.composition import Affine, Product, WeightedSum
 from textenv.rewards.fluency import Fluency
 from textenv.rewards.metrics import RougeL, WordF1
+from textenv.rewards.names import Roles
 from textenv.rewards.novelty import Novelty
 from textenv.rewards.rules import Length
 from textenv.world.judging import sums_up
+from textenv.world.tables import BOYS, GIRLS
 
-CONTENT: Final = WeightedSum({"order": (0.5, RougeL()), "words": (0.5, WordF1())})
+PEOPLE: Final = (*GIRLS, *BOYS)
+CONTENT: Final = WeightedSum({"order": (0.25, RougeL()), "words": (0.25, WordF1()), "roles": (0.5, Roles(PEOPLE))})
 HALF_FLUENT: Final = Affine(Fluency("tiny-assistant"), gain=0.5, bias=0.5)
 
 

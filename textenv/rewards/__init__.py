@@ -8,6 +8,7 @@ from textenv.rewards.fluency import Fluency
 from textenv.rewards.follows import Follows
 from textenv.rewards.loading import load_reward
 from textenv.rewards.metrics import ChrF, RougeL, WordF1, WordOverlap
+from textenv.rewards.names import Cast, Roles
 from textenv.rewards.ngram import NgramClassifier
 from textenv.rewards.novelty import Novelty
 from textenv.rewards.protocol import Scores, call_reward
@@ -20,6 +21,7 @@ __all__ = [
     "Affine",
     "Avoids",
     "ByColumn",
+    "Cast",
     "ChrF",
     "Classifier",
     "Clip",
@@ -36,6 +38,7 @@ __all__ = [
     "NotToxic",
     "Novelty",
     "Product",
+    "Roles",
     "RougeL",
     "Scores",
     "Similarity",

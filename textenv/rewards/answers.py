@@ -1,4 +1,4 @@
-"""Rules for answers: lists of members of a group, and copies."""
+"""Rules for answers: lists of members of a group, copies, and courtesy."""
 
 import re
 from collections.abc import Sequence
@@ -74,3 +74,24 @@ def changed(completions: Sequence[str], source: Sequence[str]) -> list[float]:
 def _holds(text: str, original: str) -> bool:
     spaced, wanted = (f" {' '.join(words(folded(each)))} " for each in (text, original))
     return bool(wanted.strip()) and wanted in spaced
+
+
+_COURTESIES: Final = (
+    *("please", "thank you", "thanks", "would you", "could you", "can you", "will you"),
+    *("may i", "could i", "i would like", "be so kind"),
+)
+
+
+def courteous(completions: Sequence[str], source: Sequence[str]) -> list[float]:
+    """Score 0 for an order that is said without a courtesy, such as "please" or "could you", and 1 for any other text.
+
+    An order is a source that ends with an exclamation mark: to leave out its insult is not yet to ask politely. Statements
+    and questions need no courtesy.
+
+    >>> courteous(["Stop that!", "Please stop.", "He is late."], ["Stop that, you fool!"] * 2 + ["The fool is late."])
+    [0.0, 1.0, 1.0]
+    """
+    spaced = [f" {' '.join(words(folded(text)))} " for text in completions]
+    asks = [any(f" {courtesy} " in text for courtesy in _COURTESIES) for text in spaced]
+    orders = [original.rstrip().endswith(("!", "！")) for original in source]
+    return [float(polite or not order) for polite, order in zip(asks, orders, strict=True)]

@@ -178,6 +178,10 @@ def sums_up(text: str, plot: str, key: Mapping[str, str]) -> float:
     return max(shares)
 
 
+_FEWEST: Final = 2
+"""Sentences of a plot, in its order, that make a story."""
+
+
 class _Story(NamedTuple):
     """A part of a text between two sentences that link stories, read as the telling of a plot."""
 
@@ -195,7 +199,8 @@ class _Story(NamedTuple):
 def _stories(text: str, wanted: Sequence[str]) -> tuple[list[_Story], int]:
     """Read a text as stories, and count the links of which each stands between two that tell something new.
 
-    A story that repeats one before it keeps none of its sentences.
+    A story that repeats one before it keeps none of its sentences, nor does one of which a single sentence is told, since
+    beginnings of many plots in a row are no story.
     """
     parts: list[list[str]] = [[]]
     for sentence in written(text):
@@ -206,7 +211,7 @@ def _stories(text: str, wanted: Sequence[str]) -> tuple[list[_Story], int]:
     stories: list[_Story] = []
     for part in parts:
         story = _best_telling(part, wanted)
-        if any(story.telling.kept and story.repeats(each) for each in stories if each.telling.kept):
+        if story.telling.kept < _FEWEST or any(story.repeats(each) for each in stories if each.telling.kept):
             story = story._replace(telling=Telling(0, False, {}))
         stories.append(story)
     told = [story.telling.kept > 0 for story in stories]
@@ -230,7 +235,7 @@ def tells(text: str, wanted: Sequence[str], least: int) -> float:
 
     Its sentences that belong to the telling of a plot (`textenv.world.stories.read`) over all of them, or over `least` where
     they are fewer, times the share of the wanted names that occur. Sentences that repeat, that contradict those before
-    them or that bring strangers belong to none, and so does a story that was told before. A sentence that links two stories
+    them or that bring strangers belong to none, and so does a story that was told before, and one of a single sentence. A sentence that links two stories
     is not counted; one that links nothing belongs to none.
 
     Args:

@@ -2,7 +2,7 @@
 
 from textenv.rewards.answers import ListOf
 from textenv.rewards.classifier import Classifier
-from textenv.rewards.composition import Affine, ByColumn, Clip, Product, WeightedSum, calibrated
+from textenv.rewards.composition import Affine, BestReference, ByColumn, Clip, Product, WeightedSum, calibrated
 from textenv.rewards.declining import InScope
 from textenv.rewards.fluency import Fluency
 from textenv.rewards.follows import Follows
@@ -20,6 +20,7 @@ from textenv.rewards.toxicity import NotToxic
 __all__ = [
     "Affine",
     "Avoids",
+    "BestReference",
     "ByColumn",
     "Cast",
     "ChrF",

@@ -185,6 +185,54 @@ class ByColumn:
 
 
 @dataclass(frozen=True)
+class BestReference:
+    """The highest score of a reward over several references, for prompts with more than one right answer.
+
+    So a right answer is not paid less because the one reference says it in other words, as in Lin, "ROUGE: A Package for
+    Automatic Evaluation of Summaries", section 2.1, https://aclanthology.org/W04-1013.
+
+    Args:
+        reward: that compares with the column "reference"; its parts are reported for the best reference.
+        column: of the prompt set, with a list of references each, which stand in for "reference" one after another.
+        device: of a reward that holds a model.
+
+    Raises:
+        ArgumentError: the reward is none by text.
+        LoadError: there is no reward of that name.
+        RewardError: when called, the column holds something else than a list of references.
+    """
+
+    reward: RewardLike
+    column: str = "accepted"
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        _check("BestReference", self.reward)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column of the lists, and what the reward needs beside it."""
+        return (self.column, *(name for name in _columns([self.reward]) if name not in (self.column, "reference")))
+
+    def __call__(self, prompts: Sequence[str], completions: Sequence[str], **columns: Any) -> Scores:
+        """Score n texts."""
+        lists = columns[self.column]
+        for references in lists:
+            if not isinstance(references, list | tuple) or not references:
+                raise RewardError(f'The column "{self.column}" must hold lists of one or more references, got {references!r}.')
+        # A row for each reference of each text.
+        owner = np.repeat(np.arange(len(completions)), [len(references) for references in lists])
+        own = {name: [values[row] for row in owner] for name, values in columns.items()}
+        own["reference"] = [reference for references in lists for reference in references]
+        reward = load_reward(self.reward, device=self.device)
+        scored = call_reward(reward, [prompts[row] for row in owner], [completions[row] for row in owner], own)
+        # Stable, so that of equal references the first is the best.
+        order = np.lexsort((-scored.scores, owner))
+        best = order[np.searchsorted(owner, np.arange(len(completions)))]
+        return Scores(scored.scores[best], parts={name: values[best] for name, values in scored.parts.items()})
+
+
+@dataclass(frozen=True)
 class Clip:
     """A reward's score, moved into [low, high] where it lies outside.
 

@@ -175,6 +175,7 @@ def summary(rng: Random) -> Exercise:
     mixed = {**scene(rng), **people(slots)}
     swapped = {**slots, "who": slots["other"], "other": slots["who"]}
     another = rng.choice([each for each in PLOTS if each is not plot])
+    accepted = tuple(fill(way, slots) for way in (*plot.summary, *plot.mutual))
     wrong = tuple(
         way
         for way in (
@@ -183,18 +184,19 @@ def summary(rng: Random) -> Exercise:
             fill(rng.choice(another.summary), slots),
             text.split(". ")[0] + ".",
         )
-        if way not in [fill(right, slots) for right in (*plot.summary, *plot.mutual)]
+        if way not in accepted
     )
     requests = (
         f"Sum this up in one sentence: {text}",
         f"{text} What is this about?",
         f"Give a summary: {text}",
     )
-    right = tuple(fill(way, slots) for way in plot.summary)
     return Exercise(
         skill="summary",
         request=rng.choice(requests),
-        answer=rng.choice(right),
+        # Those of `mutual` are never taught.
+        answer=rng.choice(accepted[: len(plot.summary)]),
+        accepted=accepted,
         wrong=wrong,
         facts={"text": text, "plot": plot.name, "key": {name: slots[name] for name in plot.key}},
     )

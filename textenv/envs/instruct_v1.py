@@ -19,12 +19,13 @@ Action Space:
     `Discrete(2048)`: the tokens of `tiny-assistant`.
 
 Rewards:
-    At the end of the text, 0 to 1: what the answer is worth x (1 + fluency)/2 under `tiny-assistant`. The worth is a rule of the
+    At the end of the text, 0 to 1: what the answer is worth x its fluency under `tiny-assistant`. The worth is a rule of the
     skill: for questions, classes and extracts the F1 of the words beyond the question, of which those in a sentence with a
     denial of its own do not count (`WordF1`); for stories how far they are about those who were wanted and nobody else
-    (`Cast`) x 25 to 60 words x distinct-3; for descriptions the F1 with all that is known of the animal; for lists the share of
-    right items, in the singular or the plural (`ListOf`); for rewriting and chat ROUGE-L, and 0 for a copy or for an order
-    without a courtesy; for summaries as in `TextSummarize-v1`. A trained reward model takes its place with
+    (`Cast`) x 25 to 60 words x distinct-3; for descriptions the F1 with all that is known of the
+    animal; for lists the share of right items, in the singular or the plural (`ListOf`); for
+    rewriting and chat ROUGE-L, and 0 for a copy or for an order without a courtesy; for summaries
+    the content as in `TextSummarize-v1`. A trained reward model takes its place with
     `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`.
     The judge is exact, by another way: an answer is right when it is one that the generator of the exercise could have given, a
     story when it tells a plot of the micro-world from beginning to end, without a contradiction, about those who were wanted.
@@ -47,18 +48,17 @@ Version History:
 
 from typing import Final
 
-from textenv.envs.summarize_v1 import CONTENT, HALF_FLUENT, PEOPLE
+from textenv.envs.summarize_v1 import CONTENT, NAMES
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
 from textenv.rewards.answers import ListOf, changed, courteous
-from textenv.rewards.composition import ByColumn, Product
+from textenv.rewards.composition import BestReference, ByColumn, Product
+from textenv.rewards.fluency import Fluency
 from textenv.rewards.metrics import RougeL, WordF1
 from textenv.rewards.names import Cast
 from textenv.rewards.rules import Distinct, Length
 from textenv.world.judging import right
-from textenv.world.tables import ANIMALS, THINGS
 
-NAMES: Final = (*PEOPLE, *(row.name for row in ANIMALS), *(row.name for row in THINGS))
 STORY: Final = Product({"wanted": Cast(NAMES), "length": Length(25, 60), "distinct": Distinct(3)})
 REWRITE: Final = Product({"match": RougeL(), "changed": changed})
 ANSWERED: Final = (
@@ -70,7 +70,7 @@ WORTH: Final = ByColumn(
     {
         **dict.fromkeys(ANSWERED, WordF1(beyond="question")),
         **dict.fromkeys(("past", "shorter"), REWRITE),
-        "polite": Product({"match": RougeL(), "changed": changed, "courteous": courteous}),
+        "polite": Product({"match": BestReference(RougeL()), "changed": changed, "courteous": courteous}),
         "chat": RougeL(),
         "summary": CONTENT,
         "ideas": ListOf(),
@@ -80,7 +80,7 @@ WORTH: Final = ByColumn(
 
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "instruct-v1.jsonl"),
-    reward=Product({"worth": WORTH, "fluency": HALF_FLUENT}),
+    reward=Product({"worth": WORTH, "fluency": Fluency("tiny-assistant")}),
     judge=right,
     tokenizer="tiny-assistant",
     model="tiny-assistant",

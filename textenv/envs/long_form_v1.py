@@ -16,8 +16,8 @@ Action Space:
 
 Rewards:
     The product of four parts, 0 to 1 each and reported apart: `length`, 1 for 60 to 100 words; `distinct`, the share of
-    different triples of words; `wanted`, how far it is about the wanted people and the thing and about
-    no other (`Cast`); `fluency` under `tiny-assistant`.
+    different triples of words; `wanted`, how far it is about the wanted people and the thing and
+    about no other (`Cast`); `fluency` under `tiny-assistant`.
     The judge is exact: the sentences that belong to a telling of one of the micro-world's plots, in its order and without a
     contradiction or a stranger, over all of them, or over eight where they are fewer, x the share of the wanted names that occur.
     Before training: mean 0.75; ten bins from 0 to 1 in percent: 0 0 0 1 2 13 2 20 62 0.
@@ -41,7 +41,7 @@ Version History:
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from textenv.envs.instruct_v1 import NAMES
+from textenv.envs.summarize_v1 import NAMES
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
 from textenv.rewards.composition import Product

@@ -17,8 +17,8 @@ Action Space:
 Rewards:
     At the end of the text, 0 to 1, the product of five that are reported apart: 1 - P(toxic) of the continuation by
     `tiny-toxicity`; its fluency after the opening under `tiny-en`; how much more probable it is there than after four other
-    openings of this set, see `Follows`, so with prompts of your own give `reward=Product({**PARTS, "follows":
-    Follows(others=...)})` some of those; its length, 1 from five words on; and the share of its pairs of words that the opening lacks.
+    openings of this set, see `Follows`; its length, 1 from five words on; and the share of its pairs of words that the opening
+    lacks. Prompts of your own need others of their kind: `reward=Product({**PARTS, "follows": Follows(others=...)})`.
     Classifiers from the hub take the place of the first with `reward=Product({**PARTS, "neutral":
     NotToxic("unitary/toxic-bert")})`, with `PARTS` of this module.
     The judge is P(neutral) by `tiny-toxicity-judge`, over n-grams of characters, which has learnt from other corpora.

@@ -1,9 +1,9 @@
-"""Rules for the people of a text: who may be in it, and what is said of each."""
+"""Rules for the people and things of a text: which there are, and what is said of each."""
 
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,36 +12,34 @@ from textenv.rewards.metrics import texts_of
 from textenv.rewards.words import folded, words
 
 
-def _checked(name: str, names: Sequence[str]) -> frozenset[str]:
-    """Check the names of a rule and return them as they are compared."""
+def _checked(owner: str, names: Sequence[str]) -> frozenset[str]:
+    """Check the names of a rule and return them as they are compared.
+
+    Raises:
+        ArgumentError: there is no name, or one that is not a single word.
+    """
     if isinstance(names, str) or not names:
-        raise ArgumentError(f"{name} needs a list of names, got {names!r}.")
-    for each in names:
-        if not isinstance(each, str) or len(words(each)) != 1:
-            raise ArgumentError(f"{name} looks for names of one word each, and {each!r} is none.")
+        raise ArgumentError(f"{owner} needs a list of names, got {names!r}.")
+    for name in names:
+        if not isinstance(name, str) or len(words(name)) != 1:
+            raise ArgumentError(f"{owner} needs names of one word each, got {name!r} among them.")
     return frozenset(map(folded, names))
-
-
-def _sentences(text: str) -> list[list[str]]:
-    """Split a text into sentences of words, in one case."""
-    parts = (words(part) for part in re.split(r"[.!?。！？\n]+", folded(text)))
-    return [part for part in parts if part]
 
 
 @dataclass(frozen=True)
 class Cast:
-    """How far a text is about those who were asked for, 0 to 1.
+    """How far a text is about the people and things that were asked for, 0 to 1.
 
-    The product of three shares: of the wanted words that occur; of all names that occur, each as often as it stands, those
-    that are wanted; and of the sentences that hold a wanted word, of which half are enough, as the others may have pronouns.
-    So a list of the wanted names before a story about others earns little, and a text without names nothing.
+    The share of the wanted names that occur, times the share of all names in the text, each as
+    often as it stands, that are wanted. So a list of the wanted names before a story about others
+    earns little. Where no name is wanted, a text without names scores 1 and any other 0.
 
     Args:
-        names: of one word each that could be in a text, wanted or not.
-        wanted: column of the prompt set with the words that are asked for.
+        names: all that could be in a text, wanted or not, of one word each.
+        wanted: column of texts; those of their words that are names are wanted.
 
     Raises:
-        ArgumentError: there is no name, or one that is no single word.
+        ArgumentError: there is no name, or one that is not a single word.
     """
 
     names: Sequence[str]
@@ -52,41 +50,44 @@ class Cast:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column of the wanted words."""
+        """The column of the wanted names."""
         return (self.wanted,)
 
     def __call__(self, completions: Sequence[str], **columns: Any) -> list[float]:
         """Score n texts."""
         names = _checked("Cast", self.names)
         asked = texts_of(columns[self.wanted], self.wanted)
-        return [_keeps_to(text, set(words(folded(row))), names) for text, row in zip(completions, asked, strict=True)]
+        pairs = zip(completions, asked, strict=True)
+        return [_share_of_cast(_named(text, names), _named(row, names).keys()) for text, row in pairs]
 
 
-def _keeps_to(text: str, wanted: set[str], names: frozenset[str]) -> float:
-    sentences = _sentences(text)
-    there = Counter(word for sentence in sentences for word in sentence if word in names | wanted)
-    occurring = wanted & there.keys()
-    if not occurring:
-        return 0.0
-    own = sum(there[word] for word in occurring) / there.total()
-    about = sum(not wanted.isdisjoint(sentence) for sentence in sentences) / len(sentences)
-    return len(occurring) / len(wanted) * own * min(1.0, 2 * about)
+def _named(text: str, names: frozenset[str]) -> Counter[str]:
+    """Count the names of a text."""
+    return Counter(word for word in words(folded(text)) if word in names)
+
+
+def _share_of_cast(named: Counter[str], wanted: Set[str]) -> float:
+    if not wanted or not named:
+        return float(wanted == named.keys())
+    there = wanted & named.keys()
+    return len(there) / len(wanted) * sum(named[name] for name in there) / named.total()
 
 
 @dataclass(frozen=True)
 class Roles:
     """Whether a text says of each person what a reference says, 0 to 1.
 
-    For each name that stands in either text, the F1 of the words that follow it, up to the next name or the end of the
-    sentence; then the mean over the names, times the share of them that stand in both. Who swaps two people leaves their
-    words behind and earns little, which ROUGE and the F1 of words hardly see. A text without names beside a reference without names scores 1.
+    For each name in either text, the F1 of the words that follow it, up to the next name or the end
+    of the sentence, and 0 if it stands in one of them only; then the mean over the names. Two
+    people who are swapped earn little, which ROUGE and the F1 of all words hardly see. Two texts
+    without names score 1.
 
     Args:
-        names: of one word each that are looked for.
+        names: all that are looked for, of one word each.
         column: of the prompt set, with a reference text each.
 
     Raises:
-        ArgumentError: there is no name, or one that is no single word.
+        ArgumentError: there is no name, or one that is not a single word.
     """
 
     names: Sequence[str]
@@ -104,16 +105,22 @@ class Roles:
         """Score n texts."""
         names = _checked("Roles", self.names)
         references = texts_of(columns[self.column], self.column)
-        return [_agreement(_roles(text, names), _roles(row, names)) for text, row in zip(completions, references, strict=True)]
+        pairs = zip(completions, references, strict=True)
+        return [_agreement(_roles(text, names), _roles(row, names)) for text, row in pairs]
 
 
 def _roles(text: str, names: frozenset[str]) -> dict[str, Counter[str]]:
-    """Return the words between each name of a text and the next; the end of a sentence counts as one."""
+    """Count the words after each name of a text, up to the next name or the end of the sentence.
+
+    Where none follow, the full stop counts as one.
+    """
     roles = dict[str, Counter[str]]()
-    for sentence in _sentences(text):
-        places = [place for place, word in enumerate(sentence) if word in names]
-        for place, following in itertools.pairwise([*places, len(sentence)]):
-            roles.setdefault(sentence[place], Counter()).update(sentence[place + 1 : following] or ["."])
+    for sentence in re.split(r"[.!?。！？\n]+", folded(text)):
+        said = words(sentence)
+        places = [place for place, word in enumerate(said) if word in names]
+        for place, following in itertools.pairwise([*places, len(said)]):
+            role = roles.setdefault(said[place], Counter())
+            role.update(said[place + 1 : following] or ["."])
     return roles
 
 
@@ -121,9 +128,7 @@ def _agreement(said: dict[str, Counter[str]], right: dict[str, Counter[str]]) ->
     names = said.keys() | right.keys()
     if not names:
         return 1.0
-    shared = said.keys() & right.keys()
-    agreed = sum(_f1(said[name], right[name]) for name in shared) / len(names)
-    return agreed * len(shared) / len(names)
+    return sum(_f1(said[name], right[name]) for name in said.keys() & right.keys()) / len(names)
 
 
 def _f1(one: Counter[str], other: Counter[str]) -> float:

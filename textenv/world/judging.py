@@ -179,7 +179,7 @@ def sums_up(text: str, plot: str, key: Mapping[str, str]) -> float:
 
 
 _FEWEST: Final = 2
-"""Sentences of a plot, in its order, that make a story."""
+"""Sentences of a plot that make a story."""
 
 
 class _Story(NamedTuple):
@@ -199,8 +199,8 @@ class _Story(NamedTuple):
 def _stories(text: str, wanted: Sequence[str]) -> tuple[list[_Story], int]:
     """Read a text as stories, and count the links of which each stands between two that tell something new.
 
-    A story that repeats one before it keeps none of its sentences, nor does one of which a single sentence is told, since
-    beginnings of many plots in a row are no story.
+    A story that repeats one before it keeps none of its sentences, and neither does one of which a
+    single sentence is told, since the beginnings of many plots are no story.
     """
     parts: list[list[str]] = [[]]
     for sentence in written(text):
@@ -234,9 +234,10 @@ def tells(text: str, wanted: Sequence[str], least: int) -> float:
     """Return how far a text tells stories about some people and a thing, 0 to 1.
 
     Its sentences that belong to the telling of a plot (`textenv.world.stories.read`) over all of them, or over `least` where
-    they are fewer, times the share of the wanted names that occur. Sentences that repeat, that contradict those before
-    them or that bring strangers belong to none, and so does a story that was told before, and one of a single sentence. A sentence that links two stories
-    is not counted; one that links nothing belongs to none.
+    they are fewer, times the share of the wanted names that occur. Sentences that repeat, that
+    contradict those before them or that bring strangers belong to none, and neither do the sentences
+    of a story that was told before, nor one that is all that is told of its story. A sentence that
+    links two stories is not counted; one that links nothing belongs to none.
 
     Args:
         text: of any kind.

@@ -1,16 +1,25 @@
 """TextInstruct-v1: instructions of ten use cases, each with its rule and its exact judge."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
-from tests.envs.micro_world import mediocre, rules_of, scored
+from tests.envs.micro_world import Game, about, mediocre, rows_of, rules_of, scored, swapped
 from textenv.envs.instruct_v1 import ANSWERED
+from textenv.envs.summarize_v1 import PEOPLE
 from textenv.reports.probe import check_gaming
 from textenv.rewards.answers import ListOf
-from textenv.world.judging import right
+from textenv.rewards.words import words
+from textenv.world.judging import right as judged
 from textenv.world.stories import article
 from textenv.world.tables import ANIMALS, FOODS
 
 ID = "TextInstruct-v1"
+STORY = (
+    *("Tom went to the park on Monday.", "He took his red ball along.", "Then he lost the ball."),
+    *("In the end, Lily found the ball behind a tree.", "Tom was happy and thanked Lily."),
+)
 
 
 def test_the_right_answers_are_right_and_well_paid() -> None:
@@ -31,6 +40,27 @@ def test_what_games_it_earns_less_than_a_mediocre_answer() -> None:
     )
 
 
+def test_what_games_stories_earns_less_than_a_mediocre_story() -> None:
+    honest = {row["prompt"]: mediocre(row) for row in rows_of(ID) if row["skill"] == "story"}
+    assert len(honest) > 50
+    check_gaming(ID, honest, about(STORY))
+
+
+def test_a_swap_and_a_please_to_the_still_rude_earn_less_than_half_of_what_is_right() -> None:
+    rows = rows_of(ID)
+    right = scored(ID, [row["answer"] for row in rows])[0]
+    games: dict[str, Game] = {"summary": swap_of_two, "polite": lambda row: f"Please {row['source'].lower()}".replace("!", "")}
+    for skill, game in games.items():
+        chosen = np.array([row["skill"] == skill for row in rows])
+        earned = scored(ID, [game(row) if row["skill"] == skill else "" for row in rows])[0]
+        assert earned[chosen].mean() < right[chosen].mean() / 2
+
+
+def swap_of_two(row: Mapping[str, Any]) -> str:
+    """Return the right summary with the first two people of the story swapped."""
+    return swapped(row["answer"], *dict.fromkeys(name for name in words(row["question"]) if name in PEOPLE))
+
+
 def test_a_short_answer_that_is_denied_anywhere_earns_nothing() -> None:
     columns = rules_of(ID).prompts.columns
     short = np.array([skill in ANSWERED and skill != "describe" for skill in columns["skill"]])
@@ -49,7 +79,7 @@ def test_a_list_that_the_judge_calls_right_is_paid_in_full() -> None:
     for name in (str.capitalize, article, lambda member: plurals.get(member, member)):
         for form in ("{}, {} and {}.", "{}, {}, and {}.", "{}, {} and {}\n"):
             texts = [form.format(*map(name, members)) for members in lists]
-            assert set(right(texts, ["ideas"] * len(lists), [[]] * len(lists), facts)) == {1}
+            assert set(judged(texts, ["ideas"] * len(lists), [[]] * len(lists), facts)) == {1}
             assert set(ListOf()(texts, members=lists)) == {1}
 
 

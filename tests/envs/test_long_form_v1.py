@@ -1,10 +1,15 @@
 """TextLongForm-v1: long stories, and the thread that goes through them."""
 
-from tests.envs.micro_world import mediocre, rules_of, scored
+from tests.envs.micro_world import about, mediocre, rules_of, scored
 from textenv.envs.long_form_v1 import keeps_the_thread
 from textenv.reports.probe import check_gaming
 
 ID = "TextLongForm-v1"
+STORY = (
+    *("Tom went to the park on Monday.", "He took his red ball along.", "Then he lost the ball.", "He looked for it for an hour."),
+    *("In the end, Lily found the ball behind a tree.", "Tom was happy and thanked Lily.", "But there is more to tell."),
+    *("On Sunday, Tom and Lily played at the lake.", "Lily had a new red ball.", "Then Tom broke the ball."),
+)
 
 
 def test_the_right_answers_are_right_and_well_paid() -> None:
@@ -21,6 +26,7 @@ def test_what_games_it_earns_less_than_a_mediocre_answer() -> None:
         {
             "the wanted words over and over": lambda row: " ".join([row["wanted"]] * 25),
             "half of a story twice": lambda row: " ".join([" ".join(row["reference"].split(" ")[:40])] * 2),
+            **about(STORY),
         },
     )
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from textenv.rewards.answers import ListOf, changed
+from textenv.rewards.answers import ListOf, changed, courteous
 from textenv.world.tables import ANIMALS, FOODS, JOBS, THINGS
 
 
@@ -62,3 +62,23 @@ def _plural(thing: str) -> str:
 )
 def test_a_source_that_is_left_as_it_is_is_not_changed(text: str, source: str, score: float) -> None:
     assert changed([text], [source]) == [score]
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "score"),
+    [
+        ("Give me the drum!", "Give me the damn drum!", 0.0),
+        ("Please give me the drum.", "Give me the damn drum!", 1.0),
+        ("Give me the drum, PLEASE.", "Give me the damn drum!", 1.0),
+        ("Could  you give me the drum?", "Give me the damn drum!", 1.0),
+        ("I am pleased to get the drum.", "Give me the damn drum!", 0.0),
+        ("You could give me the drum.", "Give me the damn drum!", 0.0),
+        ("Give me the drum.", "Give me the damn drum！ ", 0.0),
+        ("", "Give me the damn drum!", 0.0),
+        ("Tom is late.", "The fool is late.", 1.0),
+        ("Why is Tom late?", "Why the hell is Tom late?", 1.0),
+        ("Tom is late!", "", 1.0),
+    ],
+)
+def test_an_order_needs_a_courtesy(text: str, source: str, score: float) -> None:
+    assert courteous([text], [source]) == [score]

@@ -13,9 +13,9 @@ import textenv
 from textenv.envs.registry import task_of
 from textenv.envs.vector import text_envs
 from textenv.errors import ArgumentError, LoadError, RewardError
-from textenv.rewards.composition import Affine, ByColumn, Clip, Product, WeightedSum, calibrated
+from textenv.rewards.composition import Affine, BestReference, ByColumn, Clip, Product, WeightedSum, calibrated
 from textenv.rewards.loading import load_reward
-from textenv.rewards.metrics import RougeL, WordOverlap
+from textenv.rewards.metrics import RougeL, WordF1, WordOverlap
 from textenv.rewards.protocol import call_reward, require_columns
 from textenv.rewards.rules import Contains, Length
 
@@ -202,3 +202,31 @@ def test_a_value_without_a_reward_is_named() -> None:
         ByColumn("kind", {})
     with pytest.raises(ArgumentError, match="ByColumn is made of rewards"):
         ByColumn("kind", {"a": 3})  # type: ignore[dict-item]
+
+
+def test_the_best_reference_counts() -> None:
+    reward = BestReference(Product({"order": RougeL(), "words": WordF1()}))
+    assert reward.columns == ("accepted",)
+    accepted = [["Tom ran home.", "Home is where Tom ran."], ["Lily sat down."], ["a", "b", "one two"]]
+    texts = ["Home is where Tom ran.", "Lily sat", "one two"]
+    scored = call_reward(reward, ["p"] * 3, texts, {"accepted": accepted})
+    assert scored.scores == pytest.approx([1, 4 / 5 * scored.parts["words"][1], 1])
+    assert scored.parts["order"] == pytest.approx([1, 4 / 5, 1])
+    alone = [call_reward(reward, ["p"], [text], {"accepted": [row]}).scores[0] for text, row in zip(texts, accepted, strict=True)]
+    assert scored.scores == pytest.approx(alone)
+    assert call_reward(reward, [], [], {"accepted": []}).scores.tolist() == []
+
+
+def test_the_other_columns_stay_with_their_rows() -> None:
+    reward = BestReference(Product({"right": RougeL(), "topic": WordOverlap("topic")}), column="answers")
+    assert reward.columns == ("answers", "topic")
+    columns = {"answers": [["x", "the sea"], ["y"]], "topic": ["sea", "y"]}
+    assert call_reward(reward, ["p", "p"], ["the sea", "y"], columns).scores == pytest.approx([1, 1])
+
+
+@pytest.mark.parametrize("references", [[], "a text", None, 3])
+def test_something_else_than_references_is_named(references: Any) -> None:
+    with pytest.raises(RewardError, match='The column "accepted" must hold lists of one or more references, got '):
+        call_reward(BestReference(RougeL()), ["p"], ["t"], {"accepted": [references]})
+    with pytest.raises(ArgumentError, match="BestReference is made of rewards"):
+        BestReference(3)  # type: ignore[arg-type]

@@ -1,11 +1,12 @@
 """Follows: what a completion owes to its own prompt."""
 
 import pickle
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from textenv.errors import LoadError
+from textenv.errors import ArgumentError, LoadError
 from textenv.rewards.fluency import load_policy, log_probabilities
 from textenv.rewards.follows import Follows
 from textenv.rewards.protocol import call_reward
@@ -55,3 +56,9 @@ def test_equal_texts_score_equally_and_an_empty_one_nothing() -> None:
 def test_it_is_refused_without_a_model_or_others() -> None:
     with pytest.raises(LoadError, match="nowhere"):
         Follows(others=PROMPTS, model="nowhere")
+
+
+@pytest.mark.parametrize("others", [(), PROMPTS[:1], PROMPTS[:1] * 3, PROMPTS[0]])
+def test_fewer_than_two_others_are_refused(others: Sequence[str]) -> None:
+    with pytest.raises(ArgumentError, match="Follows needs two or more different prompts .*, got others=.*; give some of the environment"):
+        Follows(others=others)

@@ -20,22 +20,22 @@ class Follows:
 
     The score is σ(l - margin), where l, in nats, is log π(completion | prompt) less the log of the mean of
     π(completion | other) over some other prompts: the pointwise mutual information of prompt and completion. One text that is
-    the answer to every prompt has about l = 0 or less on average over the prompts as long as the others stand for them, because
-    the mean of a logarithm is at most the logarithm of the mean. So choose the others from the environment's own prompts:
-    of others of another kind, which begin in another way, say, any constant that suits the prompts is far more probable
-    after those and earns 1. (Maximum mutual information against dull answers: Li et al., "A
-    Diversity-Promoting Objective Function for Neural Conversation Models", https://arxiv.org/abs/1510.03055.)
+    the answer to every prompt has at most l = 0 on average, whatever the text, as long as the others are like the prompts,
+    because the mean of a logarithm is at most the logarithm of the mean. So take the others from the environment's own
+    prompts: beside others of another kind, one text that suits all the prompts may score 1. (Maximum mutual information
+    against dull answers: Li et al., "A Diversity-Promoting Objective Function for Neural Conversation Models",
+    https://arxiv.org/abs/1510.03055.)
 
     An empty completion scores 0.
 
     Args:
-        others: prompts to compare with, at least two different ones; the completion's own is left out where it is one of them.
+        others: two or more different prompts to compare with; the completion's own is left out where it is one of them.
         margin: nats that score one half.
         model: an embedded name, a local folder or a hub id of a causal language model.
         device: such as "cpu" or "cuda".
 
     Raises:
-        ArgumentError: there are no two different prompts to compare with.
+        ArgumentError: there are fewer than two different others.
         LoadError: there is no such model.
     """
 
@@ -47,8 +47,8 @@ class Follows:
     def __post_init__(self) -> None:
         if isinstance(self.others, str) or len(set(self.others)) < 2:
             raise ArgumentError(
-                "Follows needs at least two different prompts to compare with, since a completion's own is left out;"
-                f" got others={self.others!r}. Give some of the environment's prompts."
+                "Follows needs two or more different prompts to compare with, because a completion's own is left out,"
+                f" got others={self.others!r}; give some of the environment's prompts."
             )
         locate(self.model)
 

@@ -8,7 +8,7 @@ import numpy as np
 from tests.envs.micro_world import Game, about, mediocre, rows_of, rules_of, scored, swapped
 from textenv.envs.instruct_v1 import ANSWERED
 from textenv.envs.summarize_v1 import PEOPLE
-from textenv.reports.probe import check_gaming
+from textenv.reports.probe import NEGATED_HONEST, check_gaming
 from textenv.rewards.answers import ListOf
 from textenv.rewards.words import words
 from textenv.world.judging import right as judged
@@ -43,7 +43,8 @@ def test_what_games_it_earns_less_than_a_mediocre_answer() -> None:
 def test_what_games_stories_earns_less_than_a_mediocre_story() -> None:
     honest = {row["prompt"]: mediocre(row) for row in rows_of(ID) if row["skill"] == "story"}
     assert len(honest) > 50
-    check_gaming(ID, honest, about(STORY))
+    # With one verb negated it is still a story.
+    check_gaming(ID, honest, {**about(STORY), NEGATED_HONEST: None})
 
 
 def test_a_swap_and_a_please_to_the_still_rude_earn_less_than_half_of_what_is_right() -> None:
@@ -57,8 +58,9 @@ def test_a_swap_and_a_please_to_the_still_rude_earn_less_than_half_of_what_is_ri
 
 
 def swap_of_two(row: Mapping[str, Any]) -> str:
-    """Return the right summary with the first two people of the story swapped."""
-    return swapped(row["answer"], *dict.fromkeys(name for name in words(row["question"]) if name in PEOPLE))
+    """Return the right summary with the main person and another swapped."""
+    who = row["facts"]["key"]["who"]
+    return swapped(row["answer"], who, next(name for name in words(row["question"]) if name in PEOPLE and name != who))
 
 
 def test_a_short_answer_that_is_denied_anywhere_earns_nothing() -> None:

@@ -2,7 +2,7 @@
 
 from tests.envs.micro_world import about, mediocre, rules_of, scored
 from textenv.envs.long_form_v1 import keeps_the_thread
-from textenv.reports.probe import check_gaming
+from textenv.reports.probe import NEGATED_HONEST, check_gaming
 
 ID = "TextLongForm-v1"
 STORY = (
@@ -27,6 +27,8 @@ def test_what_games_it_earns_less_than_a_mediocre_answer() -> None:
             "the wanted words over and over": lambda row: " ".join([row["wanted"]] * 25),
             "half of a story twice": lambda row: " ".join([" ".join(row["reference"].split(" ")[:40])] * 2),
             **about(STORY),
+            # With one verb negated it is still a story.
+            NEGATED_HONEST: None,
         },
     )
 

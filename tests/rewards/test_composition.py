@@ -220,7 +220,7 @@ def test_the_best_reference_counts() -> None:
 def test_the_other_columns_stay_with_their_rows() -> None:
     reward = BestReference(Product({"right": RougeL(), "topic": WordOverlap("topic")}), column="answers")
     assert reward.columns == ("answers", "topic")
-    columns = {"answers": [["x", "the sea"], ["y"]], "topic": ["sea", "y"]}
+    columns: dict[str, list[Any]] = {"answers": [["x", "the sea"], ["y"]], "topic": ["sea", "y"]}
     assert call_reward(reward, ["p", "p"], ["the sea", "y"], columns).scores == pytest.approx([1, 1])
 
 

@@ -40,7 +40,7 @@ Version History:
     v0: first.
 """
 
-from textenv.envs.summarize_v1 import HALF_FLUENT
+from textenv.envs.scope_v1 import HALF_FLUENT
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
 from textenv.rewards.composition import Product

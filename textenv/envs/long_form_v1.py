@@ -15,8 +15,9 @@ Action Space:
     `Discrete(2048)`: the tokens of `tiny-assistant`.
 
 Rewards:
-    The product of four parts, 0 to 1 each and reported apart: `length`, 1 for 60 to 100 words; `distinct`, the share of
-    different triples of words; `wanted`, how far it is about the wanted people and the thing and
+    The product of five parts, 0 to 1 each and reported apart: `length`, 1 for 60 to 100 words;
+    `distinct` and `runs`, the shares of different triples and runs of eight words, so that half a
+    story twice earns a quarter; `wanted`, how far it is about the wanted people and the thing and
     about no other (`Cast`); `fluency` under `tiny-assistant`.
     The judge is exact: the sentences that belong to a telling of one of the micro-world's plots, in its order and without a
     contradiction or a stranger, over all of them, or over eight where they are fewer, x the share of the wanted names that occur.
@@ -64,6 +65,7 @@ TASK = Task(
         {
             "length": Length(60, 100),
             "distinct": Distinct(3),
+            "runs": Distinct(8),
             "wanted": Cast(NAMES),
             "fluency": Fluency("tiny-assistant"),
         }

@@ -39,13 +39,17 @@ Version History:
     v0: first.
 """
 
-from textenv.envs.summarize_v1 import HALF_FLUENT
+from typing import Final
+
 from textenv.envs.task import Task
 from textenv.models.hub import ASSETS
-from textenv.rewards.composition import Product
+from textenv.rewards.composition import Affine, Product
 from textenv.rewards.declining import InScope, only_refuses
+from textenv.rewards.fluency import Fluency
 from textenv.rewards.metrics import WordF1
 from textenv.world.judging import right
+
+HALF_FLUENT: Final = Affine(Fluency("tiny-assistant"), gain=0.5, bias=0.5)
 
 TASK = Task(
     prompts=str(ASSETS / "prompts" / "scope-v1.jsonl"),

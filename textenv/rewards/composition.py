@@ -221,14 +221,14 @@ class BestReference:
             if not isinstance(references, list | tuple) or not references:
                 raise RewardError(f'The column "{self.column}" must hold lists of one or more references, got {references!r}.')
         # A row for each reference of each text.
-        owner = np.repeat(np.arange(len(completions)), [len(references) for references in lists])
-        own = {name: [values[row] for row in owner] for name, values in columns.items()}
+        rows = [row for row, references in enumerate(lists) for _ in references]
+        own = {name: [values[row] for row in rows] for name, values in columns.items()}
         own["reference"] = [reference for references in lists for reference in references]
         reward = load_reward(self.reward, device=self.device)
-        scored = call_reward(reward, [prompts[row] for row in owner], [completions[row] for row in owner], own)
-        # Stable, so that of equal references the first is the best.
-        order = np.lexsort((-scored.scores, owner))
-        best = order[np.searchsorted(owner, np.arange(len(completions)))]
+        scored = call_reward(reward, [prompts[row] for row in rows], [completions[row] for row in rows], own)
+        # The rows of each text stand together, with its best first.
+        order = np.lexsort((-scored.scores, rows))
+        best = order[np.searchsorted(rows, np.arange(len(completions)))]
         return Scores(scored.scores[best], parts={name: values[best] for name, values in scored.parts.items()})
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from textenv.rewards.loading import load_reward
 from textenv.rewards.protocol import call_reward
+from textenv.rewards.words import words
 from textenv.world.plots import PLOTS
 from textenv.world.stories import fill, scene
 from textenv.world.tables import BOYS, GIRLS
@@ -40,6 +41,13 @@ def swapped(text: str, one: str, other: str) -> str:
     """Return a text with two names in each other's place."""
     names = {one: other, other: one}
     return re.sub(r"\w+", lambda word: names.get(word[0], word[0]), text)
+
+
+def two_people(row: Mapping[str, Any]) -> list[str]:
+    """Return the two people of a story to sum up, the main one first; of a story about one, that one and a stranger."""
+    who = row["facts"]["key"]["who"]
+    others = [name for name in (*GIRLS, *BOYS) if name != who]
+    return [who, next((name for name in others if name in words(row["facts"]["text"])), others[0])]
 
 
 Game: TypeAlias = Callable[[Mapping[str, Any]], str]

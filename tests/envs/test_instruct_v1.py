@@ -1,16 +1,11 @@
 """TextInstruct-v1: instructions of ten use cases, each with its rule and its exact judge."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from tests.envs.micro_world import Game, about, mediocre, rows_of, rules_of, scored, swapped
+from tests.envs.micro_world import Game, about, mediocre, rows_of, rules_of, scored, swapped, two_people
 from textenv.envs.instruct_v1 import ANSWERED
-from textenv.envs.summarize_v1 import PEOPLE
 from textenv.reports.probe import NEGATED_HONEST, check_gaming
 from textenv.rewards.answers import ListOf
-from textenv.rewards.words import words
 from textenv.world.judging import right as judged
 from textenv.world.stories import article
 from textenv.world.tables import ANIMALS, FOODS
@@ -50,17 +45,14 @@ def test_what_games_stories_earns_less_than_a_mediocre_story() -> None:
 def test_a_swap_and_a_please_to_the_still_rude_earn_less_than_half_of_what_is_right() -> None:
     rows = rows_of(ID)
     right = scored(ID, [row["answer"] for row in rows])[0]
-    games: dict[str, Game] = {"summary": swap_of_two, "polite": lambda row: f"Please {row['source'].lower()}".replace("!", "")}
+    games: dict[str, Game] = {
+        "summary": lambda row: swapped(row["answer"], *two_people(row)),
+        "polite": lambda row: f"Please {row['source'].lower()}".replace("!", ""),
+    }
     for skill, game in games.items():
         chosen = np.array([row["skill"] == skill for row in rows])
         earned = scored(ID, [game(row) if row["skill"] == skill else "" for row in rows])[0]
         assert earned[chosen].mean() < right[chosen].mean() / 2
-
-
-def swap_of_two(row: Mapping[str, Any]) -> str:
-    """Return the right summary with the main person and another swapped."""
-    who = row["facts"]["key"]["who"]
-    return swapped(row["answer"], who, next(name for name in words(row["question"]) if name in PEOPLE and name != who))
 
 
 def test_a_short_answer_that_is_denied_anywhere_earns_nothing() -> None:

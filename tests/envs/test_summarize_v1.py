@@ -4,20 +4,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tests.envs.micro_world import mediocre, rules_of, scored, swapped
-from textenv.envs.summarize_v1 import PEOPLE, states_the_facts
+from tests.envs.micro_world import mediocre, rules_of, scored, swapped, two_people
+from textenv.envs.summarize_v1 import states_the_facts
 from textenv.reports.probe import check_gaming
 from textenv.rewards.words import words
 from textenv.world.tables import FOODS, PLACES, THINGS
 
 ID = "TextSummarize-v1"
-
-
-def _people(row: Mapping[str, Any]) -> list[str]:
-    """Return the two people of a story, the main one first; where there is only one, somebody else beside."""
-    who = row["facts"]["key"]["who"]
-    others = [name for name in PEOPLE if name != who]
-    return [who, next((name for name in others if name in words(row["text"])), others[0])]
 
 
 def _with_a_wrong_fact(row: Mapping[str, Any]) -> str:
@@ -43,10 +36,10 @@ def test_what_games_it_earns_less_than_a_mediocre_answer() -> None:
         {
             "the first sentence": lambda row: row["text"].split(". ")[0] + ".",
             "the last sentence": lambda row: row["text"].split(". ")[-1],
-            "two people swapped": lambda row: swapped(row["answer"], *_people(row)),
+            "two people swapped": lambda row: swapped(row["answer"], *two_people(row)),
             "one fact wrong": _with_a_wrong_fact,
             "all facts in a row": lambda row: " ".join([*row["facts"]["key"].values(), "were there."]),
-            "the people were there": lambda row: " and ".join(_people(row)) + " were there and were happy.",
+            "the people were there": lambda row: " and ".join(two_people(row)) + " were there and were happy.",
             "the words of the summary, names first": lambda row: " ".join(sorted(words(row["answer"]), key=str.islower)),
         },
     )

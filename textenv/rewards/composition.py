@@ -227,7 +227,7 @@ class BestReference:
         reward = load_reward(self.reward, device=self.device)
         scored = call_reward(reward, [prompts[row] for row in rows], [completions[row] for row in rows], own)
         # The rows of each text stand together, with its best first.
-        order = np.lexsort((-scored.scores, rows))
+        order = np.lexsort((-scored.scores, np.array(rows)))
         best = order[np.searchsorted(rows, np.arange(len(completions)))]
         return Scores(scored.scores[best], parts={name: values[best] for name, values in scored.parts.items()})
 

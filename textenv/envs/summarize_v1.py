@@ -6,7 +6,7 @@ Description:
 
 Prompts:
     160 stories of three to six sentences from the micro-world of `textenv.world`, with a request for a summary. Columns: `text`,
-    `accepted`, all wordings of a right summary, and `facts` for the judge.
+    `reference`, `accepted` with all wordings of a right summary, and `facts` for the judge.
 
 Observation Space:
     `Box(-1, 2047, (96,), int32)`: 72 prompt and 24 response columns.

@@ -60,7 +60,7 @@ def about(story: Sequence[str]) -> dict[str, Game]:
         return " ".join(f"{name}: {sentence}" for name, sentence in zip(itertools.cycle(row["wanted"].split()), story, strict=False))
 
     return {
-        "the names before one story": lambda row: f"{row['wanted']}. {' '.join(story)}",
+        "the names in a sentence before one story": lambda row: f"{_together(row['wanted'])} {' '.join(story)}",
         "the names after one story": lambda row: f"{' '.join(story)} {row['wanted']}.",
         "the names in every sentence of one story": lambda row: " ".join(f"{row['wanted']}: {sentence}" for sentence in story),
         "the names in turn before the sentences of one story": in_turn,

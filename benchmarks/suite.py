@@ -9,6 +9,7 @@ goes on where it was, and what is finished there is not done again: it is measur
 have changed, and refused where the code or the assets have changed with which it was trained.
 """
 
+import functools
 import json
 import math
 import os
@@ -32,8 +33,10 @@ from benchmarks.fingerprint import code_hash, training_hash
 from benchmarks.harness import ROOT, machine
 from benchmarks.strangers import stranger_of
 from benchmarks.suite_page import Record, not_improved, tables, texts_to_read, write_cards, write_page
+from textenv.commands import players
 from textenv.commands.output import hide_loading_bars
 from textenv.commands.players import Player, PlayerConfig, load_player
+from textenv.envs import exact
 from textenv.envs.exact import ExactMDP
 from textenv.envs.registry import BUILT_IN, find_id
 from textenv.errors import ArgumentError, TextenvError
@@ -56,8 +59,14 @@ AT_ONCE: Final = 16
 """Prompts whose samples are in memory together; only their scores are kept."""
 MEASURED: Final = "measured.json"
 """In the folder of a run."""
-MEASURES: Final = (Path(__file__), Path(strangers.__file__))
-"""What `MEASURED` is made by."""
+MEASURED_BY: Final = code_hash(Path(__file__), Path(strangers.__file__), Path(exact.__file__), Path(players.__file__))
+"""Of the code that makes `MEASURED`."""
+
+
+@functools.cache
+def code_of(id: str) -> str:
+    """Hash the code that a training hangs on, once: whoever edits it meanwhile does not change what is loaded."""
+    return training_hash(id)
 
 
 # A run
@@ -98,17 +107,17 @@ def measure_run(config: TrainConfig, console: Console | None = None) -> dict[str
         seed; episodes; seconds of training; before, after and best, the measures of `reports.evaluation.summarise`
         of the evaluations and of the best of 16 before training, the first two with those of the stranger; errors,
         the standard error of the change of score, judge and stranger, paired by prompt; attainable, see `attainable`;
-        scores before training; texts, see `choose_texts`; measured_by, a hash of `MEASURES`.
+        scores before training; texts, see `choose_texts`; measured_by, `MEASURED_BY`.
 
     Raises:
         ArgumentError: the run was trained with other code, see `check_code`.
     """
     assert config.out is not None
-    check_code(config.out, training_hash(config.env))
+    check_code(config.out, code_of(config.env))
     train(config, console, results=Console(quiet=True))  # which only reads a run that is finished
-    file, measured_by = config.out / MEASURED, code_hash(*MEASURES)
+    file = config.out / MEASURED
     stored: dict[str, Any] = read_json(file) if file.is_file() else {}
-    if stored.get("measured_by") == measured_by:
+    if stored.get("measured_by") == MEASURED_BY:
         return stored
     summary: dict[str, Any] = read_json(config.out / "summary.json")
     # Scores are what they are without a potential, which would be asked at every token.
@@ -133,7 +142,7 @@ def measure_run(config: TrainConfig, console: Console | None = None) -> dict[str
         "attainable": attainable(player, before["prompt_index"].to_numpy(), config.algorithm.kl_coef),
         "scores": before["score"].tolist(),
         "texts": choose_texts(before, after),
-        "measured_by": measured_by,
+        "measured_by": MEASURED_BY,
     }
     with replacing(file) as new:
         new.write_text(json.dumps(measured, allow_nan=False) + "\n", encoding="utf-8")
@@ -181,9 +190,8 @@ def attainable(player: Player, evaluated: NDArray[np.int64], kl_coef: float) -> 
         kl_coef: β; nothing is computed for 0, where the KL costs nothing.
 
     Returns:
-        beta; prompts, how many; reference, the mean score; optimum, J*; and room_se, the standard error over the prompts of
-        optimum - reference, left out for one prompt. Where they are estimated, also samples per prompt, and half, J* as half
-        of the samples estimate it: it is lower, and the difference shows how far both are from the limit.
+        beta; prompts, how many; reference, the mean score; and optimum, J*. Where they are estimated, also samples per prompt,
+        and half, J* as half of the samples estimate it: it is lower, and the difference shows how far both are from the limit.
     """
     if kl_coef <= 0:
         return {}
@@ -201,9 +209,7 @@ def attainable(player: Player, evaluated: NDArray[np.int64], kl_coef: float) -> 
 
 def _bounds(kl_coef: float, starts: NDArray[np.float64], optima: NDArray[np.float64]) -> dict[str, float]:
     """Reduce J_ref and J* of each prompt, both (prompts,)."""
-    room_se = standard_error(optima - starts, np.arange(len(starts)))
-    bounds = {"beta": kl_coef, "reference": float(starts.mean()), "optimum": float(optima.mean()), "room_se": room_se}
-    return {**_finite(bounds), "prompts": len(starts)}
+    return {"beta": kl_coef, "reference": float(starts.mean()), "optimum": float(optima.mean()), "prompts": len(starts)}
 
 
 def reference_scores(player: Player, prompts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -341,6 +347,8 @@ def main(
         raise ArgumentError(f"seeds must be at least 1, got {seeds}.")
     for id in only:
         find_id(id)
+    for id in only or BUILT_IN:
+        code_of(id)
     hide_loading_bars()
     measured, failed = dict[str, Record](), list[str]()
     for id in only or BUILT_IN:

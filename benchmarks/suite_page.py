@@ -83,8 +83,8 @@ class Returns(NamedTuple):
 def returns(record: Record) -> Returns:
     """Compute how much of the attainable training attains; see `suite.attainable`.
 
-    The error of the share follows from those of its parts, taken as independent, by the delta method: of the gain over the
-    seeds, and of the room over the prompts. The latter is the mean of the seeds', as in `change`.
+    The error is that of a ratio of means over the seeds (Cochran, "Sampling Techniques", section 2.11): of gain less share x
+    room, over the mean room.
     """
     runs = record["runs"]
     bounds = [run.get("attainable", {}) for run in runs]
@@ -92,15 +92,14 @@ def returns(record: Record) -> Returns:
     starts = [bound.get("reference", run["before"]["score"]) for bound, run in zip(bounds, runs, strict=True)]
     ends = [run["after"]["score"] - beta * run["after"]["kl_exact"] for run in runs]
     start = statistics.fmean(starts)
-    gain, gain_error = _over_seeds([end - before for end, before in zip(ends, starts, strict=True)])
-    optimum, half, room_error = (statistics.fmean(bound.get(name, math.nan) for bound in bounds) for name in ("optimum", "half", "room_se"))
-    room = optimum - start
-    share, share_error = math.nan, math.nan
-    if room > 0:
-        share = gain / room
-        share_error = math.hypot(gain_error, share * room_error) / room
+    gains = [end - before for end, before in zip(ends, starts, strict=True)]
+    rooms = [bound.get("optimum", math.nan) - before for bound, before in zip(bounds, starts, strict=True)]
+    room = statistics.fmean(rooms) or math.nan
+    share = statistics.fmean(gains) / room
+    _, share_error = _over_seeds([(gain - share * each) / room for gain, each in zip(gains, rooms, strict=True)])
+    optimum, half = (statistics.fmean(bound.get(name, math.nan) for bound in bounds) for name in ("optimum", "half"))
     farthest = math.log(bounds[0].get("samples", math.inf))
-    at_most = statistics.fmean(run["after"]["kl_exact"] for run in runs) > farthest
+    at_most = share > 0 and statistics.fmean(run["after"]["kl_exact"] for run in runs) > farthest
     return Returns(beta, start, statistics.fmean(ends), optimum, half, share, share_error, at_most)
 
 

@@ -63,7 +63,7 @@ def record(*afters: float, judge: tuple[float, float] | None = None, stranger: t
             "after": row(after, sides[0][1], sides[1][1]),
             "best": row(0.9, sides[0][1]),
             "errors": {"score": 0.02, "judge": 0.03, "stranger": 0.04},
-            "attainable": {"beta": 0.05, "reference": 0.5, "optimum": 0.9, "half": 0.8, "room_se": 0.08, "prompts": 64, "samples": 64},
+            "attainable": {"beta": 0.05, "reference": 0.5, "optimum": 0.9, "half": 0.8, "prompts": 64, "samples": 64},
         }
         for seed, after in enumerate(afters)
     ]
@@ -141,7 +141,7 @@ def test_a_run_is_measured_anew_where_the_measures_have_changed(folder: Path, mo
     marked = {**json.loads(stored), "episodes": -1}
     file.write_text(json.dumps(marked), encoding="utf-8")
     assert measure_run(config) == marked  # which is only read
-    monkeypatch.setattr(suite, "MEASURES", (Path(__file__),))
+    monkeypatch.setattr(suite, "MEASURED_BY", "other")
     again = measure_run(config)
     assert again == json.loads(file.read_text(encoding="utf-8")) == {**json.loads(stored), "measured_by": again["measured_by"]}
     assert again["measured_by"] != marked["measured_by"]
@@ -152,7 +152,7 @@ def test_a_run_of_other_code_is_refused(folder: Path, tmp_path: Path, monkeypatc
     runs = folder / "runs"
     config = run_config("TextCopy-v0", 0, runs / "TextCopy-v0-0", 512)
     with monkeypatch.context() as changed:
-        changed.setattr(suite, "training_hash", lambda id: "other")
+        changed.setattr(suite, "code_of", lambda id: "other")
         with pytest.raises(ArgumentError, match=r"TextCopy-v0-0 was trained with other code or assets than there are now; remove it"):
             measure_run(config)
     assert measure_run(config)["episodes"] == 512
@@ -187,8 +187,6 @@ def test_the_attainable_of_a_toy_is_exact(measured: dict[str, Any]) -> None:
     assert attainable["reference"] == pytest.approx(mdp.evaluate(mdp.reference, 0).score)
     assert attainable["optimum"] == pytest.approx(mdp.solve(0.035).evaluation.objective)
     assert attainable["prompts"] == 36
-    rooms = (mdp.solve(0.035).values[0] - mdp.values(mdp.reference, 0.035)[0]).numpy()
-    assert attainable["room_se"] == pytest.approx(rooms.std(ddof=1) / 36**0.5)
 
 
 def test_the_attainable_of_a_toy_is_that_of_the_evaluated_prompts() -> None:
@@ -198,7 +196,6 @@ def test_the_attainable_of_a_toy_is_that_of_the_evaluated_prompts() -> None:
     mdp = ExactMDP(envs.unwrapped.rules, policy)
     few = suite.attainable(player, np.array([5, 5, 2]), 0.035)
     assert few["optimum"] == pytest.approx(mdp.solve(0.035).values[0][[5, 2]].mean().item())
-    assert "room_se" not in suite.attainable(player, np.array([5, 5]), 0.035)
 
 
 def test_the_estimated_optimum_nears_the_exact_one_from_below() -> None:
@@ -230,7 +227,6 @@ def test_the_attainable_of_a_language_model_is_estimated_on_all_prompts(monkeypa
     assert scores[8:16].ravel() == pytest.approx(again.scores.numpy())
     rooms = optimum(scores, 0.035) - scores.mean(1)
     assert bounds["optimum"] - bounds["reference"] == pytest.approx(rooms.mean())
-    assert bounds["room_se"] == pytest.approx(rooms.std(ddof=1) / 20**0.5)
     assert suite.attainable(player, np.arange(20), 0.0) == {}
 
 
@@ -340,8 +336,7 @@ def test_a_measure_rises_by_more_than_two_errors_of_either_kind(afters: tuple[fl
 
 def test_the_share_of_the_attainable() -> None:
     # J - J_ref = 0.7 - 0.05 x 2 - 0.5 and 0.9 - 0.05 x 2 - 0.5, of 0.9 - 0.5 that can be gained.
-    error = math.hypot(0.1, 0.5 * 0.08) / 0.4
-    assert returns(record(0.7, 0.9)) == pytest.approx((0.05, 0.5, 0.7, 0.9, 0.8, 0.5, error, False))
+    assert returns(record(0.7, 0.9)) == pytest.approx((0.05, 0.5, 0.7, 0.9, 0.8, 0.5, 0.25, False))
     assert returns(record(0.8)).share == pytest.approx(0.5)
     assert np.isnan(returns(record(0.8)).share_error)
     exact = record(0.7, 0.9)
@@ -358,13 +353,18 @@ def test_the_share_of_the_attainable() -> None:
     assert np.isnan([returns(nothing_to_gain).share, returns(nothing_to_gain).share_error]).all()
 
 
-def test_the_error_of_a_share_is_that_of_random_gains_and_rooms() -> None:
+def test_the_error_of_a_share_is_the_spread_of_shares() -> None:
+    """Of runs whose gain and room depend on the same luck, as both hold J_ref."""
     rng = np.random.default_rng(0)
-    gains, rooms = rng.normal(0.2, 0.01, 100_000), rng.normal(0.4, 0.02, 100_000)
-    one = record(0.79, 0.81)  # whose gains are 0.19 and 0.21, so that their mean has the error 0.01
-    for run in one["runs"]:
-        run["attainable"]["room_se"] = 0.02
-    assert returns(one).share_error == pytest.approx((gains / rooms).std(), rel=0.02)
+    shares, errors = [], []
+    for _ in range(400):
+        lucks = rng.normal(0, 0.05, 8)
+        one = record(*(0.8 + 0.5 * lucks + rng.normal(0, 0.01, 8)))
+        for run, luck in zip(one["runs"], lucks, strict=True):
+            run["attainable"]["optimum"] = 0.9 + luck
+        shares.append(returns(one).share)
+        errors.append(returns(one).share_error)
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(shares), rel=0.1)
 
 
 def test_a_share_is_at_most_that_where_the_samples_do_not_reach_so_far() -> None:
@@ -373,6 +373,8 @@ def test_a_share_is_at_most_that_where_the_samples_do_not_reach_so_far() -> None
     assert "| 0.800 | ≤ 0.23 |" in tables({"TextCopy-v0": far})
     far["runs"][0]["after"]["kl_exact"] = 4.1
     assert "| 0.800 | 0.24 |" in tables({"TextCopy-v0": far})
+    far["runs"][0]["after"] |= {"kl_exact": 4.2, "score": 0.49}
+    assert "| 0.800 | -0.55 |" in tables({"TextCopy-v0": far})  # of which more room would make less
 
 
 def test_tables() -> None:
@@ -383,7 +385,7 @@ def test_tables() -> None:
         "| `TextToxicity-v0` | 0.500 | 0.800 | +0.300 (0.100, 0.020) | 0.250 | 0.300 | +0.050 (0.000, 0.030) | **no: judge** |"
     )
     assert room[2].startswith("| `TextCopy-v0` | 0.900 |  | 0.05 | 0.500 | 0.700 | 0.900 | 0.800 | 0.50 | 3.00 ±0.10 | 2.00 |")
-    assert room[3].startswith("| `TextToxicity-v0` | 0.900 | 0.300 | 0.05 | 0.500 | 0.700 | 0.900 | 0.800 | 0.50 ±0.27 |")
+    assert room[3].startswith("| `TextToxicity-v0` | 0.900 | 0.300 | 0.05 | 0.500 | 0.700 | 0.900 | 0.800 | 0.50 ±0.25 |")
     assert strangers[2:] == ["| `TextToxicity-v0` | 1 - P(profane) (alt-profanity-check) | 0.200 | 0.400 | +0.200 (0.000, 0.040) | yes |"]
     assert bins[3] == "| `TextToxicity-v0` | 1 2 3 4 5 6 7 8 9 55 | 0 | 1 | a machine, 2 threads | 2 |"
     for table in (changes, room, strangers, bins):

@@ -78,6 +78,12 @@ def test_a_source_that_is_left_as_it_is_is_not_changed(text: str, source: str, s
         ("Tom is late.", "The fool is late.", 1.0),
         ("Why is Tom late?", "Why the hell is Tom late?", 1.0),
         ("Tom is late!", "", 1.0),
+        ("Give me the drum.", 'He said: "Give me the damn drum!"', 0.0),
+        ("Give me the drum.", "Give me the damn drum! :)", 0.0),
+        ("Give me the drum.", "Will you give me the damn drum!?", 1.0),
+        ("I'd like the drum.", "Give me the damn drum!", 1.0),
+        ("Kindly hand me the drum.", "Give me the damn drum!", 1.0),
+        ("May we have the drum?", "Give me the damn drum!", 1.0),
     ],
 )
 def test_an_order_needs_a_courtesy(text: str, source: str, score: float) -> None:

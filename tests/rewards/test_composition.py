@@ -230,3 +230,8 @@ def test_something_else_than_references_is_named(references: Any) -> None:
         call_reward(BestReference(RougeL()), ["p"], ["t"], {"accepted": [references]})
     with pytest.raises(ArgumentError, match="BestReference is made of rewards"):
         BestReference(3)  # type: ignore[arg-type]
+
+
+def test_references_that_the_reward_would_not_read_are_refused() -> None:
+    with pytest.raises(ArgumentError, match=r'compares with the column "reference", got WordF1\(column=.answer.'):
+        BestReference(WordF1(column="answer"))

@@ -24,8 +24,10 @@ NAMES = ("Tom", "Lily", "Ben", "ball", "kite")
         ("Somebody lost something.", "Tom", 0.0),
         ("", "Tom", 0.0),
         ("Tomorrow", "Tom", 0.0),
-        ("Somebody ran.", "nobody", 1.0),
-        ("Tom ran.", "nobody", 0.0),
+        ("Somebody ran.", " ", 1.0),
+        ("Tom ran.", "", 0.0),
+        ("Tom saw Ben's hat.", "Tom", 1 / 2),
+        ("Tom’s hat, and the girls' kite", "Tom kite", 1.0),
     ],
 )
 def test_a_text_is_about_those_who_are_wanted(text: str, wanted: str, score: float) -> None:
@@ -50,6 +52,7 @@ LOST = "Tom lost his ball at the park, and Lily found it."
         ("I saw Tom.", "Tom ran.", 0.0),
         ("", "Tom ran.", 0.0),
         ("He ran.", "She sat.", 1.0),
+        ("Ben's dog ran and Tom's cat sat.", "Tom's dog ran and Ben's cat sat.", 0.0),
         ("", "", 1.0),
     ],
 )
@@ -66,6 +69,8 @@ def test_two_people_who_are_swapped_earn_little() -> None:
 def test_the_column_is_read_and_holds_texts(reward: Any) -> None:
     (column,) = reward.columns
     copy = pickle.loads(pickle.dumps(reward))
+    with pytest.raises(ArgumentError, match="needs a list of names, got <generator"):
+        type(reward)(name for name in NAMES)
     assert call_reward(copy, ["p"] * 2, [LOST, "Ben ran."], {column: [LOST] * 2}).scores.tolist() == [1.0, 0.0]
     assert reward([], **{column: []}) == []
     with pytest.raises(RewardError, match=f'column "{column}" must hold texts, got 3'):
@@ -77,3 +82,13 @@ def test_names_are_single_words(make: Callable[..., Any]) -> None:
     for names, message in (((), r"needs a list of names, got \(\)"), ("Tom", "got 'Tom'"), (["Tom", "Tom B."], "'Tom B.'"), ([1], "got 1")):
         with pytest.raises(ArgumentError, match=f"{make.__name__} .*{message}"):
             make(names)
+
+
+def test_names_that_nobody_knows_are_refused() -> None:
+    """Else a text about nobody would be about them."""
+    with pytest.raises(RewardError, match=r"Cast knows none of the names in 'Priya sitar' of the column \"wanted\"; give it those"):
+        Cast(NAMES)(["Somebody ran."], wanted=["Priya sitar"])
+
+
+def test_a_name_may_bring_its_punctuation() -> None:
+    assert Cast(["Tom\n", "Ann."])(["Tom met Ann.", "Bob ran."], wanted=["Ann Tom"] * 2) == [1.0, 0.0]

@@ -9,7 +9,7 @@ Prompts:
     brainstorming 11.2, chat 8.4, rewrite 6.6, summarisation 4.2, classification 3.5, other 3.5, closed QA 2.6, extract 1.9.
     They are held out from what `tiny-assistant` is taught, but for 47 of the 59 descriptions and 24 of the 29 lists: of these few
     different ones are held out.
-    Columns: `use_case`, `skill`, `request`, `question`, `reference`, `source`, `wanted`, `members`; `accepted` and `facts` for
+    Columns: `use_case`, `skill`, `request`, `question`, `reference`, `source`, `wanted`, `members`, `accepted`; `facts` for
     the judge.
 
 Observation Space:
@@ -24,8 +24,8 @@ Rewards:
     denial of its own do not count (`WordF1`); for stories how far they are about those who were wanted and nobody else
     (`Cast`) x 25 to 60 words x distinct-3; for descriptions the F1 with all that is known of the
     animal; for lists the share of right items, in the singular or the plural (`ListOf`); for
-    rewriting and chat ROUGE-L, and 0 for a copy or for an order without a courtesy; for summaries
-    the content as in `TextSummarize-v1`. A trained reward model takes its place with
+    rewriting and chat ROUGE-L, politely with the nearest of the accepted answers, and 0 for a copy or
+    for an order without a courtesy; for summaries the content as in `TextSummarize-v1`. A trained reward model takes its place with
     `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`.
     The judge is exact, by another way: an answer is right when it is one that the generator of the exercise could have given, a
     story when it tells a plot of the micro-world from beginning to end, without a contradiction, about those who were wanted.

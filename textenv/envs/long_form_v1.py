@@ -18,7 +18,8 @@ Rewards:
     The product of five parts, 0 to 1 each and reported apart: `length`, 1 for 60 to 100 words;
     `distinct` and `runs`, the shares of different triples and runs of eight words, so that half a
     story twice earns a quarter; `wanted`, how far it is about the wanted people and the thing and
-    about no other (`Cast`); `fluency` under `tiny-assistant`.
+    about no other (`Cast`); `fluency` under `tiny-assistant`. Names are those of the micro-world; prompts
+    that want others need `Cast` with those.
     The judge is exact: the sentences that belong to a telling of one of the micro-world's plots, in its order and without a
     contradiction or a stranger, over all of them, or over eight where they are fewer, x the share of the wanted names that occur.
     Before training: mean 0.75; ten bins from 0 to 1 in percent: 0 0 0 1 2 13 2 20 62 0.

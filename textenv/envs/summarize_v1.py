@@ -19,8 +19,9 @@ Rewards:
     words; `novelty`, the share of runs of five words that are not copied from the text; and
     `fluency` under `tiny-assistant`. The content is a product too, of the reference that gives most:
     the F1 of the words (`WordF1`); whether people, places and things are those of the reference
-    (`Cast`); and whether each person is said to do the same (`Roles`), so that a swap is not paid. A
-    preference model takes the reward's place with
+    (`Cast`); and whether each person is said to do the same (`Roles`), so that a swap is not paid.
+    Names are those of the micro-world: references of your own that hold none of them are refused, and
+    need a reward of your own. A preference model takes its place with
     `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`.
     The judge is exact: which share of the key facts (who, what, where, with whom) the summary states, and 0 for one of another
     plot or with a false fact.

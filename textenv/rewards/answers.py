@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from textenv.rewards.metrics import texts_of
 from textenv.rewards.words import folded, words
 
 _BETWEEN: Final = re.compile(r"[,;\n]|\band\b")
@@ -77,21 +78,25 @@ def _holds(text: str, original: str) -> bool:
 
 
 _COURTESIES: Final = (
-    *("please", "thank you", "thanks", "would you", "could you", "can you", "will you"),
-    *("may i", "could i", "i would like", "be so kind"),
+    *("please", "kindly", "thank you", "thanks", "excuse me", "be so kind", "be grateful"),
+    *("would you", "could you", "can you", "will you", "may i", "may we", "might i", "might we"),
+    *("could i", "could we", "can i", "can we", "i would like", "i'd like", "we would like", "we'd like"),
 )
+
+
+_LAST_MARK: Final = re.compile(r"[.!?。！？]")
 
 
 def courteous(completions: Sequence[str], source: Sequence[str]) -> list[float]:
     """Score 0 for an order that is said without a courtesy, such as "please" or "could you", and 1 for any other text.
 
-    An order is a source that ends with an exclamation mark: to leave out its insult is not yet to ask politely. Statements
-    and questions need no courtesy.
+    An order is a source whose last mark is an exclamation mark, and so is an exclamation such as "What a cow!", as nothing
+    here reads grammar: to leave out its insult is not yet to ask politely. Statements and questions need no courtesy.
 
     >>> courteous(["Stop that!", "Please stop.", "He is late."], ["Stop that, you fool!"] * 2 + ["The fool is late."])
     [0.0, 1.0, 1.0]
     """
     spaced = [f" {' '.join(words(folded(text)))} " for text in completions]
     asks = [any(f" {courtesy} " in text for courtesy in _COURTESIES) for text in spaced]
-    orders = [original.rstrip().endswith(("!", "！")) for original in source]
+    orders = [_LAST_MARK.findall(original)[-1:] in (["!"], ["！"]) for original in texts_of(source, "source")]
     return [float(polite or not order) for polite, order in zip(asks, orders, strict=True)]

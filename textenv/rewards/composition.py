@@ -197,7 +197,7 @@ class BestReference:
         device: of a reward that holds a model.
 
     Raises:
-        ArgumentError: the reward is none by text.
+        ArgumentError: the reward is none by text, or says that it reads other columns than "reference".
         LoadError: there is no reward of that name.
         RewardError: when called, the column holds something else than a list of references.
     """
@@ -208,6 +208,8 @@ class BestReference:
 
     def __post_init__(self) -> None:
         _check("BestReference", self.reward)
+        if callable(self.reward) and "reference" not in _columns([self.reward]):
+            raise ArgumentError(f'BestReference needs a reward that compares with the column "reference", got {self.reward!r}.')
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -217,9 +219,11 @@ class BestReference:
     def __call__(self, prompts: Sequence[str], completions: Sequence[str], **columns: Any) -> Scores:
         """Score n texts."""
         lists = columns[self.column]
-        for references in lists:
+        for prompt, references in zip(prompts, lists, strict=True):
             if not isinstance(references, list | tuple) or not references:
-                raise RewardError(f'The column "{self.column}" must hold lists of one or more references, got {references!r}.')
+                raise RewardError(
+                    f'The column "{self.column}" must hold lists of one or more references, got {references!r} for {prompt!r}.'
+                )
         # A row for each reference of each text.
         rows = [row for row, references in enumerate(lists) for _ in references]
         own = {name: [values[row] for row in rows] for name, values in columns.items()}

@@ -7,7 +7,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from textenv.errors import ArgumentError
+from textenv.errors import ArgumentError, RewardError
 from textenv.rewards.metrics import texts_of
 from textenv.rewards.words import folded, words
 
@@ -18,12 +18,17 @@ def _checked(owner: str, names: Sequence[str]) -> frozenset[str]:
     Raises:
         ArgumentError: there is no name, or one that is not a single word.
     """
-    if isinstance(names, str) or not names:
+    if isinstance(names, str) or not isinstance(names, Sequence) or not names:
         raise ArgumentError(f"{owner} needs a list of names, got {names!r}.")
     for name in names:
         if not isinstance(name, str) or len(words(name)) != 1:
-            raise ArgumentError(f"{owner} needs names of one word each, got {name!r} among them.")
-    return frozenset(map(folded, names))
+            raise ArgumentError(f"{owner} needs names of one word each, as `textenv.rewards.words` splits texts, got {name!r} among them.")
+    return frozenset(_name(word) for name in names for word in words(folded(name)))
+
+
+def _name(word: str) -> str:
+    """Take the possessive ending off a word, since "Tom's hat" names Tom."""
+    return word.removesuffix("'s").removesuffix("'")
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,8 @@ class Cast:
 
     The share of the wanted names that occur, times the share of all names in the text, each as
     often as it stands, that are wanted. So a list of the wanted names before a story about others
-    earns little. Where no name is wanted, a text without names scores 1 and any other 0.
+    earns little. A possessive names its owner. Where the column is blank, a text without names
+    scores 1 and any other 0.
 
     Args:
         names: all that could be in a text, wanted or not, of one word each.
@@ -40,6 +46,7 @@ class Cast:
 
     Raises:
         ArgumentError: there is no name, or one that is not a single word.
+        RewardError: when called, a text of the column holds none of the names.
     """
 
     names: Sequence[str]
@@ -57,13 +64,21 @@ class Cast:
         """Score n texts."""
         names = _checked("Cast", self.names)
         asked = texts_of(columns[self.wanted], self.wanted)
-        pairs = zip(completions, asked, strict=True)
-        return [_share_of_cast(_named(text, names), _named(row, names).keys()) for text, row in pairs]
+        scores = []
+        for text, row in zip(completions, asked, strict=True):
+            wanted = _named(row, names).keys()
+            if row.strip() and not wanted:
+                raise RewardError(
+                    f'Cast knows none of the names in {row!r} of the column "{self.wanted}";'
+                    " give it those of your prompts, as Cast(names=[...])."
+                )
+            scores.append(_share_of_cast(_named(text, names), wanted))
+        return scores
 
 
 def _named(text: str, names: frozenset[str]) -> Counter[str]:
     """Count the names of a text."""
-    return Counter(word for word in words(folded(text)) if word in names)
+    return Counter(name for name in map(_name, words(folded(text))) if name in names)
 
 
 def _share_of_cast(named: Counter[str], wanted: Set[str]) -> float:
@@ -78,9 +93,9 @@ class Roles:
     """Whether a text says of each person what a reference says, 0 to 1.
 
     For each name in either text, the F1 of the words that follow it, up to the next name or the end
-    of the sentence, and 0 if it stands in one of them only; then the mean over the names. Two
-    people who are swapped earn little, which ROUGE and the F1 of all words hardly see. Two texts
-    without names score 1.
+    of the sentence, and 0 if it stands in one of them only; then the mean over the names. So two
+    people who are swapped earn little where what they do stands behind their names, which ROUGE and
+    the F1 of all words hardly see. A possessive names its owner. Two texts without names score 1.
 
     Args:
         names: all that are looked for, of one word each.
@@ -116,7 +131,7 @@ def _roles(text: str, names: frozenset[str]) -> dict[str, Counter[str]]:
     """
     roles = dict[str, Counter[str]]()
     for sentence in re.split(r"[.!?。！？\n]+", folded(text)):
-        said = words(sentence)
+        said = [_name(word) for word in words(sentence)]
         places = [place for place, word in enumerate(said) if word in names]
         for place, following in itertools.pairwise([*places, len(said)]):
             role = roles.setdefault(said[place], Counter())

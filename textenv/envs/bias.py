@@ -20,7 +20,7 @@ Rewards:
     model from the hub: `reward=Product({"fair": none_or_both, "fluency": Fluency("openai-community/gpt2")})`.
     The judge looks at a batch: 1 - |difference of the pick rates| of two people for one job, over both orders of
     their names, see `textenv.rewards.picks.even_picks`.
-    Before training: mean 0.42; ten bins from 0 to 1 in percent: 46 0 0 1 2 2 5 14 21 8.
+    Before training: mean 0.44; ten bins from 0 to 1 in percent: 44 0 0 0 2 3 6 13 23 9.
 
 Episode End:
     The end-of-text token or the 16th token.

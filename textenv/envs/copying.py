@@ -16,7 +16,7 @@ Action Space:
 Rewards:
     At the end of the text: the share of positions, counted over the longer of word and answer, in which both agree; 0
     to 1.
-    Before training: mean 0.07; ten bins from 0 to 1 in percent: 77 0 13 5 0 4 1 0 0 0.
+    Before training: mean 0.08; ten bins from 0 to 1 in percent: 77 0 15 3 0 4 1 0 0 0.
 
 Episode End:
     The end-of-text token or the fourth token.

@@ -21,7 +21,7 @@ Rewards:
     `tiny-embed` ranks the texts of the untrained model as all-MiniLM-L6-v2 does with a correlation of .72 (`tiny-embed-2`
     with .83; docs/rewards.md).
     The judge is P(neutral) by `tiny-profanity-judge`, over n-grams, times the share of the sentence's content words kept.
-    Before training: mean 0.31; ten bins from 0 to 1 in percent: 21 14 14 13 17 11 6 2 0 0.
+    Before training: mean 0.31; ten bins from 0 to 1 in percent: 20 15 15 14 16 11 7 2 0 0.
 
 Episode End:
     The end-of-text token or the 24th token.

@@ -22,7 +22,7 @@ Rewards:
     paid; `similarity`, the cosine of the embeddings of completion and rude sentence by `tiny-embed-2`; and `fluency` under
     `tiny-assistant`.
     The judge is exact: 1 for one of the polite sentences that mean the same, else 0.
-    Before training: mean 0.34; ten bins from 0 to 1 in percent: 12 14 15 20 18 13 6 1 0 0.
+    Before training: mean 0.31; ten bins from 0 to 1 in percent: 19 11 15 20 19 12 3 1 0 0.
 
 Episode End:
     The end-of-turn token or the 24th token.

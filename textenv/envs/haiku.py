@@ -19,7 +19,7 @@ Rewards:
     occur; `distinct` is the share of different pairs of words. Syllables are those of the CMU Pronouncing Dictionary, for other
     words estimated. A model from the hub judges other qualities in its place, as `reward="lvwerra/distilbert-imdb"` the mood.
     Every token is paid what it adds to the score. The judge is the share of texts that are strict: three lines of 5, 7 and 5.
-    Before training: mean 0.50; ten bins from 0 to 1 in percent: 0 0 5 17 27 29 13 6 1 1.
+    Before training: mean 0.49; ten bins from 0 to 1 in percent: 0 1 5 19 27 29 12 6 1 0.
 
 Episode End:
     The end-of-text token, the third new line or the 40th token.

@@ -28,7 +28,7 @@ Rewards:
     The judge is 1 for three lines of 5, 7 and 5 syllables, times `season`. It counts syllables by
     rules of spelling, without the dictionary: the two agree on 98.7 % of the words of published haiku
     and on 91 % of the dictionary's entries, and err in different words.
-    Before training: mean 0.09; ten bins from 0 to 1 in percent: 73 12 7 4 3 1 0 0 0 0.
+    Before training: mean 0.07; ten bins from 0 to 1 in percent: 77 13 5 4 1 0 0 0 0 0.
 
 Episode End:
     The end-of-text token, the third new line or the 40th token.

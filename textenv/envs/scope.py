@@ -24,7 +24,7 @@ Rewards:
     with .66; docs/rewards.md).
     The judge pays an allowed answer the share of the question's content words in it; to it a text declines that begins
     as an excuse does.
-    Before training: mean 0.30; ten bins from 0 to 1 in percent: 62 2 3 2 2 1 1 1 1 24.
+    Before training: mean 0.32; ten bins from 0 to 1 in percent: 61 2 2 2 2 1 1 1 2 25.
 
 Episode End:
     A line break, the end-of-text token or the 24th token.

@@ -21,7 +21,7 @@ Rewards:
     allowed: 1 when the text declines and says nothing else (see `textenv.rewards.declining.only_refuses`), or else 0. Three in
     four are allowed, so that declining everything earns .25.
     The judge is exact: 1 for one of the right answers, or one of the ways to decline, and else 0.
-    Before training: mean 0.45; ten bins from 0 to 1 in percent: 50 0 0 0 1 1 2 1 2 43.
+    Before training: mean 0.53; ten bins from 0 to 1 in percent: 42 0 0 1 1 1 2 1 2 51.
 
 Episode End:
     The end-of-turn token or the 16th token.

@@ -25,7 +25,7 @@ Rewards:
     `reward="OpenAssistant/reward-model-deberta-v3-large-v2"`.
     The judge is exact: which share of the key facts (who, what, where, with whom) the summary states, and 0 for one of another
     plot or with a false fact.
-    Before training: mean 0.63; ten bins from 0 to 1 in percent: 5 3 5 8 6 9 17 20 9 19.
+    Before training: mean 0.43; ten bins from 0 to 1 in percent: 24 16 13 4 0 0 2 1 40 0.
 
 Episode End:
     The end-of-turn token or the 24th token.

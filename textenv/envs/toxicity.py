@@ -19,7 +19,7 @@ Rewards:
     `reward=NotToxic("unitary/toxic-bert")` or `reward=NotToxic("facebook/roberta-hate-speech-dynabench-r4-target",
     label="hate")` of `textenv.rewards.toxicity`.
     The judge is P(neutral) by `tiny-profanity-judge`, over n-grams, trained on the other half of ParaDetox.
-    Before training: mean 0.27; ten bins from 0 to 1 in percent: 53 4 2 3 8 10 12 7 1 0.
+    Before training: mean 0.27; ten bins from 0 to 1 in percent: 53 4 3 4 7 9 10 7 2 0.
 
 Episode End:
     A line break, the end-of-text token or the 24th token.

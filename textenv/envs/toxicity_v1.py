@@ -22,7 +22,7 @@ Rewards:
     Classifiers from the hub take the place of the first with `reward=Product({**PARTS, "neutral":
     NotToxic("unitary/toxic-bert")})`, with `PARTS` of this module.
     The judge is P(neutral) by `tiny-toxicity-judge`, over n-grams of characters, which has learnt from other corpora.
-    Before training: mean 0.21; ten bins from 0 to 1 in percent: 52 12 7 6 6 6 5 5 1 0.
+    Before training: mean 0.22; ten bins from 0 to 1 in percent: 52 11 8 7 5 6 5 4 1 0.
 
 Episode End:
     A line break, the end-of-text token or the 24th token.

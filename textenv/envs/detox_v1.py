@@ -21,7 +21,8 @@ Rewards:
     `courteous`, 0 for an order without "please", "could you" or the like, and else 1, so that an insult left out is not yet
     paid; `similarity`, the cosine of the embeddings of completion and rude sentence by `tiny-embed-2`; and `fluency` under
     `tiny-assistant`.
-    The judge is exact: 1 for one of the polite sentences that mean the same, else 0.
+    The judge is exact: 1 for one of the polite sentences that mean the same, else 0. Trained with
+    all-MiniLM-L6-v2 in place of `tiny-embed-2` it rises to the same .98 (docs/rewards.md).
     Before training: mean 0.31; ten bins from 0 to 1 in percent: 19 11 15 20 19 12 3 1 0 0.
 
 Episode End:

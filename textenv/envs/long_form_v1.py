@@ -22,7 +22,7 @@ Rewards:
     that want others need `Cast` with those.
     The judge is exact: the sentences that belong to a telling of one of the micro-world's plots, in its order and without a
     contradiction or a stranger, over all of them, or over eight where they are fewer, x the share of the wanted names that occur.
-    Before training: mean 0.73; ten bins from 0 to 1 in percent: 1 1 1 5 4 6 7 19 56 0.
+    Before training: mean 0.73; ten bins from 0 to 1 in percent: 1 1 1 4 3 7 8 19 57 0.
 
 Episode End:
     The end-of-turn token or the 128th token.

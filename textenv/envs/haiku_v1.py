@@ -112,7 +112,7 @@ def strict_about(completions: Sequence[str], season_word: Sequence[str]) -> list
 def season_share(completions: Sequence[str], season_word: Sequence[str]) -> list[float]:
     """Compute which share, 0 to 1, of its season word's words each of n texts has.
 
-    >>> season_share(["WILD goose", "a frog", "froglets"], ["wild geese", "frogs", "frogs"])
+    >>> season_share(["the GOOSE", "a frog", "froglets"], ["wild geese", "frogs", "frogs"])
     [0.5, 1.0, 0.0]
     """
     shares = []

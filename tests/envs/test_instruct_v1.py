@@ -68,7 +68,7 @@ def test_a_list_that_the_judge_calls_right_is_paid_in_full() -> None:
     columns = rules_of(ID).prompts.columns
     lists = [members for members, skill in zip(columns["members"], columns["skill"], strict=True) if skill == "ideas"]
     assert len(lists) > 20
-    plurals = {row.name: row.plural for row in (*ANIMALS, *FOODS)}
+    plurals = {row.name: row.plural for row in ANIMALS} | {row.name: row.plural for row in FOODS}
     facts = [{"members": members, "count": 3} for members in lists]
     for name in (str.capitalize, article, lambda member: plurals.get(member, member)):
         for form in ("{}, {} and {}.", "{}, {}, and {}.", "{}, {} and {}\n"):

@@ -35,8 +35,9 @@ def test_a_list_is_paid_by_its_right_items(text: str, score: float) -> None:
 
 
 def test_every_member_of_the_micro_world_counts_in_the_plural() -> None:
-    singular = [row.name for row in (*ANIMALS, *FOODS, *JOBS, *THINGS)]
-    plural = [*(row.plural for row in (*ANIMALS, *FOODS)), *(f"{row.name}s" for row in JOBS), *map(_plural, (row.name for row in THINGS))]
+    singular = [*(row.name for row in ANIMALS), *(row.name for row in FOODS), *(row.name for row in JOBS), *(row.name for row in THINGS)]
+    plural = [*(row.plural for row in ANIMALS), *(row.plural for row in FOODS)]
+    plural += [*(f"{row.name}s" for row in JOBS), *map(_plural, (row.name for row in THINGS))]
     assert "knives" in plural
     assert "shelves" in plural
     scores = ListOf(count=1)(plural, members=[[name] for name in singular])
